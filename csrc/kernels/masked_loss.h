@@ -1,0 +1,104 @@
+// The kernels' interface: plain pointers, sizes and views; no framework.
+//
+// Design:
+//   A. Labels, predictions and everything of their shape are dense arrays of `num_rows` rows of
+//      `row_size` features, in row-major order and of any alignment.
+//   B. An element is valid if its label is not missing and its mask is true. All other elements
+//      contribute exactly nothing, whatever their prediction and weight hold.
+//   C. Element losses are computed in the predictions' type and summed as doubles in a fixed order:
+//      sixteen lanes over blocks of kBlockSize elements, lanes and then blocks added up in order.
+//      Neither the number of threads, nor the instruction set, nor the alignment changes a bit.
+//   D. The caller brings the threads (ParallelFor), so that a framework's own pool is used.
+#ifndef MASKLSTM_CSRC_KERNELS_MASKED_LOSS_H_
+#define MASKLSTM_CSRC_KERNELS_MASKED_LOSS_H_
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <string>
+
+#include "csrc/kernels/broadcast.h"
+
+namespace masklstm {
+
+inline constexpr int kMaxParameters = 4;
+inline constexpr int64_t kBlockSize = 16384;
+
+enum class DataType { kFloat32, kFloat64 };
+
+// Which labels are missing: NaN always, the sentinel (if it is not NaN itself), and on request the
+// infinities.
+struct Missing {
+  double sentinel = std::numeric_limits<double>::quiet_NaN();
+  bool nonfinite = false;
+};
+
+struct MaskedLossInputs {
+  int loss;  // position in the list of losses
+  double parameters[kMaxParameters];
+  DataType dtype;  // of labels, predictions, weights and every output of their shape
+  const void* y_true;
+  const void* y_pred;
+  Broadcast sample_weight;
+  Broadcast mask;  // of bool
+  Missing missing;
+  int64_t num_rows;
+  int64_t row_size;
+
+  int64_t num_elements() const { return num_rows * row_size; }
+};
+
+struct Sums {
+  double loss_sum = 0.0;    // of w l over the valid elements
+  double weight_sum = 0.0;  // of w over the valid elements
+  int64_t valid_count = 0;
+};
+
+enum class Reduction {
+  kSumOfElements,         // sum(w l)
+  kMean,                  // sum(w l) / valid_count
+  kMeanWithSampleWeight,  // sum(w l) / sum(w)
+  kNone,                  // per row, the mean of w l over its valid elements
+  kSumOfRows,             // the sum of those
+};
+
+// Runs work(begin, end) over parts of [0, total), in any order and on any threads. `cost` is an
+// estimate of one unit's time in processor cycles.
+using ParallelFor = std::function<void(
+    int64_t total, int64_t cost, const std::function<void(int64_t begin, int64_t end)>& work)>;
+
+// Reduces all elements. For kNone and kSumOfRows, loss_sum is the sum of the row means, weight_sum
+// is not used, and `row_means` (num_rows values of the inputs' dtype; may be null) receives them.
+Sums ComputeMaskedLoss(const MaskedLossInputs& inputs, Reduction reduction,
+                       const ParallelFor& parallel_for, void* row_means);
+
+// `value` (loss_sum, or an upstream gradient) divided by the divisor of the reduction; 0 where
+// there is nothing to divide by.
+double Divided(double value, const Sums& sums, Reduction reduction);
+
+// gradient = d loss / d y_pred times the loss's own gradient: `loss_gradient`, or for
+// Reduction::kNone one value of the inputs' dtype per row in `row_gradients` (else null). `sums`
+// are those of the forward pass. `gradient` may be the memory of y_true or y_pred.
+void ComputeMaskedLossGradient(const MaskedLossInputs& inputs, Reduction reduction,
+                               const Sums& sums, double loss_gradient, const void* row_gradients,
+                               const ParallelFor& parallel_for, void* gradient);
+
+// A value for each element, without weights; 0 where the element is not valid.
+enum class ElementKind {
+  kValid,  // 1
+  kValue,
+  kDerivative,  // by y_pred
+  kSecondDerivative,
+};
+void ComputeMaskedLossElements(const MaskedLossInputs& inputs, ElementKind kind,
+                               const ParallelFor& parallel_for, void* elements);
+
+// The instruction set in use ("baseline", "avx2", "avx512"), chosen on first use: the best that was
+// built and that the processor has, unless the environment variable MASKLSTM_ISA names another one.
+// Empty, with the reason in `error`, if that cannot be had; the functions above must not be called
+// then.
+std::string InstructionSet(std::string* error);
+
+}  // namespace masklstm
+
+#endif  // MASKLSTM_CSRC_KERNELS_MASKED_LOSS_H_

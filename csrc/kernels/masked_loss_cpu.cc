@@ -1,0 +1,516 @@
+// The CPU kernels. This file is compiled once per instruction set, into an object whose only
+// visible symbol is the table at its end.
+//
+// Design:
+//   A. The arithmetic runs on strips of kStrip elements: whole registers on every instruction set,
+//      and one accumulator lane for each element of the strip, so that the order of additions is
+//      the same everywhere. Contraction to fused multiply-add is off for the same reason.
+//   B. Whatever is not a dense array of the computing type (a mask, weights of a smaller shape) is
+//      expanded into a buffer in the first-level cache, a chunk at a time; arrays that can be read
+//      in place are. A false mask becomes a NaN label, so that the arithmetic knows one kind of
+//      invalid element.
+//   C. The last, partial strip is padded with NaN labels and runs through the same code.
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#include "csrc/kernels/cpu_kernels.h"
+#include "csrc/kernels/simd.h"
+#include "csrc/losses/losses.h"
+#include "csrc/losses/value_math.h"
+
+namespace masklstm {
+namespace {
+
+constexpr int kStrip = 16;
+constexpr int64_t kChunk = 1024;
+// A gradient larger than a last-level cache is written past the caches: its first reader comes too
+// late to find it there, and the memory need not be read before it is overwritten.
+constexpr int64_t kStreamedBytes = int64_t{32} << 20;
+constexpr int64_t kShortRow = 64;  // rows up to this length share a chunk
+static_assert(kChunk % kStrip == 0 && kBlockSize % kChunk == 0 && kShortRow <= kChunk);
+
+template <typename T>
+const T* Offset(const void* array, int64_t index) {
+  return static_cast<const T*>(array) + index;
+}
+
+template <typename T>
+T Read(const void* array, int64_t index) {
+  T value;
+  std::memcpy(&value, Offset<T>(array, index), sizeof(T));  // of any alignment
+  return value;
+}
+
+// Writes elements [begin, begin + count) of the expanded array to `out`.
+template <typename T>
+void Expand(const Broadcast& view, int64_t begin, int64_t count, T* out) {
+  if (view.num_axes == 0) {
+    const T value = Read<T>(view.data, 0);
+    for (int64_t i = 0; i < count; ++i) out[i] = value;
+    return;
+  }
+  const int last = view.num_axes - 1;
+  int64_t position[Broadcast::kMaxAxes];
+  int64_t index = 0;  // in the array, of the current run along the last axis
+  for (int64_t axis = last, rest = begin; axis >= 0; --axis) {
+    position[axis] = rest % view.extent[axis];
+    rest /= view.extent[axis];
+    index += position[axis] * view.stride[axis];
+  }
+  while (true) {
+    int64_t run = view.extent[last] - position[last];
+    if (run > count) run = count;
+    if (view.stride[last] == 0) {
+      const T value = Read<T>(view.data, index);
+      for (int64_t i = 0; i < run; ++i) out[i] = value;
+    } else {
+      std::memcpy(out, Offset<T>(view.data, index), run * sizeof(T));
+    }
+    out += run;
+    count -= run;
+    if (count == 0) return;
+
+    index -= position[last] * view.stride[last];
+    position[last] = 0;
+    for (int axis = last - 1;; --axis) {
+      index += view.stride[axis];
+      if (++position[axis] < view.extent[axis]) break;
+      index -= view.extent[axis] * view.stride[axis];
+      position[axis] = 0;
+    }
+  }
+}
+
+// Tells valid labels from missing ones.
+template <typename T>
+class Validity {
+ public:
+  explicit Validity(const Missing& missing)
+      : sentinel_(static_cast<T>(missing.sentinel)),
+        limit_(missing.nonfinite ? std::numeric_limits<T>::max()
+                                 : std::numeric_limits<T>::infinity()) {}
+
+  // False for NaN, since every comparison with it is.
+  Mask<T> operator()(Vec<T> y_true) const {
+    return Le(Abs(y_true), Vec<T>::Broadcast(limit_)) &
+           Mask<T>{y_true.native != Vec<T>::Broadcast(sentinel_).native};
+  }
+
+  bool operator()(T y_true) const {
+    return __builtin_fabs(static_cast<double>(y_true)) <= static_cast<double>(limit_) &&
+           y_true != sentinel_;
+  }
+
+ private:
+  T sentinel_;
+  T limit_;
+};
+
+// A part of the elements as dense arrays.
+template <typename T>
+struct Chunk {
+  const T* y_true;
+  const T* y_pred;
+  const T* weight;  // null: all 1
+  int64_t size;
+};
+
+template <typename T>
+struct ChunkBuffers {
+  alignas(64) T y_true[kChunk];
+  alignas(64) T weight[kChunk];
+  alignas(64) bool mask[kChunk];
+};
+
+// Labels [begin, begin + count) with NaN where the mask is false, in place where possible.
+template <typename T>
+const T* MaskedLabels(const MaskedLossInputs& inputs, int64_t begin, int64_t count,
+                      ChunkBuffers<T>* buffers) {
+  const T* y_true = Offset<T>(inputs.y_true, begin);
+  if (!inputs.mask.IsPresent()) return y_true;
+  const bool* mask = buffers->mask;
+  if (inputs.mask.IsFull()) {
+    mask = Offset<bool>(inputs.mask.data, begin);
+  } else {
+    Expand(inputs.mask, begin, count, buffers->mask);
+  }
+  std::memcpy(buffers->y_true, y_true, count * sizeof(T));
+  for (int64_t i = 0; i < count; ++i) {
+    buffers->y_true[i] = mask[i] ? buffers->y_true[i] : std::numeric_limits<T>::quiet_NaN();
+  }
+  return buffers->y_true;
+}
+
+template <typename T>
+const T* Weights(const MaskedLossInputs& inputs, int64_t begin, int64_t count,
+                 ChunkBuffers<T>* buffers) {
+  if (!inputs.sample_weight.IsPresent()) return nullptr;
+  if (inputs.sample_weight.IsFull()) return Offset<T>(inputs.sample_weight.data, begin);
+  Expand(inputs.sample_weight, begin, count, buffers->weight);
+  return buffers->weight;
+}
+
+// Calls body(chunk, offset) for consecutive chunks that cover the elements [begin, end).
+template <typename T, typename Body>
+void ForEachChunk(const MaskedLossInputs& inputs, int64_t begin, int64_t end, Body&& body) {
+  const bool in_place = !inputs.mask.IsPresent() &&
+                        (!inputs.sample_weight.IsPresent() || inputs.sample_weight.IsFull());
+  const int64_t step = in_place ? end - begin : kChunk;
+  ChunkBuffers<T> buffers;
+  for (int64_t offset = begin; offset < end; offset += step) {
+    const int64_t count = end - offset < step ? end - offset : step;
+    body(Chunk<T>{MaskedLabels(inputs, offset, count, &buffers), Offset<T>(inputs.y_pred, offset),
+                  Weights(inputs, offset, count, &buffers), count},
+         offset);
+  }
+}
+
+// Calls strip(y_true, y_pred, weight, offset, count) for each strip of the chunk. The pointers can
+// be read for a whole strip; only the first `count` elements are the chunk's.
+template <typename T, typename Strip>
+inline __attribute__((always_inline)) void ForEachStrip(const Chunk<T>& chunk, Strip&& strip) {
+  int64_t i = 0;
+  for (; i + kStrip <= chunk.size; i += kStrip) {
+    strip(chunk.y_true + i, chunk.y_pred + i, chunk.weight + (chunk.weight ? i : 0), i, kStrip);
+  }
+  if (i == chunk.size) return;
+
+  alignas(64) T y_true[kStrip], y_pred[kStrip] = {}, weight[kStrip] = {};
+  for (T& label : y_true) label = std::numeric_limits<T>::quiet_NaN();
+  const int64_t rest = chunk.size - i;
+  std::memcpy(y_true, chunk.y_true + i, rest * sizeof(T));
+  std::memcpy(y_pred, chunk.y_pred + i, rest * sizeof(T));
+  if (chunk.weight) std::memcpy(weight, chunk.weight + i, rest * sizeof(T));
+  strip(y_true, y_pred, weight, i, rest);
+}
+
+// Calls body(vector, lane) for each register of a strip, unrolled.
+template <typename T, typename Body>
+inline __attribute__((always_inline)) void ForEachVector(Body&& body) {
+#pragma GCC unroll 16
+  for (int vector = 0; vector < kStrip / Vec<T>::kLanes; ++vector) {
+    body(vector, vector * Vec<T>::kLanes);
+  }
+}
+
+// The sixteen lanes in which a range of elements is summed.
+template <typename T, bool kWeighted>
+class Accumulator {
+ public:
+  static constexpr int kVectors = kStrip / Vec<T>::kLanes;
+  static constexpr int kParts = Widened<T>::kParts;
+
+  // `loss` and `weight` must be 0 where not valid.
+  void Add(int vector, Mask<T> valid, Vec<T> loss, Vec<T> weight) {
+    const Widened<T> losses(loss);
+    const Widened<T> weights(weight);
+#pragma GCC unroll 2
+    for (int part = 0; part < kParts; ++part) {
+      Vec<double>& loss_sum = loss_sum_[vector * kParts + part];
+      Vec<double>& weight_sum = weight_sum_[vector * kParts + part];
+      if constexpr (kWeighted) {
+        // Exact for float: the product of two 24-bit numbers fits a double.
+        loss_sum = loss_sum + losses.part[part] * weights.part[part];
+        weight_sum = weight_sum + weights.part[part];
+      } else {
+        loss_sum = loss_sum + losses.part[part];
+      }
+    }
+    // A true lane is -1. Its 32 bits last for 2^35 elements of one call.
+    count_[vector].native -= valid.native;
+  }
+
+  Sums Total() const {
+    Sums sums;
+    sums.loss_sum = TotalOf(loss_sum_);
+    for (const Mask<T>& counts : count_) {
+      for (int lane = 0; lane < Vec<T>::kLanes; ++lane) sums.valid_count += counts.native[lane];
+    }
+    sums.weight_sum = kWeighted ? TotalOf(weight_sum_) : static_cast<double>(sums.valid_count);
+    return sums;
+  }
+
+ private:
+  static double TotalOf(const Vec<double> (&lanes)[kVectors * kParts]) {
+    double lane[kStrip];
+    static_assert(sizeof(lane) == sizeof(lanes));
+    std::memcpy(lane, lanes, sizeof(lane));
+    double total = 0.0;
+    for (const double value : lane) total += value;
+    return total;
+  }
+
+  Vec<double> loss_sum_[kVectors * kParts] = {};
+  Vec<double> weight_sum_[kVectors * kParts] = {};
+  Mask<T> count_[kVectors] = {};
+};
+
+template <bool kWeighted, typename T, typename Loss>
+Sums SumElements(const Loss& loss, const MaskedLossInputs& inputs, int64_t begin, int64_t end) {
+  using V = Vec<T>;
+  const Validity<T> is_valid(inputs.missing);
+  const V zero{};
+  Accumulator<T, kWeighted> accumulator;
+  ForEachChunk<T>(inputs, begin, end, [&](const Chunk<T>& chunk, int64_t) {
+    ForEachStrip(chunk, [&](const T* y_true, const T* y_pred, const T* weight, int64_t, int64_t) {
+      ForEachVector<T>([&](int vector, int lane) {
+        const V t = V::Load(y_true + lane);
+        const V p = V::Load(y_pred + lane);
+        const Mask<T> valid = is_valid(t);
+        const V w = kWeighted ? Select(valid, V::Load(weight + lane), zero) : zero;
+        accumulator.Add(vector, valid, Select(valid, loss.Value(t, p), zero), w);
+      });
+    });
+  });
+  return accumulator.Total();
+}
+
+template <typename T, typename Loss>
+Sums SumElements(const Loss& loss, const MaskedLossInputs& inputs, int64_t begin, int64_t end) {
+  return inputs.sample_weight.IsPresent() ? SumElements<true, T>(loss, inputs, begin, end)
+                                          : SumElements<false, T>(loss, inputs, begin, end);
+}
+
+// What to do with a strip of results.
+struct StoreStrip {
+  template <typename T>
+  void operator()(Vec<T> value, T* address) const {
+    value.Store(address);
+  }
+};
+struct StreamStrip {
+  template <typename T>
+  void operator()(Vec<T> value, T* address) const {
+    value.Stream(address);
+  }
+};
+
+// out[i] = valid ? scale * w_i * formula(t_i, p_i) : +0.0
+template <bool kWeighted, typename T, typename Formula, typename Write>
+void MapChunk(const Formula& formula, const Missing& missing, const Chunk<T>& chunk, T scale,
+              T* out, Write write) {
+  using V = Vec<T>;
+  const Validity<T> is_valid(missing);
+  const V factor = V::Broadcast(scale);
+  ForEachStrip(
+      chunk, [&](const T* y_true, const T* y_pred, const T* weight, int64_t offset, int64_t count) {
+        alignas(64) T padded[kStrip];
+        T* const target = count == kStrip ? out + offset : padded;
+        ForEachVector<T>([&](int, int lane) {
+          const V t = V::Load(y_true + lane);
+          const V p = V::Load(y_pred + lane);
+          const V w = kWeighted ? factor * V::Load(weight + lane) : factor;
+          write(Select(is_valid(t), w * formula(t, p), V{}), target + lane);
+        });
+        if (count < kStrip) std::memcpy(out + offset, padded, count * sizeof(T));
+      });
+}
+
+template <typename T, typename Formula, typename Write = StoreStrip>
+void MapChunk(const Formula& formula, const Missing& missing, const Chunk<T>& chunk, T scale,
+              T* out, Write write = {}) {
+  if (chunk.weight) {
+    MapChunk<true>(formula, missing, chunk, scale, out, write);
+  } else {
+    MapChunk<false>(formula, missing, chunk, scale, out, write);
+  }
+}
+
+// Calls body(first_row, number_of_rows) for groups of rows that fit a chunk.
+template <typename Body>
+void ForEachGroupOfShortRows(int64_t row_size, int64_t begin, int64_t end, Body&& body) {
+  const int64_t rows_per_group = kChunk / row_size;
+  for (int64_t row = begin; row < end; row += rows_per_group) {
+    body(row, end - row < rows_per_group ? end - row : rows_per_group);
+  }
+}
+
+template <typename T>
+T MeanOrZero(double sum, int64_t count) {
+  return count == 0 ? T{0} : static_cast<T>(sum / static_cast<double>(count));
+}
+
+// Means of rows so short that summing them lane by lane would waste most lanes: the element losses
+// are computed across row borders, then each row is added up.
+template <typename T, typename Loss>
+void MeanShortRows(const Loss& loss, const MaskedLossInputs& inputs, int64_t first_row,
+                   int64_t num_rows, T* row_means, Sums* sums) {
+  const int64_t row_size = inputs.row_size;
+  const int64_t begin = first_row * row_size;
+  const int64_t size = num_rows * row_size;
+  ChunkBuffers<T> buffers;
+  alignas(64) T values[kChunk];
+  Chunk<T> chunk{MaskedLabels(inputs, begin, size, &buffers), Offset<T>(inputs.y_pred, begin),
+                 nullptr, size};
+  MapChunk([&](Vec<T> t, Vec<T> p) { return loss.Value(t, p); }, inputs.missing, chunk, T{1},
+           values);
+  const T* weight = Weights(inputs, begin, size, &buffers);
+  const Validity<T> is_valid(inputs.missing);
+  for (int64_t row = 0; row < num_rows; ++row) {
+    double total = 0.0;
+    int64_t count = 0;
+    for (int64_t i = row * row_size; i < (row + 1) * row_size; ++i) {
+      if (!is_valid(Read<T>(chunk.y_true, i))) continue;
+      total +=
+          static_cast<double>(values[i]) * (weight ? static_cast<double>(Read<T>(weight, i)) : 1.0);
+      ++count;
+    }
+    const T mean = MeanOrZero<T>(total, count);
+    sums->loss_sum += count == 0 ? 0.0 : total / static_cast<double>(count);
+    sums->valid_count += count;
+    if (row_means) std::memcpy(row_means + first_row + row, &mean, sizeof(T));
+  }
+}
+
+// The gradient of row means: first the valid elements of each row are counted, then the chunk runs
+// with weights that carry the row's factor.
+template <typename T, typename Loss>
+void GradientOfShortRows(const Loss& loss, const MaskedLossInputs& inputs, int64_t first_row,
+                         int64_t num_rows, double loss_gradient, const void* row_gradients,
+                         T* gradient) {
+  const int64_t row_size = inputs.row_size;
+  const int64_t begin = first_row * row_size;
+  const int64_t size = num_rows * row_size;
+  ChunkBuffers<T> buffers;
+  const T* y_true = MaskedLabels(inputs, begin, size, &buffers);
+  const T* weight = Weights(inputs, begin, size, &buffers);
+  const Validity<T> is_valid(inputs.missing);
+  for (int64_t row = 0; row < num_rows; ++row) {
+    int64_t count = 0;
+    for (int64_t i = row * row_size; i < (row + 1) * row_size; ++i) {
+      count += is_valid(Read<T>(y_true, i));
+    }
+    const double mean_gradient =
+        row_gradients ? Read<T>(row_gradients, first_row + row) : loss_gradient;
+    const T factor = MeanOrZero<T>(mean_gradient, count);
+    for (int64_t i = row * row_size; i < (row + 1) * row_size; ++i) {
+      buffers.weight[i] = weight ? factor * Read<T>(weight, i) : factor;
+    }
+  }
+  const Chunk<T> chunk{y_true, Offset<T>(inputs.y_pred, begin), buffers.weight, size};
+  MapChunk([&](Vec<T> t, Vec<T> p) { return loss.Derivative(t, p); }, inputs.missing, chunk, T{1},
+           gradient + begin);
+}
+
+// Calls body(loss, T{}) with the inputs' loss and computing type.
+template <typename Body>
+void Dispatch(const MaskedLossInputs& inputs, Body&& body) {
+  AllLosses::Visit(inputs.loss, inputs.parameters, [&](const auto& loss) {
+    if (inputs.dtype == DataType::kFloat64) {
+      body(loss, double{});
+    } else {
+      body(loss, float{});
+    }
+  });
+}
+
+void SumBlock(const MaskedLossInputs& inputs, int64_t begin, int64_t end, Sums* sums) {
+  Dispatch(inputs, [&](const auto& loss, auto type) {
+    *sums = SumElements<decltype(type)>(loss, inputs, begin, end);
+  });
+}
+
+void MeanRows(const MaskedLossInputs& inputs, int64_t begin, int64_t end, void* row_means,
+              Sums* sums) {
+  Dispatch(inputs, [&](const auto& loss, auto type) {
+    using T = decltype(type);
+    T* means = static_cast<T*>(row_means);
+    *sums = Sums{};
+    if (inputs.row_size <= kShortRow) {
+      ForEachGroupOfShortRows(inputs.row_size, begin, end, [&](int64_t row, int64_t num_rows) {
+        MeanShortRows<T>(loss, inputs, row, num_rows, means, sums);
+      });
+      return;
+    }
+    for (int64_t row = begin; row < end; ++row) {
+      const Sums row_sums =
+          SumElements<T>(loss, inputs, row * inputs.row_size, (row + 1) * inputs.row_size);
+      const T mean = MeanOrZero<T>(row_sums.loss_sum, row_sums.valid_count);
+      sums->loss_sum += MeanOrZero<double>(row_sums.loss_sum, row_sums.valid_count);
+      sums->valid_count += row_sums.valid_count;
+      if (means) std::memcpy(means + row, &mean, sizeof(T));
+    }
+  });
+}
+
+template <typename T, typename Loss>
+void GradientOfElements(const Loss& loss, const MaskedLossInputs& inputs, int64_t begin,
+                        int64_t end, T scale, T* gradient) {
+  const bool streams = inputs.num_elements() * int64_t{sizeof(T)} >= kStreamedBytes &&
+                       reinterpret_cast<uintptr_t>(gradient + begin) % kVectorBytes == 0;
+  const auto derivative = [&](Vec<T> t, Vec<T> p) { return loss.Derivative(t, p); };
+  ForEachChunk<T>(inputs, begin, end, [&](const Chunk<T>& chunk, int64_t offset) {
+    if (streams) {
+      MapChunk(derivative, inputs.missing, chunk, scale, gradient + offset, StreamStrip{});
+    } else {
+      MapChunk(derivative, inputs.missing, chunk, scale, gradient + offset);
+    }
+  });
+  if (streams) StreamFence();
+}
+
+void Gradient(const MaskedLossInputs& inputs, int64_t begin, int64_t end, double scale,
+              void* gradient) {
+  Dispatch(inputs, [&](const auto& loss, auto type) {
+    using T = decltype(type);
+    GradientOfElements<T>(loss, inputs, begin, end, static_cast<T>(scale),
+                          static_cast<T*>(gradient));
+  });
+}
+
+void GradientRows(const MaskedLossInputs& inputs, int64_t begin, int64_t end, double loss_gradient,
+                  const void* row_gradients, void* gradient) {
+  Dispatch(inputs, [&](const auto& loss, auto type) {
+    using T = decltype(type);
+    T* out = static_cast<T*>(gradient);
+    if (inputs.row_size <= kShortRow) {
+      ForEachGroupOfShortRows(inputs.row_size, begin, end, [&](int64_t row, int64_t num_rows) {
+        GradientOfShortRows<T>(loss, inputs, row, num_rows, loss_gradient, row_gradients, out);
+      });
+      return;
+    }
+    const Validity<T> is_valid(inputs.missing);
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t first = row * inputs.row_size;
+      const int64_t last = first + inputs.row_size;
+      int64_t count = 0;
+      ForEachChunk<T>(inputs, first, last, [&](const Chunk<T>& chunk, int64_t) {
+        for (int64_t i = 0; i < chunk.size; ++i) count += is_valid(Read<T>(chunk.y_true, i));
+      });
+      const double mean_gradient = row_gradients ? Read<T>(row_gradients, row) : loss_gradient;
+      GradientOfElements<T>(loss, inputs, first, last, MeanOrZero<T>(mean_gradient, count), out);
+    }
+  });
+}
+
+void Elements(const MaskedLossInputs& inputs, int64_t begin, int64_t end, ElementKind kind,
+              void* elements) {
+  Dispatch(inputs, [&](const auto& loss, auto type) {
+    using T = decltype(type);
+    using V = Vec<T>;
+    const auto map = [&](const auto& formula) {
+      ForEachChunk<T>(inputs, begin, end, [&](Chunk<T> chunk, int64_t offset) {
+        chunk.weight = nullptr;
+        MapChunk(formula, inputs.missing, chunk, T{1}, static_cast<T*>(elements) + offset);
+      });
+    };
+    switch (kind) {
+      case ElementKind::kValid:
+        return map([&](V, V) { return V::Broadcast(1); });
+      case ElementKind::kValue:
+        return map([&](V t, V p) { return loss.Value(t, p); });
+      case ElementKind::kDerivative:
+        return map([&](V t, V p) { return loss.Derivative(t, p); });
+      case ElementKind::kSecondDerivative:
+        return map([&](V t, V p) { return loss.SecondDerivative(t, p); });
+    }
+  });
+}
+
+}  // namespace
+
+extern const CpuKernels MASKLSTM_KERNEL_TABLE;
+const CpuKernels MASKLSTM_KERNEL_TABLE = {SumBlock, MeanRows, Gradient, GradientRows, Elements};
+
+}  // namespace masklstm

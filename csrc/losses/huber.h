@@ -1,0 +1,46 @@
+#ifndef MASKLSTM_CSRC_LOSSES_HUBER_H_
+#define MASKLSTM_CSRC_LOSSES_HUBER_H_
+
+#include "csrc/losses/loss.h"
+
+namespace masklstm {
+namespace {
+
+// With e = p - t: e^2 / 2 where |e| <= delta, else delta (|e| - delta / 2).
+struct Huber {
+  static constexpr const char* kName = "huber";
+  static constexpr Parameter kParameters[] = {
+      {"delta", /*default=*/1.0, Domain::Above(0.0)},
+  };
+
+  explicit Huber(const double* parameters) : delta(parameters[0]) {}
+
+  template <typename V>
+  V Value(V y_true, V y_pred) const {
+    const V error = y_pred - y_true;
+    const V magnitude = Abs(error);
+    const V bound = ScalarLike(error, delta);
+    const V half = ScalarLike(error, 0.5);
+    return Select(Le(magnitude, bound), half * error * error, bound * (magnitude - half * bound));
+  }
+
+  template <typename V>
+  V Derivative(V y_true, V y_pred) const {
+    const V error = y_pred - y_true;
+    return Clamp(ScalarLike(error, -delta), error, ScalarLike(error, delta));
+  }
+
+  template <typename V>
+  V SecondDerivative(V y_true, V y_pred) const {
+    const V error = y_pred - y_true;
+    return Select(Le(Abs(error), ScalarLike(error, delta)), ScalarLike(error, 1.0),
+                  ScalarLike(error, 0.0));
+  }
+
+  double delta;
+};
+
+}  // namespace
+}  // namespace masklstm
+
+#endif  // MASKLSTM_CSRC_LOSSES_HUBER_H_

@@ -1,0 +1,39 @@
+// The one list of losses. Whatever walks the losses (kernels, op attributes, Python, tests,
+// benchmarks) walks this list.
+#ifndef MASKLSTM_CSRC_LOSSES_LOSSES_H_
+#define MASKLSTM_CSRC_LOSSES_LOSSES_H_
+
+#include "csrc/losses/absolute_error.h"
+#include "csrc/losses/huber.h"
+#include "csrc/losses/squared_error.h"
+
+namespace masklstm {
+namespace {
+
+template <typename... Losses>
+struct LossList {
+  static constexpr int kSize = sizeof...(Losses);
+
+  // Calls visitor(loss) with the loss at `index`, made from `parameters`.
+  template <typename Visitor>
+  static void Visit(int index, const double* parameters, Visitor&& visitor) {
+    int position = 0;
+    ((position++ == index ? visitor(Losses(parameters)) : void()), ...);
+  }
+
+  // Calls visitor(name, parameters) for every loss, in order.
+  template <typename Visitor>
+  static void ForEach(Visitor&& visitor) {
+    (visitor(Losses::kName, Losses::kParameters), ...);
+  }
+};
+
+using AllLosses = LossList<  //
+    SquaredError,            //
+    AbsoluteError,           //
+    Huber>;
+
+}  // namespace
+}  // namespace masklstm
+
+#endif  // MASKLSTM_CSRC_LOSSES_LOSSES_H_

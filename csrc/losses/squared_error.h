@@ -1,0 +1,37 @@
+#ifndef MASKLSTM_CSRC_LOSSES_SQUARED_ERROR_H_
+#define MASKLSTM_CSRC_LOSSES_SQUARED_ERROR_H_
+
+#include "csrc/losses/loss.h"
+
+namespace masklstm {
+namespace {
+
+// (p - t)^2
+struct SquaredError {
+  static constexpr const char* kName = "squared_error";
+  static constexpr NoParameters kParameters{};
+
+  explicit SquaredError(const double*) {}
+
+  template <typename V>
+  V Value(V y_true, V y_pred) const {
+    const V error = y_pred - y_true;
+    return error * error;
+  }
+
+  template <typename V>
+  V Derivative(V y_true, V y_pred) const {
+    const V error = y_pred - y_true;
+    return error + error;
+  }
+
+  template <typename V>
+  V SecondDerivative(V y_true, V) const {
+    return ScalarLike(y_true, 2.0);
+  }
+};
+
+}  // namespace
+}  // namespace masklstm
+
+#endif  // MASKLSTM_CSRC_LOSSES_SQUARED_ERROR_H_

@@ -1,0 +1,315 @@
+// masklstm.kernels: the kernels on NumPy arrays, without TensorFlow.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "csrc/kernels/masked_loss.h"
+#include "csrc/kernels/names.h"
+
+namespace masklstm {
+namespace {
+
+namespace py = pybind11;
+
+std::string ShapeOf(const py::array& array) { return py::str(array.attr("shape")); }
+
+std::string Repr(const py::handle& object) { return py::repr(object); }
+
+// The array itself if it is dense and row-major, else an error: a silent copy would hide its cost.
+void RequireDense(const py::array& array, const char* name) {
+  if ((array.flags() & py::array::c_style) == 0) {
+    throw py::value_error("Expected '" + std::string(name) +
+                          "' to be C-contiguous; make a dense copy with numpy.ascontiguousarray. "
+                          "Received: an array of shape " +
+                          ShapeOf(array) + " with strides " +
+                          std::string(py::str(array.attr("strides"))));
+  }
+}
+
+void RequireDtype(const py::array& array, const char* name, const py::dtype& expected) {
+  if (!array.dtype().is(expected) && !array.dtype().equal(expected)) {
+    throw py::type_error("Expected '" + std::string(name) + "' to have dtype " +
+                         std::string(py::str(expected)) +
+                         ". Received: " + std::string(py::str(array.dtype())));
+  }
+}
+
+Broadcast MakeView(const std::optional<py::array>& array, const char* name, const py::dtype& dtype,
+                   const py::array& y_true) {
+  Broadcast view;
+  if (!array) return view;
+  RequireDense(*array, name);
+  RequireDtype(*array, name, dtype);
+  const std::vector<int64_t> shape(array->shape(), array->shape() + array->ndim());
+  const std::vector<int64_t> full(y_true.shape(), y_true.shape() + y_true.ndim());
+  switch (
+      MakeBroadcast(array->data(), shape.data(), shape.size(), full.data(), full.size(), &view)) {
+    case BroadcastResult::kOk:
+      break;
+    case BroadcastResult::kShapesDiffer:
+      throw py::value_error("Incompatible shape for argument '" + std::string(name) +
+                            "'. Expected a shape whose axes, from the left, are those of y_true, " +
+                            ShapeOf(y_true) + ", or 1. Received: " + ShapeOf(*array));
+    case BroadcastResult::kTooManyAxes:
+      throw py::value_error("Argument '" + std::string(name) + "' of shape " + ShapeOf(*array) +
+                            " repeats along too many separate axes of y_true, " + ShapeOf(y_true) +
+                            ". Broadcast it to that shape first.");
+  }
+  return view;
+}
+
+MaskedLossInputs MakeInputs(const py::array& y_true, const py::array& y_pred,
+                            const std::string& loss, const std::optional<py::array>& sample_weight,
+                            const std::optional<py::array>& mask, const py::object& missing,
+                            const py::dict& parameters) {
+  RequireDense(y_true, "y_true");
+  RequireDense(y_pred, "y_pred");
+  const py::dtype float32 = py::dtype::of<float>();
+  const py::dtype float64 = py::dtype::of<double>();
+  MaskedLossInputs inputs;
+  inputs.dtype = y_pred.dtype().equal(float64) ? DataType::kFloat64 : DataType::kFloat32;
+  const py::dtype& dtype = inputs.dtype == DataType::kFloat64 ? float64 : float32;
+  RequireDtype(y_pred, "y_pred", dtype);
+  RequireDtype(y_true, "y_true", dtype);
+  if (!y_true.attr("shape").equal(y_pred.attr("shape"))) {
+    throw py::value_error(
+        "y_true and y_pred must have the same shape. Received: y_true with shape " +
+        ShapeOf(y_true) + ", y_pred with shape " + ShapeOf(y_pred));
+  }
+  inputs.y_true = y_true.data();
+  inputs.y_pred = y_pred.data();
+  inputs.row_size = y_true.ndim() == 0 ? 1 : y_true.shape(y_true.ndim() - 1);
+  inputs.num_rows = 1;
+  for (int axis = 0; axis + 1 < y_true.ndim(); ++axis) inputs.num_rows *= y_true.shape(axis);
+  inputs.sample_weight = MakeView(sample_weight, "sample_weight", dtype, y_true);
+  inputs.mask = MakeView(mask, "mask", py::dtype::of<bool>(), y_true);
+
+  if (!ParseMissing(py::str(missing), &inputs.missing)) {
+    throw py::value_error(
+        "Invalid value for argument 'missing'. Expected 'nonfinite' or a number. "
+        "Received: missing=" +
+        Repr(missing));
+  }
+
+  inputs.loss = FindLoss(loss);
+  if (inputs.loss < 0) {
+    std::string names;
+    for (const auto& known : Losses()) names += (names.empty() ? "'" : ", '") + known.name + "'";
+    throw py::value_error("Invalid value for argument 'loss'. Expected one of {" + names +
+                          "}. Received: loss='" + loss + "'");
+  }
+  const auto& descriptions = Losses()[inputs.loss].parameters;
+  py::size_t num_used = 0;
+  for (py::size_t i = 0; i < descriptions.size(); ++i) {
+    const auto& description = descriptions[i];
+    inputs.parameters[i] = description.default_value;
+    if (!parameters.contains(description.name)) continue;
+    ++num_used;
+    const py::object value = parameters[py::str(description.name)];
+    inputs.parameters[i] = value.cast<double>();
+    if (!description.accepts(inputs.parameters[i])) {
+      throw py::value_error("Invalid value for argument '" + description.name +
+                            "'. Expected a number in " + description.domain +
+                            ". Received: " + description.name + "=" + Repr(value));
+    }
+  }
+  if (num_used != parameters.size()) {
+    throw py::type_error("Loss '" + loss +
+                         "' got unexpected parameters. Received: " + Repr(parameters));
+  }
+  return inputs;
+}
+
+ParallelFor Threads(int threads) {
+  if (threads < 1) {
+    throw py::value_error("Invalid value for argument 'threads'. Expected at least 1. Received: " +
+                          std::to_string(threads));
+  }
+  return [threads](int64_t total, int64_t, const std::function<void(int64_t, int64_t)>& work) {
+    const int64_t parts = std::min<int64_t>(threads, total);
+    std::vector<std::thread> others;
+    for (int64_t part = 1; part < parts; ++part) {
+      others.emplace_back(work, total * part / parts, total * (part + 1) / parts);
+    }
+    work(0, total / parts);
+    for (std::thread& thread : others) thread.join();
+  };
+}
+
+Reduction MakeReduction(const std::string& name) {
+  Reduction reduction;
+  if (!FindReduction(name, &reduction)) {
+    std::string names;
+    for (const auto& known : kReductions) {
+      names += (names.empty() ? "'" : ", '") + std::string(known.name) + "'";
+    }
+    throw py::value_error("Invalid value for argument 'reduction'. Expected one of {" + names +
+                          "}. Received: reduction='" + name + "'");
+  }
+  return reduction;
+}
+
+// An array of the labels' shape; `drop` trailing axes are left out.
+py::array EmptyLike(const py::array& y_true, const py::dtype& dtype, int drop) {
+  const py::ssize_t rank = std::max<py::ssize_t>(0, y_true.ndim() - drop);
+  return py::array(dtype, std::vector<py::ssize_t>(y_true.shape(), y_true.shape() + rank));
+}
+
+py::tuple MaskedLoss(const py::array& y_true, const py::array& y_pred, const std::string& loss,
+                     const std::optional<py::array>& sample_weight,
+                     const std::optional<py::array>& mask, const std::string& reduction_name,
+                     const py::object& missing, int threads, const py::kwargs& parameters) {
+  const MaskedLossInputs inputs =
+      MakeInputs(y_true, y_pred, loss, sample_weight, mask, missing, parameters);
+  const Reduction reduction = MakeReduction(reduction_name);
+  const ParallelFor parallel_for = Threads(threads);
+  py::object result;
+  void* row_means = nullptr;
+  if (reduction == Reduction::kNone) {
+    py::array rows = EmptyLike(y_true, y_pred.dtype(), 1);
+    row_means = rows.mutable_data();
+    result = rows;
+  }
+  Sums sums;
+  {
+    py::gil_scoped_release release;
+    sums = ComputeMaskedLoss(inputs, reduction, parallel_for, row_means);
+  }
+  if (reduction != Reduction::kNone) {
+    result = py::float_(Divided(sums.loss_sum, sums, reduction));
+  }
+  return py::make_tuple(result, sums.weight_sum, sums.valid_count);
+}
+
+py::array MaskedLossGradient(const py::array& y_true, const py::array& y_pred,
+                             const std::string& loss, const std::optional<py::array>& sample_weight,
+                             const std::optional<py::array>& mask,
+                             const std::string& reduction_name, const py::object& missing,
+                             int threads, const std::optional<py::array>& out,
+                             const py::kwargs& parameters) {
+  const MaskedLossInputs inputs =
+      MakeInputs(y_true, y_pred, loss, sample_weight, mask, missing, parameters);
+  const Reduction reduction = MakeReduction(reduction_name);
+  const ParallelFor parallel_for = Threads(threads);
+  py::array gradient = out ? *out : EmptyLike(y_true, y_pred.dtype(), 0);
+  RequireDense(gradient, "out");
+  RequireDtype(gradient, "out", y_pred.dtype());
+  if (!gradient.attr("shape").equal(y_pred.attr("shape")) || !gradient.writeable()) {
+    throw py::value_error("Expected 'out' to be writeable and to have the shape of y_pred, " +
+                          ShapeOf(y_pred) + ". Received: shape " + ShapeOf(gradient));
+  }
+  void* data = gradient.mutable_data();
+  {
+    py::gil_scoped_release release;
+    const bool divides =
+        reduction == Reduction::kMean || reduction == Reduction::kMeanWithSampleWeight;
+    const Sums sums =
+        divides ? ComputeMaskedLoss(inputs, reduction, parallel_for, nullptr) : Sums{};
+    ComputeMaskedLossGradient(inputs, reduction, sums, 1.0, nullptr, parallel_for, data);
+  }
+  return gradient;
+}
+
+py::dict LossTable() {
+  py::dict losses;
+  for (const LossDescription& loss : Losses()) {
+    py::list parameters;
+    for (const ParameterDescription& parameter : loss.parameters) {
+      py::dict entry;
+      entry["name"] = parameter.name;
+      entry["default"] = parameter.default_value;
+      entry["domain"] = parameter.domain;
+      entry["accepts"] = py::cpp_function(parameter.accepts);
+      parameters.append(entry);
+    }
+    losses[py::str(loss.name)] = parameters;
+  }
+  return losses;
+}
+
+constexpr char kModuleDoc[] = R"(The native kernels on NumPy arrays, without TensorFlow.
+
+All arrays are C-contiguous and of one dtype, float32 or float64; they may be read-only and of any
+alignment, and are never copied.
+)";
+
+constexpr char kMaskedLossDoc[] = R"(Reduces a masked loss in one pass.
+
+Args:
+    y_true: Labels; float32 or float64 array of any shape. NaN means missing.
+    y_pred: Predictions, of the same shape and dtype.
+    loss: Name of the loss, one of `losses()`.
+    sample_weight: Weights of the same dtype, whose axes are y_true's from the left, or 1.
+    mask: Booleans, True = keep, whose axes are y_true's from the left, or 1.
+    reduction: "mean", "mean_with_sample_weight", "sum", "none", or "sum_of_elements".
+    missing: A number that means "no label" besides NaN, or "nonfinite".
+    threads: Number of threads; the result's bits do not depend on it.
+    **parameters: The loss's parameters.
+
+Returns:
+    Tuple (loss, weight_sum, valid_count). The loss is a float in full double precision, or for
+    reduction "none" an array of shape `y_true.shape[:-1]`. weight_sum is only computed for
+    reductions over elements.
+
+Raises:
+    ValueError, TypeError: For arrays or parameters that do not fit; says what was expected.
+
+Example:
+
+>>> import numpy as np
+>>> from masklstm import kernels
+>>> y_true = np.array([1.0, np.nan, 3.0], dtype="float32")
+>>> y_pred = np.array([2.0, 5.0, 5.0], dtype="float32")
+>>> kernels.masked_loss(y_true, y_pred)
+(2.5, 2.0, 2)
+)";
+
+constexpr char kGradientDoc[] =
+    R"(The gradient of `masked_loss` by y_pred (of the sum of the loss, for reduction "none").
+
+Arguments as for `masked_loss`; `out` is an array of y_pred's shape and dtype to write to.
+
+Example:
+
+>>> import numpy as np
+>>> from masklstm import kernels
+>>> y_true = np.array([1.0, np.nan, 3.0], dtype="float32")
+>>> y_pred = np.array([2.0, 5.0, 5.0], dtype="float32")
+>>> kernels.masked_loss_gradient(y_true, y_pred)
+array([1., 0., 2.], dtype=float32)
+)";
+
+PYBIND11_MODULE(kernels, module) {
+  std::string error;
+  if (InstructionSet(&error).empty()) throw py::import_error(error);
+  module.doc() = kModuleDoc;
+  module.def("masked_loss", &MaskedLoss, kMaskedLossDoc, py::arg("y_true"), py::arg("y_pred"),
+             py::arg("loss") = "squared_error", py::arg("sample_weight") = py::none(),
+             py::arg("mask") = py::none(), py::arg("reduction") = "mean",
+             py::arg("missing") = std::numeric_limits<double>::quiet_NaN(), py::arg("threads") = 1);
+  module.def("masked_loss_gradient", &MaskedLossGradient, kGradientDoc, py::arg("y_true"),
+             py::arg("y_pred"), py::arg("loss") = "squared_error",
+             py::arg("sample_weight") = py::none(), py::arg("mask") = py::none(),
+             py::arg("reduction") = "mean",
+             py::arg("missing") = std::numeric_limits<double>::quiet_NaN(), py::arg("threads") = 1,
+             py::arg("out") = py::none());
+  module.def("losses", &LossTable,
+             "All losses: a dict from name to the list of the loss's parameters, each a dict with "
+             "name, default, domain (an interval, as text) and accepts (a predicate).");
+  module.def(
+      "instruction_set",
+      [] {
+        std::string ignored;
+        return InstructionSet(&ignored);
+      },
+      "The instruction set in use: 'baseline', 'avx2' or 'avx512'. The environment variable "
+      "MASKLSTM_ISA chooses a lower one before the first import.");
+}
+
+}  // namespace
+}  // namespace masklstm

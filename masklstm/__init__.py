@@ -1,0 +1,21 @@
+"""Keras losses for labels with gaps.
+
+One native TensorFlow op finds the missing labels, masks them and reduces the loss in one pass.
+
+>>> import masklstm
+>>> loss = masklstm.losses.MeanSquaredError()
+>>> float(loss([[1.0], [float("nan")]], [[3.0], [5.0]]))
+4.0
+"""
+
+from importlib.metadata import version as _version
+
+from masklstm import _native, losses, ops, reference
+from masklstm._native import build_summary
+
+if _native.backend == "native":
+    from masklstm import kernels
+
+__version__ = _version("masklstm")
+
+__all__ = ["build_summary", "kernels", "losses", "ops", "reference"]

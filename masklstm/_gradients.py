@@ -1,0 +1,179 @@
+"""The gradients of the native ops, registered when this module is imported.
+
+With u the gradient of the loss, l the element losses and d the divisor (of the whole loss, or of
+each row):
+
+    by y_pred:          u w l' / d                       one pass of Masklstm>MaskedLossGrad
+    by sample_weight:   u l / d, and what comes in for the sum of the weights
+
+The second line, and the gradient's own gradient, are made of `Masklstm>MaskedLossElements` and
+TensorFlow's ops: they are right for everything, but only the first line is fused.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+
+from masklstm import _native
+
+_ROWWISE = ("none", "sum")
+
+
+class _Inputs:
+    """An op's inputs and attributes by name; whatever is computed from them is float64."""
+
+    def __init__(self, op: tf.Operation) -> None:
+        inputs = list(op.inputs)
+        if op.type == "Masklstm>MaskedLossGrad":
+            self.loss_gradient, self.weight_sum, self.valid_count = inputs[:3]
+            inputs = inputs[3:]
+        else:
+            _, self.weight_sum, self.valid_count = op.outputs
+        self.y_true, self.y_pred = inputs[:2]
+        num_weights = op.get_attr("num_weights")
+        self.sample_weight = inputs[2 : 2 + num_weights]
+        self.mask = inputs[2 + num_weights :]
+        self.reduction = _text(op, "reduction")
+        self.attributes = {name: _text(op, name) for name in ("loss", "parameters", "missing")}
+        self.is_scalar = self.y_true.shape.rank == 0
+
+    def elements(self, kind: str) -> tf.Tensor:
+        elements = _native.ops.masklstm_masked_loss_elements(
+            self.y_true, self.y_pred, self.mask, kind=kind, **self.attributes
+        )
+        return tf.cast(elements, tf.float64)
+
+    def weight(self) -> tf.Tensor:
+        """The weights with as many axes as the labels, or 1."""
+        if not self.sample_weight:
+            return tf.ones([], tf.float64)
+        (weight,) = self.sample_weight
+        return tf.reshape(tf.cast(weight, tf.float64), self.weight_shape())
+
+    def weight_shape(self) -> tf.Tensor:
+        (weight,) = self.sample_weight
+        missing_axes = tf.rank(self.y_true) - tf.rank(weight)
+        return tf.concat([tf.shape(weight), tf.ones([missing_axes], tf.int32)], axis=0)
+
+    def divisor(self) -> tf.Tensor:
+        """A scalar, or with a last axis of length 1 for reductions by row."""
+        if self.reduction in _ROWWISE:
+            valid = self.elements("valid")
+            return valid if self.is_scalar else tf.reduce_sum(valid, -1, keepdims=True)
+        if self.reduction == "mean":
+            return tf.cast(self.valid_count, tf.float64)
+        if self.reduction == "mean_with_sample_weight":
+            return self.weight_sum
+        return tf.ones([], tf.float64)
+
+    def over_divisor(self, loss_gradient: tf.Tensor) -> tf.Tensor:
+        """u / d, in a shape that broadcasts against the labels."""
+        loss_gradient = tf.cast(loss_gradient, tf.float64)
+        if self.reduction == "none" and not self.is_scalar:
+            loss_gradient = tf.expand_dims(loss_gradient, -1)
+        return tf.math.divide_no_nan(loss_gradient, self.divisor())
+
+    def sum_to_weight(self, full: tf.Tensor) -> tf.Tensor:
+        """Adds up along the axes that the weights repeat along."""
+        (weight,) = self.sample_weight
+        _, axes = tf.raw_ops.BroadcastGradientArgs(s0=tf.shape(full), s1=self.weight_shape())
+        total = tf.reshape(tf.reduce_sum(full, axes), tf.shape(weight))
+        return tf.cast(total, weight.dtype)
+
+
+def _text(op: tf.Operation, name: str) -> str:
+    value = op.get_attr(name)
+    return str(value.decode() if isinstance(value, bytes) else value)
+
+
+def _is_needed(op: tf.Operation, index: int) -> bool:
+    """False if an eager tape says that nobody asked for the gradient of this input."""
+    return index not in (getattr(op, "skip_input_indices", None) or ())
+
+
+@tf.RegisterGradient("Masklstm>MaskedLoss")  # type: ignore[untyped-decorator]
+def _masked_loss_gradient(
+    op: tf.Operation, loss_gradient: Any, weight_sum_gradient: Any, _: Any
+) -> list[tf.Tensor | None]:
+    inputs = _Inputs(op)
+    gradient = _native.ops.masklstm_masked_loss_grad(
+        loss_gradient,
+        inputs.weight_sum,
+        inputs.valid_count,
+        inputs.y_true,
+        inputs.y_pred,
+        inputs.sample_weight,
+        inputs.mask,
+        reduction=inputs.reduction,
+        **inputs.attributes,
+    )
+    by_weight = []
+    if inputs.sample_weight:
+        by_weight = [None]
+        if _is_needed(op, 2):
+            by_weight = [_gradient_by_weight(inputs, loss_gradient, weight_sum_gradient)]
+    return [None, gradient, *by_weight, *(None for _ in inputs.mask)]
+
+
+def _gradient_by_weight(
+    inputs: _Inputs, loss_gradient: tf.Tensor, weight_sum_gradient: tf.Tensor
+) -> tf.Tensor:
+    scale = inputs.over_divisor(loss_gradient)
+    losses = inputs.elements("value")
+    by_weight_sum = weight_sum_gradient
+    if inputs.reduction == "mean_with_sample_weight":
+        total = tf.reduce_sum(inputs.weight() * losses)
+        by_weight_sum -= scale * tf.math.divide_no_nan(total, inputs.divisor())
+    return inputs.sum_to_weight(scale * losses + by_weight_sum * inputs.elements("valid"))
+
+
+@tf.RegisterGradient("Masklstm>MaskedLossGrad")  # type: ignore[untyped-decorator]
+def _masked_loss_grad_gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf.Tensor | None]:
+    inputs = _Inputs(op)
+    upstream = tf.cast(upstream, tf.float64)
+    scale = inputs.over_divisor(inputs.loss_gradient)
+    weight = inputs.weight()
+    slopes = upstream * inputs.elements("derivative")
+    by_loss_gradient = _gradient_by_loss_gradient(inputs, weight * slopes)
+    by_weight_sum = None
+    if inputs.reduction == "mean_with_sample_weight":
+        total = tf.reduce_sum(upstream * tf.cast(op.outputs[0], tf.float64))
+        by_weight_sum = -tf.math.divide_no_nan(total, inputs.divisor())
+    curvature = scale * weight * upstream * inputs.elements("second_derivative")
+    by_y_pred = tf.cast(curvature, inputs.y_pred.dtype)
+    by_weight = [inputs.sum_to_weight(scale * slopes)] if inputs.sample_weight else []
+    nothing_for_mask = [None for _ in inputs.mask]
+    return [by_loss_gradient, by_weight_sum, None, None, by_y_pred, *by_weight, *nothing_for_mask]
+
+
+def _gradient_by_loss_gradient(inputs: _Inputs, slopes: tf.Tensor) -> tf.Tensor:
+    by_element = tf.math.divide_no_nan(slopes, inputs.divisor())
+    if inputs.reduction == "none" and not inputs.is_scalar:
+        total = tf.reduce_sum(by_element, axis=-1)
+    else:
+        total = tf.reduce_sum(by_element)
+    return tf.cast(total, inputs.loss_gradient.dtype)
+
+
+_NEXT_KIND = {"value": "derivative", "derivative": "second_derivative"}
+
+
+@tf.RegisterGradient("Masklstm>MaskedLossElements")  # type: ignore[untyped-decorator]
+def _masked_loss_elements_gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf.Tensor | None]:
+    kind = _text(op, "kind")
+    y_true, y_pred, *mask = op.inputs
+    by_y_pred = None
+    if kind == "second_derivative":
+        raise NotImplementedError(
+            f"masklstm has first and second derivatives of loss '{_text(op, 'loss')}', "
+            "but a third one was asked for. masklstm.reference.masked_loss has them all."
+        )
+    if kind != "valid":
+        by_y_pred = upstream * _native.ops.masklstm_masked_loss_elements(
+            y_true,
+            y_pred,
+            mask,
+            kind=_NEXT_KIND[kind],
+            **{name: _text(op, name) for name in ("loss", "parameters", "missing")},
+        )
+    return [None, by_y_pred, *(None for _ in mask)]

@@ -1,0 +1,17 @@
+"""The only file that touches Keras's or TensorFlow's internals."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+if keras.backend.backend() != "tensorflow":
+    raise ImportError(
+        "masklstm's losses need Keras's TensorFlow backend (environment variable "
+        f"KERAS_BACKEND=tensorflow). Found: {keras.backend.backend()}"
+    )
+
+
+def get_keras_mask(tensor: Any) -> tf.Tensor | None:
+    """The mask that Keras's layers hand on, on the tensor itself."""
+    return getattr(tensor, "_keras_mask", None)

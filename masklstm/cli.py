@@ -1,0 +1,36 @@
+"""The command `masklstm`."""
+
+import argparse
+import os
+from collections.abc import Sequence
+
+from masklstm.demo import command as demo
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="masklstm",
+        description="Keras losses for labels with gaps, on one fused TensorFlow op.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    demo_parser = commands.add_parser("demo", help="train an LSTM on real labels with gaps")
+    demo.add_arguments(demo_parser)
+    demo_parser.set_defaults(run=demo.run)
+
+    info_parser = commands.add_parser("info", help="say what was built and what runs here")
+    info_parser.set_defaults(run=_info)
+
+    parsed = parser.parse_args(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # no start-up notes among our own lines
+    return int(parsed.run(parsed))
+
+
+def _info(_: argparse.Namespace) -> int:
+    import masklstm
+
+    summary = masklstm.build_summary()
+    width = max(len(name) for name in summary)
+    for name, value in summary.items():
+        print(f"{name.replace('_', ' '):{width}}  {value}")
+    return 0

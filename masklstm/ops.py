@@ -1,0 +1,187 @@
+"""Masked losses as functions of tensors, on the native op.
+
+`masked_loss` finds the missing labels, applies mask and weights and reduces the loss in one pass;
+its gradient is one pass as well. With MASKLSTM_BACKEND=reference the same functions are those of
+`masklstm.reference`.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+import tensorflow as tf
+
+from masklstm import _arguments, _native
+from masklstm._arguments import MaskedSums
+
+if _native.backend == "native":
+    from masklstm import _gradients  # noqa: F401  registers the ops' gradients
+
+__all__ = ["MaskedSums", "masked_loss", "masked_sums"]
+
+
+def masked_loss(
+    y_true: Any,
+    y_pred: Any,
+    loss: str = "squared_error",
+    sample_weight: Any = None,
+    mask: Any = None,
+    reduction: str | None = "mean",
+    missing: Any = float("nan"),
+    **parameters: float,
+) -> tf.Tensor:
+    """A loss over the valid elements: those whose label is not missing and whose mask is True.
+
+    With element losses l and weights w (1 when none are given), over the valid elements only:
+
+    | `reduction` | value |
+    | --- | --- |
+    | `"mean"`, `"sum_over_batch_size"` | sum(w l) / number of valid elements |
+    | `"mean_with_sample_weight"` | sum(w l) / sum(w) |
+    | `"none"`, `None` | for each row, the mean of w l over the valid entries of the last axis |
+    | `"sum"` | the sum of those row means (Keras's definition) |
+
+    Where there is nothing valid the loss is 0. An invalid element has loss 0 and gradient 0,
+    whatever its prediction and weight hold; a valid element with a NaN prediction gives NaN.
+
+    Args:
+        y_true: Labels, shape `(batch, ..., features)`. NaN means missing.
+        y_pred: Predictions of the same shape (one trailing axis of length 1 may be missing in
+            either); floating point. float64 is computed in float64, all else in float32.
+        loss: Name of the element loss: `"squared_error"`, `"absolute_error"` or `"huber"`.
+        sample_weight: Weights; a scalar, or of a shape whose axes are those of `y_true` from the
+            left, or 1. `(batch,)` weighs samples, `(batch, time)` weighs steps.
+        mask: Booleans, True = keep; shapes as for `sample_weight`.
+        reduction: See above.
+        missing: A number that means "no label" besides NaN, or `"nonfinite"` for the infinities.
+        **parameters: The loss's own: `delta` (above 0, default 1) for `"huber"`.
+
+    Returns:
+        A float32 (float64 for float64 predictions) tensor: a scalar, or of shape
+        `y_true.shape[:-1]` for `"none"`.
+
+    Raises:
+        ValueError: For a shape, name or number that does not fit.
+        TypeError: For a parameter that the loss does not have.
+        tf.errors.InvalidArgumentError: For shapes that turn out not to fit when the op runs.
+
+    Example:
+
+    >>> import masklstm
+    >>> loss = masklstm.ops.masked_loss([1.0, float("nan"), 3.0], [2.0, 5.0, 5.0])
+    >>> float(loss)
+    2.5
+    """
+    if _native.backend == "reference":
+        from masklstm import reference
+
+        return reference.masked_loss(
+            y_true, y_pred, loss, sample_weight, mask, reduction, missing, **parameters
+        )
+    reduction = _arguments.standardize_reduction(reduction)
+    attributes = _attributes(loss, missing, parameters)
+    tensors = _arguments.standardize_tensors(y_true, y_pred, sample_weight, mask)
+    return _masked_loss(tensors, reduction, tensors.y_pred.dtype, attributes).reduced_loss
+
+
+def masked_sums(
+    y_true: Any,
+    y_pred: Any,
+    loss: str = "squared_error",
+    sample_weight: Any = None,
+    mask: Any = None,
+    missing: Any = float("nan"),
+    **parameters: float,
+) -> MaskedSums:
+    """The plain sums over the valid elements, of which any other reduction can be made.
+
+    Args:
+        y_true, y_pred, loss, sample_weight, mask, missing, **parameters: As for `masked_loss`.
+
+    Returns:
+        `MaskedSums(loss_sum, weight_sum, valid_count)`: scalars, the sums as float64 and the count
+        as int64. Without weights, `weight_sum` is the count.
+
+    Raises:
+        As `masked_loss`.
+
+    Example:
+
+    >>> import masklstm
+    >>> sums = masklstm.ops.masked_sums([1.0, float("nan"), 3.0], [2.0, 5.0, 5.0])
+    >>> float(sums.loss_sum), float(sums.weight_sum), int(sums.valid_count)
+    (5.0, 2.0, 2)
+    """
+    if _native.backend == "reference":
+        from masklstm import reference
+
+        return reference.masked_sums(
+            y_true, y_pred, loss, sample_weight, mask, missing, **parameters
+        )
+    attributes = _attributes(loss, missing, parameters)
+    tensors = _arguments.standardize_tensors(y_true, y_pred, sample_weight, mask)
+    return MaskedSums(*_masked_loss(tensors, "sum_of_elements", tf.float64, attributes))
+
+
+def check_loss(loss: str, parameters: dict[str, float]) -> None:
+    """Raises the error that `masked_loss` would raise for this loss and these parameters."""
+    if _native.backend == "reference":
+        from masklstm import reference
+
+        return reference.check_loss(loss, parameters)
+    _parameters_text(loss, tuple(parameters.items()))
+
+
+def _attributes(loss: str, missing: Any, parameters: dict[str, float]) -> dict[str, str]:
+    """The attributes that all native ops share. Numbers travel as text, which keeps all 53 bits."""
+    return {
+        "loss": loss,
+        "parameters": _parameters_text(loss, tuple(parameters.items())),
+        "missing": _arguments.standardize_missing(missing),
+    }
+
+
+@lru_cache(maxsize=256)
+def _parameters_text(loss: str, parameters: tuple[tuple[str, float], ...]) -> str:
+    if loss not in _native.losses:
+        raise _arguments.unknown_name("loss", loss, _native.losses)
+    expected = _native.losses[loss]
+    values = dict(parameters)
+    surplus = values.keys() - {parameter["name"] for parameter in expected}
+    if surplus:
+        raise TypeError(
+            f"Loss '{loss}' has no parameter {sorted(surplus)}. "
+            f"Expected only {[parameter['name'] for parameter in expected]}. Received: {values}"
+        )
+    texts = []
+    for parameter in expected:
+        name = parameter["name"]
+        value = values.get(name, parameter["default"])
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = float("nan")  # in no domain
+        if not parameter["accepts"](number):
+            raise ValueError(
+                f"Invalid value for argument '{name}'. Expected a number in "
+                f"{parameter['domain']}. Received: {name}={value!r}"
+            )
+        texts.append(repr(number))
+    return ",".join(texts)
+
+
+def _as_list(tensor: tf.Tensor | None) -> list[tf.Tensor]:
+    return [] if tensor is None else [tensor]
+
+
+def _masked_loss(
+    tensors: _arguments.Tensors, reduction: str, dtype: tf.DType, attributes: dict[str, str]
+) -> Any:
+    return _native.ops.masklstm_masked_loss(
+        tensors.y_true,
+        tensors.y_pred,
+        _as_list(tensors.sample_weight),
+        _as_list(tensors.mask),
+        Tloss=dtype,
+        reduction=reduction,
+        **attributes,
+    )
