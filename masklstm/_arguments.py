@@ -72,7 +72,7 @@ def unknown_name(argument: str, name: Any, known: Any) -> ValueError:
 
 
 def standardize_tensors(y_true: Any, y_pred: Any, sample_weight: Any, mask: Any) -> Tensors:
-    y_pred = tf.convert_to_tensor(y_pred, dtype_hint=tf.float32)
+    y_pred = tf.convert_to_tensor(y_pred)
     if not y_pred.dtype.is_floating:
         raise ValueError(
             "Expected 'y_pred' to have a floating-point dtype. "
@@ -80,7 +80,7 @@ def standardize_tensors(y_true: Any, y_pred: Any, sample_weight: Any, mask: Any)
         )
     dtype = tf.float64 if y_pred.dtype == tf.float64 else tf.float32
     y_pred = _cast(y_pred, dtype)
-    y_true = _cast(tf.convert_to_tensor(y_true, dtype_hint=dtype), dtype)
+    y_true = _cast(tf.convert_to_tensor(y_true), dtype)
     y_true, y_pred = _match_ranks(y_true, y_pred)
     if not y_true.shape.is_compatible_with(y_pred.shape):
         raise ValueError(
@@ -89,7 +89,7 @@ def standardize_tensors(y_true: Any, y_pred: Any, sample_weight: Any, mask: Any)
             f"shape {y_pred.shape}"
         )
     if sample_weight is not None:
-        sample_weight = _cast(tf.convert_to_tensor(sample_weight, dtype_hint=dtype), dtype)
+        sample_weight = _cast(tf.convert_to_tensor(sample_weight), dtype)
         sample_weight = _align("sample_weight", sample_weight, y_true)
     if mask is not None:
         mask = _align("mask", _cast(tf.convert_to_tensor(mask), tf.bool), y_true)

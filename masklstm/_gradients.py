@@ -43,12 +43,15 @@ class _Inputs:
         )
         return tf.cast(elements, tf.float64)
 
+    def where_valid(self, full: tf.Tensor) -> tf.Tensor:
+        """0 instead of what must not count, which may be NaN; of the labels' shape."""
+        return tf.where(self.elements("valid") > 0, tf.cast(full, tf.float64), 0.0)
+
     def weight(self) -> tf.Tensor:
-        """The weights with as many axes as the labels, or 1."""
         if not self.sample_weight:
             return tf.ones([], tf.float64)
         (weight,) = self.sample_weight
-        return tf.reshape(tf.cast(weight, tf.float64), self.weight_shape())
+        return self.where_valid(tf.reshape(weight, self.weight_shape()))
 
     def weight_shape(self) -> tf.Tensor:
         (weight,) = self.sample_weight
@@ -130,7 +133,7 @@ def _gradient_by_weight(
 @tf.RegisterGradient("Masklstm>MaskedLossGrad")  # type: ignore[untyped-decorator]
 def _masked_loss_grad_gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf.Tensor | None]:
     inputs = _Inputs(op)
-    upstream = tf.cast(upstream, tf.float64)
+    upstream = inputs.where_valid(upstream)
     scale = inputs.over_divisor(inputs.loss_gradient)
     weight = inputs.weight()
     slopes = upstream * inputs.elements("derivative")

@@ -50,7 +50,7 @@ class ElementwiseLoss(keras.losses.Loss):  # type: ignore[misc]
             The loss in this loss's dtype; its shape is as `reduction` says.
         """
         mask = get_keras_mask(y_pred)
-        with keras.ops.name_scope(self.name):
+        with keras.name_scope(self.name):
             arguments = self._arguments(y_true, y_pred)
             arguments.update(sample_weight=sample_weight, mask=mask)
             reduction = _arguments.standardize_reduction(self.reduction)
@@ -94,11 +94,16 @@ def _global_mean(
     means would not: a replica with few labels would count as much as one with many.
     """
     sums = ops.masked_sums(**arguments)
-    divisor = sums.weight_sum
+    count = tf.cast(sums.valid_count, tf.float64)
+    # Without gradients: a collective in the backward pass can meet the optimizer's own.
+    local = [tf.stop_gradient(x) for x in (sums.loss_sum, sums.weight_sum, count)]
+    loss_sum, weight_sum, count = context.all_reduce(tf.distribute.ReduceOp.SUM, local)
     if reduction == "mean":
-        divisor = tf.cast(sums.valid_count, sums.loss_sum.dtype)
-    divisor = context.all_reduce(tf.distribute.ReduceOp.SUM, divisor)
-    return tf.math.divide_no_nan(sums.loss_sum, divisor)
+        return tf.math.divide_no_nan(sums.loss_sum, count)
+    mean = tf.math.divide_no_nan(loss_sum, weight_sum)
+    # The last term is 0; its gradient is that of the divisor.
+    own_weight = sums.weight_sum - tf.stop_gradient(sums.weight_sum)
+    return tf.math.divide_no_nan(sums.loss_sum - mean * own_weight, weight_sum)
 
 
 @keras.saving.register_keras_serializable(package="masklstm")

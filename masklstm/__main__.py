@@ -1,0 +1,5 @@
+import sys
+
+from masklstm.cli import main
+
+sys.exit(main())

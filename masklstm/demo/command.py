@@ -1,0 +1,99 @@
+"""``masklstm demo`` from start to end."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+
+from masklstm.demo import options
+from masklstm.demo.examples import prepare
+from masklstm.demo.options import add_arguments
+from masklstm.demo.table import DemoError, read_table
+
+__all__ = ["add_arguments", "run"]
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the demo; the exit status is 2 for what the user can put right."""
+    try:
+        _run(arguments)
+    except DemoError as error:
+        # A column's name may hold a line break.
+        print("masklstm demo: error:", " ".join(str(error).split()), file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    began = time.perf_counter()
+    settings = options.read_settings(arguments)
+    source = options.read_source(arguments)
+    series = prepare(read_table(source.path), source.target, settings.window, settings.horizon)
+    _require_matplotlib()
+    folder = options.make_output_folder(arguments)
+
+    # Training needs TensorFlow: all that can fail fast comes before.
+    import masklstm
+    from masklstm.demo import forecast, picture, report
+    from masklstm.demo.evaluation import Outcome, compare, persistence
+
+    build = masklstm.build_summary()
+    _say(report.describe_build(build))
+    _say(report.describe_data(series, source, settings))
+    keras_loss, masked_loss = forecast.untrained_losses(series, settings)
+    _say(
+        "losses    on these labels, before training: "
+        f"Keras {keras_loss:.4f}, masklstm {masked_loss:.4f}"
+    )
+
+    trained = {}
+    for name, train in (
+        ("masked", forecast.train_masked),
+        ("mean-filled", forecast.train_mean_filled),
+    ):
+        _say("")
+        trained[name] = train(series, settings, _say_after(name))
+
+    rows = series.split.parts["test"]
+    forecasts = {
+        name: forecast.forecast(result.model, series, rows, settings)
+        for name, result in trained.items()
+    }
+    forecasts["persistence"] = persistence(series, rows, settings.horizon)
+    outcome = Outcome(
+        forecasts=forecasts,
+        errors={name: compare(series.target[rows], values) for name, values in forecasts.items()},
+        validation_rmse={name: result.validation_rmse for name, result in trained.items()},
+        best_epoch={name: result.best_epoch for name, result in trained.items()},
+    )
+    _say("")
+    _say(report.describe_errors(series, source, outcome))
+
+    picture.save(folder / "forecast.png", series, source, settings, outcome)
+    trained["masked"].model.save(folder / "model.keras")
+    seconds = time.perf_counter() - began
+    report.save_result(folder / "result.json", build, series, source, settings, outcome, seconds)
+    _say("")
+    for name in ("forecast.png", "model.keras", "result.json"):
+        _say(f"saved {folder / name}")
+    _say(f"took {seconds:.0f} s")
+
+
+def _say(text: str) -> None:
+    # A column's name or a unit may hold what the terminal cannot show.
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding), flush=True)
+
+
+def _say_after(name: str) -> Callable[[str], None]:
+    return lambda line: _say(f"{name}  {line}")
+
+
+def _require_matplotlib() -> None:
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise DemoError(
+            "The picture needs matplotlib. Expected it to be installed, as by: "
+            f'pip install "masklstm[demo]". Received: {error}'
+        ) from error

@@ -1,0 +1,76 @@
+"""Fixtures that run one test body over modes, dtypes and the list of losses."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from masklstm import kernels
+
+# Every loss with its default parameters, and with others where it has any.
+OTHER_PARAMETERS = {"huber": [{"delta": 0.3}]}
+LOSSES = [
+    (name, parameters)
+    for name in kernels.losses()
+    for parameters in ({}, *OTHER_PARAMETERS.get(name, []))
+]
+REDUCTIONS = ["mean", "mean_with_sample_weight", "sum", "none"]
+TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
+
+
+def _loss_id(case):
+    name, parameters = case
+    return "-".join([name, *(f"{key}={value}" for key, value in parameters.items())])
+
+
+@pytest.fixture(params=LOSSES, ids=_loss_id)
+def loss_case(request):
+    """A pair (name, parameters)."""
+    return request.param
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request):
+    return request.param
+
+
+@pytest.fixture(params=["eager", "graph"])
+def run(request):
+    """Calls a function of tensors in one of TensorFlow's modes."""
+    if request.param == "eager":
+        return lambda function, *arguments: function(*arguments)
+    return lambda function, *arguments: tf.function(function)(*arguments)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20260101)
+
+
+def labels_and_predictions(rng, shape, dtype, missing_share=0.4):
+    y_true = rng.normal(size=shape).astype(dtype)
+    y_true = np.where(rng.random(shape) < missing_share, np.nan, y_true).astype(dtype)
+    return y_true, (2 * rng.normal(size=shape)).astype(dtype)
+
+
+def loss_and_gradients(function, y_true, y_pred, sample_weight=None, **arguments):
+    """Flat list: the loss, its gradient by y_pred, and by sample_weight if there is one."""
+    watched = [tf.convert_to_tensor(y_pred)]
+    if sample_weight is not None:
+        watched.append(tf.convert_to_tensor(sample_weight))
+    with tf.GradientTape() as tape:
+        tape.watch(watched)
+        weight = watched[1] if sample_weight is not None else None
+        loss = function(y_true, watched[0], sample_weight=weight, **arguments)
+    return [loss, *tape.gradient(loss, watched)]
+
+
+def assert_all_close(actual, expected, dtype):
+    assert len(actual) == len(expected)
+    for a, b in zip(actual, expected, strict=True):
+        assert a.dtype == b.dtype == dtype
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])

@@ -1,0 +1,32 @@
+import subprocess
+import sys
+
+from masklstm import _native
+
+
+def masklstm(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "masklstm", *arguments], capture_output=True, text=True
+    )
+
+
+def test_info():
+    process = masklstm("info")
+    assert process.returncode == 0
+    lines = dict(line.split(None, 1) for line in process.stdout.splitlines())
+    assert lines["tensorflow"].startswith("2.21.")
+    assert lines["backend"] == "native"
+    assert lines["cuda"] == ("yes" if _native.build["cuda"] else "no")
+
+
+def test_help_names_the_commands():
+    process = masklstm("--help")
+    assert process.returncode == 0
+    assert "demo" in process.stdout
+    assert "info" in process.stdout
+
+
+def test_no_command_is_an_error():
+    process = masklstm()
+    assert process.returncode == 2
+    assert "COMMAND" in process.stderr

@@ -1,0 +1,107 @@
+"""Gradients against finite differences, and gradients of gradients against the reference."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import REDUCTIONS, assert_all_close, labels_and_predictions
+
+from masklstm import ops, reference
+
+STEP = 1e-6  # of the finite differences; the test points keep further away from every kink
+
+
+def away_from_kinks(rng, shape, parameters):
+    """Labels and predictions whose errors are neither 0 nor +-delta."""
+    y_true, y_pred = labels_and_predictions(rng, shape, "float64")
+    error = np.abs(y_pred - np.nan_to_num(y_true))
+    delta = parameters.get("delta", 1.0)
+    near = (error < 1e-3) | (np.abs(error - delta) < 1e-3)
+    return y_true, y_pred + 0.01 * near
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("shape", [(5, 3), (2, 70)], ids=str)
+def test_numeric_gradients(reduction, shape, loss_case, run, rng):
+    loss, parameters = loss_case
+    y_true, y_pred = away_from_kinks(rng, shape, parameters)
+    weight = 0.5 + rng.random(shape[0])
+
+    def function(y_pred, weight):
+        return run(
+            lambda p, w: ops.masked_loss(
+                y_true, p, loss, sample_weight=w, reduction=reduction, **parameters
+            ),
+            y_pred,
+            weight,
+        )
+
+    theoretical, numerical = tf.test.compute_gradient(
+        function, [tf.constant(y_pred), tf.constant(weight)], delta=STEP
+    )
+    for a, b in zip(theoretical, numerical, strict=True):
+        assert np.any(a)
+        np.testing.assert_allclose(a, b, atol=1e-7)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_second_derivatives(reduction, weighted, loss_case, run, rng):
+    """The gradient of a function of the gradient, by predictions, weights and upstream."""
+    loss, parameters = loss_case
+    y_true, y_pred = away_from_kinks(rng, (4, 3), parameters)
+    weight = 0.5 + rng.random((4, 1))
+    upstream = rng.normal(size=(4,) if reduction == "none" else ())
+
+    def second(function, y_pred, weight, upstream):
+        watched = [y_pred, upstream] + ([weight] if weighted else [])
+        with tf.GradientTape(persistent=True) as outer:
+            outer.watch(watched)
+            with tf.GradientTape() as inner:
+                inner.watch(watched)
+                value = function(
+                    y_true,
+                    y_pred,
+                    loss,
+                    sample_weight=weight if weighted else None,
+                    reduction=reduction,
+                    **parameters,
+                )
+                value = tf.reduce_sum(value * upstream)
+            first = inner.gradient(value, y_pred)
+            product = tf.reduce_sum(tf.sin(first) * (1 + y_pred))
+        return [first, *outer.gradient(product, watched)]
+
+    tensors = [tf.constant(x) for x in (y_pred, weight, upstream)]
+    actual = run(lambda *xs: second(ops.masked_loss, *xs), *tensors)
+    expected = second(reference.masked_loss, *tensors)
+    assert_all_close(actual, expected, "float64")
+
+
+def test_gradients_of_the_sums(loss_case, rng):
+    """loss_sum and weight_sum are both differentiable, so that users can build reductions."""
+    loss, parameters = loss_case
+    y_true, y_pred = labels_and_predictions(rng, (4, 3), "float32")
+    y_pred, weight = tf.constant(y_pred), tf.constant(rng.random((4,)), tf.float32)
+    results = []
+    for backend in (ops, reference):
+        with tf.GradientTape() as tape:
+            tape.watch([y_pred, weight])
+            sums = backend.masked_sums(y_true, y_pred, loss, sample_weight=weight, **parameters)
+            value = sums.loss_sum / (1 + sums.weight_sum**2)
+        results.append(tape.gradient(value, [y_pred, weight]))
+    assert_all_close(*results, "float32")
+
+
+def test_a_third_derivative_is_refused():
+    x = tf.constant([1.0])
+    with tf.GradientTape() as third:
+        third.watch(x)
+        with tf.GradientTape() as second:
+            second.watch(x)
+            with tf.GradientTape() as first:
+                first.watch(x)
+                value = ops.masked_loss([0.0], x)
+            slope = first.gradient(value, x)
+        curvature = second.gradient(slope, x)
+    with pytest.raises(NotImplementedError, match="third"):
+        third.gradient(curvature, x)

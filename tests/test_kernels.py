@@ -1,0 +1,229 @@
+"""masklstm.kernels: the kernels on NumPy arrays, and the bits that must never change."""
+
+import doctest
+import hashlib
+import inspect
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import LOSSES, REDUCTIONS, TOLERANCE, labels_and_predictions
+
+from masklstm import _native, kernels, ops
+
+KERNEL_REDUCTIONS = [*REDUCTIONS, "sum_of_elements"]
+
+
+def misaligned(array, offset):
+    """A copy of the array whose first byte lies `offset` bytes behind a 64-byte border."""
+    buffer = np.zeros(array.nbytes + 128, np.uint8)
+    start = -buffer.ctypes.data % 64 + offset
+    view = buffer[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    view[...] = array
+    return view
+
+
+def all_results(y_true, y_pred, weight, mask, threads=1):
+    """Every loss and reduction, with and without weights and mask, as bytes."""
+    digest = hashlib.sha256()
+    for name, parameters in LOSSES:
+        for reduction in KERNEL_REDUCTIONS:
+            for use in ({}, {"sample_weight": weight}, {"sample_weight": weight, "mask": mask}):
+                arguments = {"loss": name, "reduction": reduction, "threads": threads}
+                arguments |= {**use, **parameters}
+                loss, weight_sum, count = kernels.masked_loss(y_true, y_pred, **arguments)
+                gradient = kernels.masked_loss_gradient(y_true, y_pred, **arguments)
+                for result in (loss, weight_sum, count, gradient):
+                    digest.update(np.asarray(result).tobytes())
+    return digest.hexdigest()
+
+
+def example(dtype, shape):
+    rng = np.random.default_rng(5)
+    y_true, y_pred = labels_and_predictions(rng, shape, dtype)
+    weight = rng.random(shape[:-1]).astype(dtype)
+    return y_true, y_pred, weight, rng.random(shape) < 0.9
+
+
+@pytest.mark.parametrize("shape", [(70000, 1), (700, 101), (9000, 7)], ids=str)
+def test_same_bits_for_every_number_of_threads(dtype, shape):
+    arrays = example(dtype, shape)
+    expected = all_results(*arrays, threads=1)
+    for threads in (2, 3, 8):
+        assert all_results(*arrays, threads=threads) == expected
+
+
+def test_same_bits_for_every_alignment(dtype):
+    arrays = example(dtype, (130, 17))
+    expected = all_results(*arrays)
+    for offset in range(64):
+        shifted = [misaligned(a, offset if a.dtype != bool else 0) for a in arrays]
+        assert all_results(*shifted) == expected, offset
+    # Labels and predictions at different offsets.
+    y_true, y_pred, weight, mask = arrays
+    assert all_results(misaligned(y_true, 3), misaligned(y_pred, 20), weight, mask) == expected
+
+
+def kernels_process(code, instruction_set, *arguments):
+    """Runs code on `kernels` under a forced instruction set.
+
+    The extension is loaded by its path, since importing masklstm takes TensorFlow's seconds.
+    """
+    load = (
+        "import importlib.util, sys\n"
+        f"spec = importlib.util.spec_from_file_location('kernels', {kernels.__file__!r})\n"
+        "kernels = importlib.util.module_from_spec(spec)\n"
+        "spec.loader.exec_module(kernels)\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", load + code, *arguments],
+        env={**os.environ, "MASKLSTM_ISA": instruction_set},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_same_bits_for_every_instruction_set(dtype, tmp_path):
+    shape = (3000, 7)
+    y_true, y_pred, weight, mask = example(dtype, shape)
+    np.savez(tmp_path / "arrays.npz", y_true=y_true, y_pred=y_pred, w=weight, mask=mask)
+    code = (
+        "import hashlib, inspect, numpy as np\n"
+        f"LOSSES = {LOSSES!r}\nKERNEL_REDUCTIONS = {KERNEL_REDUCTIONS!r}\n"
+        + inspect.getsource(all_results)
+        + "arrays = np.load(sys.argv[1])\n"
+        "print(kernels.instruction_set(), all_results(*(arrays[name] for name in arrays)))\n"
+    )
+    expected = all_results(y_true, y_pred, weight, mask)
+    ran = []
+    for name in _native.build["instruction_sets"]:
+        process = kernels_process(code, name, str(tmp_path / "arrays.npz"))
+        if "MASKLSTM_ISA. Expected" in process.stderr:
+            continue  # built, but not on this processor
+        assert process.stdout.split() == [name, expected], process.stderr
+        ran.append(name)
+    assert "baseline" in ran
+    assert kernels.instruction_set() in ran
+
+
+def test_an_unknown_instruction_set_is_refused():
+    process = kernels_process("", "sse9")
+    assert process.returncode != 0
+    assert "ImportError: Invalid value for the environment variable MASKLSTM_ISA" in process.stderr
+    assert "baseline" in process.stderr
+    assert "Received: sse9" in process.stderr
+
+
+@pytest.mark.parametrize("reduction", KERNEL_REDUCTIONS)
+def test_equals_the_op(reduction, loss_case, dtype):
+    loss, parameters = loss_case
+    y_true, y_pred, weight, mask = example(dtype, (200, 6))
+    arguments = {"loss": loss, "sample_weight": weight, "mask": mask, **parameters}
+    value, weight_sum, count = kernels.masked_loss(y_true, y_pred, reduction=reduction, **arguments)
+    sums = ops.masked_sums(y_true, y_pred, **arguments)
+    if reduction == "sum_of_elements":
+        assert (value, weight_sum, count) == tuple(x.numpy() for x in sums)
+    else:
+        expected = ops.masked_loss(y_true, y_pred, reduction=reduction, **arguments)
+        np.testing.assert_array_equal(np.asarray(value, dtype), expected)
+    assert count == sums.valid_count.numpy()
+
+
+def test_gradient_equals_finite_differences(loss_case):
+    loss, parameters = loss_case
+    y_true, y_pred, weight, mask = example("float64", (6, 3))
+    arguments = {"loss": loss, "sample_weight": weight, "mask": mask, **parameters}
+    gradient = kernels.masked_loss_gradient(y_true, y_pred, **arguments)
+    for index in np.ndindex(y_pred.shape):
+        values = []
+        for step in (1e-6, -1e-6):
+            moved = y_pred.copy()
+            moved[index] += step
+            values.append(kernels.masked_loss(y_true, moved, **arguments)[0])
+        slope = (values[0] - values[1]) / 2e-6
+        np.testing.assert_allclose(gradient[index], slope, atol=1e-7)
+
+
+def test_read_only_arrays_and_out(dtype):
+    y_true, y_pred, *_ = example(dtype, (20, 3))
+    y_true.setflags(write=False)
+    y_pred.setflags(write=False)
+    out = np.full_like(y_pred, 7)
+    gradient = kernels.masked_loss_gradient(y_true, y_pred, out=out)
+    assert gradient is out
+    np.testing.assert_array_equal(out, kernels.masked_loss_gradient(y_true, y_pred))
+    with pytest.raises(ValueError, match="'out' to be writeable"):
+        kernels.masked_loss_gradient(y_true, y_pred, out=y_pred)
+
+
+def test_a_large_gradient_is_written_past_the_caches_with_the_same_bits(dtype):
+    """Above 32 MiB other instructions write it; a shifted `out` takes the ordinary ones."""
+    size = 2**25 // np.dtype(dtype).itemsize + 5
+    rng = np.random.default_rng(1)
+    y_true, y_pred = labels_and_predictions(rng, (size,), dtype)
+    gradient = kernels.masked_loss_gradient(y_true, y_pred, threads=2)
+    shifted = misaligned(np.zeros_like(y_pred), 4 if dtype == "float32" else 8)
+    kernels.masked_loss_gradient(y_true, y_pred, out=shifted)
+    assert gradient.tobytes() == shifted.tobytes()
+    valid = ~np.isnan(y_true)
+    scale = np.array(1.0 / valid.sum(), dtype)
+    expected = np.where(valid, scale * (2 * (y_pred - y_true)), 0)
+    np.testing.assert_allclose(gradient, expected, rtol=TOLERANCE[dtype])
+
+
+class TestErrors:
+    one = np.ones((2, 3), "float32")
+
+    def test_not_contiguous(self):
+        for name in ("y_true", "y_pred", "sample_weight"):
+            arrays = {"y_true": self.one, "y_pred": self.one, "sample_weight": self.one}
+            arrays[name] = np.ones((3, 2), "float32").T
+            with pytest.raises(ValueError, match=rf"'{name}' to be C-contig.*ascontiguousarray"):
+                kernels.masked_loss(**arrays)
+
+    def test_dtypes(self):
+        with pytest.raises(TypeError, match=r"'y_true' to have dtype float32.*float64"):
+            kernels.masked_loss(self.one.astype("float64"), self.one)
+        with pytest.raises(TypeError, match=r"'y_pred' to have dtype float32.*int64"):
+            kernels.masked_loss(self.one, self.one.astype("int64"))
+        with pytest.raises(TypeError, match=r"'mask' to have dtype bool.*int8"):
+            kernels.masked_loss(self.one, self.one, mask=np.ones(2, "int8"))
+
+    def test_shapes(self):
+        with pytest.raises(ValueError, match=r"same shape.*\(2, 3\).*\(3,\)"):
+            kernels.masked_loss(self.one, self.one[0])
+        with pytest.raises(ValueError, match=r"'sample_weight'.*\(2, 3\).*\(3,\)"):
+            kernels.masked_loss(self.one, self.one, sample_weight=np.ones(3, "float32"))
+
+    def test_too_many_separate_axes(self):
+        y_true = np.ones((2,) * 18, "float32")
+        weight = np.ones((2, 1) * 9, "float32")
+        with pytest.raises(ValueError, match="too many separate axes"):
+            kernels.masked_loss(y_true, y_true, sample_weight=weight)
+
+    def test_names_and_numbers(self):
+        for argument, value, message in (
+            ("loss", "mse", "'squared_error'.*loss='mse'"),
+            ("reduction", "avg", "'mean'.*reduction='avg'"),
+            ("missing", "soon", "'nonfinite' or a number.*'soon'"),
+            ("threads", 0, "at least 1.*0"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                kernels.masked_loss(self.one, self.one, **{argument: value})
+        with pytest.raises(ValueError, match=r"'delta'. Expected a number in \(0, inf\)"):
+            kernels.masked_loss(self.one, self.one, loss="huber", delta=-1.0)
+        with pytest.raises(TypeError, match=r"unexpected parameters.*delta"):
+            kernels.masked_loss(self.one, self.one, delta=1.0)
+
+
+def test_the_examples_in_the_docstrings():
+    finder = doctest.DocTestFinder()
+    runner = doctest.DocTestRunner()
+    examples = 0
+    for function in (kernels.masked_loss, kernels.masked_loss_gradient):
+        (test,) = finder.find(function, function.__name__, module=False, globs={})
+        examples += len(test.examples)
+        assert runner.run(test).failed == 0
+    assert examples > 0

@@ -1,0 +1,264 @@
+"""The Keras classes: Keras's numbers without gaps, training with them."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from masklstm import losses, reference
+
+NAN = float("nan")
+
+# Every class, with Keras's class of the same name, and arguments that both take.
+CLASSES = [getattr(losses, name) for name in losses.__all__]
+ARGUMENTS = {"Huber": [{"delta": 0.4}]}
+CASES = [
+    (cls, arguments) for cls in CLASSES for arguments in ({}, *ARGUMENTS.get(cls.__name__, []))
+]
+
+
+def _case_id(case):
+    return "-".join([case[0].__name__, *(f"{k}={v}" for k, v in case[1].items())])
+
+
+@pytest.fixture(params=CASES, ids=_case_id)
+def case(request):
+    return request.param
+
+
+KERAS_REDUCTIONS = ["sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None]
+
+
+@pytest.mark.parametrize("reduction", KERAS_REDUCTIONS)
+@pytest.mark.parametrize(
+    ("shape", "weight_shape"),
+    [
+        ((4, 3), None),
+        ((4, 3), (4,)),
+        ((4, 3), (4, 1)),
+        ((4, 1), (4,)),
+        ((4, 5, 3), None),
+        ((4, 5, 3), (4, 5)),
+        ((4, 5, 3), (4, 5, 1)),
+        ((2, 3, 4, 2), (2, 3, 4)),
+    ],
+    ids=str,
+)
+def test_keras_numbers_without_gaps(reduction, shape, weight_shape, case, rng):
+    cls, arguments = case
+    y_true, y_pred = rng.normal(size=(2, *shape)).astype("float32")
+    weight = None if weight_shape is None else rng.random(weight_shape).astype("float32")
+    actual = cls(reduction=reduction, **arguments)(y_true, y_pred, weight)
+    keras_cls = getattr(keras.losses, cls.__name__)
+    expected = keras_cls(reduction=reduction, **arguments)(y_true, y_pred, weight)
+    if shape == (4, 3) and weight_shape == (4, 1) and reduction in ("none", None):
+        expected = tf.squeeze(expected, -1)  # Keras lets the weights' axis into the row losses
+    assert actual.shape == expected.shape
+    assert actual.dtype == expected.dtype
+    np.testing.assert_allclose(actual, expected, rtol=2e-6)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_keras_numbers_for_scalar_weights(reduction, case, rng):
+    cls, arguments = case
+    y_true, y_pred = rng.normal(size=(2, 4, 5, 3)).astype("float32")
+    keras_loss = getattr(keras.losses, cls.__name__)(reduction=reduction, **arguments)
+    np.testing.assert_allclose(
+        cls(reduction=reduction, **arguments)(y_true, y_pred, 2.3),
+        keras_loss(y_true, y_pred, 2.3),
+        rtol=2e-6,
+    )
+
+
+@pytest.mark.parametrize("reduction", KERAS_REDUCTIONS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_keras_numbers_under_a_keras_mask(reduction, weighted, case, rng):
+    cls, arguments = case
+    y_true, y_pred = rng.normal(size=(2, 4, 5, 3)).astype("float32")
+    weight = rng.random((4, 5)).astype("float32") if weighted else None
+    y_pred = tf.constant(y_pred)
+    y_pred._keras_mask = tf.constant(rng.random((4, 5)) < 0.6)
+    keras_loss = getattr(keras.losses, cls.__name__)(reduction=reduction, **arguments)
+    expected = keras_loss(y_true, y_pred, weight)
+    actual = cls(reduction=reduction, **arguments)(y_true, y_pred, weight)
+    np.testing.assert_allclose(actual, expected, rtol=2e-6)
+
+
+def test_mask_weights_and_gaps_combine(case, rng):
+    cls, arguments = case
+    y_true, y_pred = rng.normal(size=(2, 4, 5, 3)).astype("float32")
+    y_true[rng.random(y_true.shape) < 0.3] = NAN
+    mask = rng.random((4, 5)) < 0.6
+    weight = rng.random(4).astype("float32")
+    masked_pred = tf.constant(y_pred)
+    masked_pred._keras_mask = tf.constant(mask)
+    actual = cls(**arguments)(y_true, masked_pred, weight)
+    loss = reference.masked_loss(
+        y_true, y_pred, cls.loss, sample_weight=weight, mask=mask, **arguments
+    )
+    np.testing.assert_allclose(actual, loss, rtol=1e-6)
+
+
+def test_call_gives_unweighted_row_means(case, rng):
+    cls, arguments = case
+    y_true, y_pred = rng.normal(size=(2, 4, 3)).astype("float32")
+    expected = getattr(keras.losses, cls.__name__)(**arguments).call(y_true, y_pred)
+    np.testing.assert_allclose(cls(**arguments).call(y_true, y_pred), expected, rtol=2e-6)
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16", "float32", "float64"])
+def test_the_result_has_the_losss_dtype(name, case):
+    cls, arguments = case
+    loss = cls(dtype=name, **arguments)
+    value = loss([[1.0], [NAN]], [[2.0], [3.0]])
+    assert value.dtype == name
+    assert np.isfinite(float(value))
+
+
+def test_floatx_decides_the_default_dtype(case):
+    cls, arguments = case
+    keras.config.set_floatx("float64")
+    try:
+        assert cls(**arguments)([[1.0]], [[2.0]]).dtype == "float64"
+    finally:
+        keras.config.set_floatx("float32")
+
+
+def test_defaults_and_config_are_keras_s(case):
+    cls, arguments = case
+    ours, theirs = cls(**arguments), getattr(keras.losses, cls.__name__)(**arguments)
+    assert ours.name == theirs.name
+    assert ours.reduction == theirs.reduction
+    assert ours.get_config().items() >= theirs.get_config().items()
+
+
+@pytest.mark.parametrize("missing", [NAN, -999.0, "nonfinite"])
+def test_serialisation_keeps_everything(missing, case):
+    cls, arguments = case
+    loss = cls(missing=missing, reduction="sum", name="mine", **arguments)
+    again = keras.losses.deserialize(keras.losses.serialize(loss))
+    assert type(again) is cls
+    assert again.get_config() == loss.get_config()
+    y_true, y_pred = [[1.0], [-999.0], [NAN]], [[3.0], [4.0], [5.0]]
+    assert float(again(y_true, y_pred)) == float(loss(y_true, y_pred))
+
+
+class TestErrors:
+    def test_when_constructed(self, case):
+        cls, _ = case
+        with pytest.raises(ValueError, match="reduction"):
+            cls(reduction="avg")
+        with pytest.raises(ValueError, match="'missing'"):
+            cls(missing="soon")
+
+    def test_huber_delta(self):
+        with pytest.raises(ValueError, match="'delta'"):
+            losses.Huber(delta=0.0)
+
+    def test_a_weight_of_the_wrong_shape_in_fit(self, case, rng):
+        cls, arguments = case
+        model = keras.Sequential([keras.layers.Dense(2)])
+        model.compile("sgd", loss=cls(**arguments))
+        x = rng.normal(size=(8, 3))
+        with pytest.raises(ValueError, match="'sample_weight'"):
+            model.fit(x, x[:, :2], sample_weight=np.ones((8, 3)), verbose=0)
+
+
+def lstm_data(rng, samples=96, steps=12, features=2):
+    """Sums of the inputs so far, with 40% of the labels missing, whole samples among them."""
+    x = rng.normal(size=(samples, steps, features)).astype("float32")
+    y = np.cumsum(x, axis=1) / 3
+    y[rng.random(y.shape) < 0.4] = NAN
+    y[: samples // 8] = NAN
+    return x, y
+
+
+def lstm_model(loss, optimizer="adam", features=2, **compile_arguments):
+    keras.utils.set_random_seed(11)
+    model = keras.Sequential(
+        [
+            keras.layers.Input((None, features)),
+            keras.layers.LSTM(8, return_sequences=True),
+            keras.layers.Dense(features),
+        ]
+    )
+    model.compile(optimizer, loss=loss, **compile_arguments)
+    return model
+
+
+class ReferenceLoss(keras.losses.Loss):
+    """The loss that training on the pure-TensorFlow reference minimises."""
+
+    def __init__(self, like, arguments):
+        super().__init__()
+        self.like = like
+        self.arguments = arguments
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        return reference.masked_loss(
+            y_true, y_pred, self.like.loss, sample_weight=sample_weight, **self.arguments
+        )
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_an_lstm_trains_as_on_the_reference(run_eagerly, weighted, case, rng):
+    cls, arguments = case
+    x, y = lstm_data(rng)
+    weight = rng.random(len(x)).astype("float32") if weighted else None
+    histories, models = [], []
+    for loss in (cls(**arguments), ReferenceLoss(cls, arguments)):
+        model = lstm_model(loss, run_eagerly=run_eagerly)
+        history = model.fit(
+            x, y, sample_weight=weight, batch_size=32, epochs=3, shuffle=False, verbose=0
+        )
+        histories.append(history.history["loss"])
+        models.append(model)
+    np.testing.assert_allclose(*histories, rtol=1e-5)
+    assert histories[0][-1] < histories[0][0]
+    for ours, theirs in zip(*(model.get_weights() for model in models), strict=True):
+        assert np.all(np.isfinite(ours))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_keras_own_loss_turns_everything_into_nan(rng):
+    """The reason why this package exists; if this fails, Keras has learnt it."""
+    x, y = lstm_data(rng)
+    model = lstm_model("mean_squared_error")
+    model.fit(x, y, sample_weight=~np.isnan(y[..., 0]) * 1.0, epochs=1, verbose=0)
+    assert any(np.all(np.isnan(weight)) for weight in model.get_weights())
+
+
+def test_save_load_and_continue(case, rng, tmp_path):
+    cls, arguments = case
+    x, y = lstm_data(rng)
+    model = lstm_model(cls(missing=-999.0, **arguments))
+    model.fit(x, y, epochs=1, verbose=0, shuffle=False)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(again.loss) is cls
+    assert again.loss.get_config() == model.loss.get_config()
+    losses_after = [m.fit(x, y, epochs=2, verbose=0, shuffle=False) for m in (model, again)]
+    np.testing.assert_allclose(*(h.history["loss"] for h in losses_after), rtol=1e-6)
+    np.testing.assert_allclose(again.evaluate(x, y, verbose=0), model.evaluate(x, y, verbose=0))
+
+
+def test_a_masking_layer_reaches_the_loss(rng):
+    """A masked step does not count, though its label is there."""
+    x, y = rng.normal(size=(2, 6, 4, 2)).astype("float32")
+    x[:, 2:] = 0.0
+    model = keras.Sequential([keras.layers.Masking(), keras.layers.LSTM(2, return_sequences=True)])
+    model.compile("sgd", loss=losses.MeanSquaredError())
+    expected = np.mean((model.predict(x, verbose=0)[:, :2] - y[:, :2]) ** 2)
+    np.testing.assert_allclose(model.evaluate(x, y, verbose=0), expected, rtol=1e-5)
+
+
+def test_several_outputs_with_gaps_of_their_own(rng):
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, [keras.layers.Dense(1)(inputs), keras.layers.Dense(2)(inputs)])
+    model.compile("sgd", loss=[losses.MeanSquaredError(), losses.MeanAbsoluteError()])
+    x = rng.normal(size=(16, 3))
+    first, second = x[:, :1].copy(), x[:, 1:].copy()
+    first[::2], second[::3, 0] = NAN, NAN
+    history = model.fit(x, [first, second], epochs=2, verbose=0).history
+    assert all(np.all(np.isfinite(values)) for values in history.values())

@@ -1,0 +1,149 @@
+"""Loading: what does not fit is refused before anything is loaded, in words that help."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+import masklstm
+
+PACKAGE = Path(masklstm.__file__).parent
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of the installed package that a test may damage."""
+    shutil.copytree(PACKAGE, tmp_path / "masklstm", ignore=shutil.ignore_patterns("demo"))
+    return tmp_path / "masklstm"
+
+
+def python(code, folder, **environment):
+    """Runs code with the package in `folder` before all others."""
+    return subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(folder)!r})\n{code}"],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_build_for_another_tensorflow_is_refused(copy):
+    build = json.loads((copy / "_build.json").read_text())
+    (copy / "_build.json").write_text(json.dumps(build | {"tensorflow": "2.20.1"}))
+    # If it were loaded, this would fail in another way.
+    (copy / "_masklstm_ops.so").write_bytes(b"not a library")
+    process = python("import masklstm", copy.parent)
+    assert process.returncode != 0
+    message = process.stderr.strip().split("\n")[-1]
+    assert message.startswith("ImportError: masklstm was built for TensorFlow 2.20.1")
+    assert tf.__version__ in message
+    assert "pip install 'tensorflow==2.20.*'" in message
+    assert "rebuild" in message
+
+
+@pytest.mark.parametrize("file", ["_masklstm_ops.so", "_build.json"])
+def test_a_missing_file_is_named(copy, file):
+    (copy / file).unlink()
+    process = python("import masklstm", copy.parent)
+    message = process.stderr.strip().split("\n")[-1]
+    assert message.startswith("ImportError: masklstm's native library is incomplete")
+    assert str(copy / file) in message
+    assert "MASKLSTM_BACKEND=reference" in message
+
+
+def test_a_broken_library_gives_an_import_error(copy):
+    (copy / "_masklstm_ops.so").write_bytes(b"not a library")
+    process = python("import masklstm", copy.parent)
+    assert "ImportError: masklstm's native library" in process.stderr
+    assert "could not be loaded" in process.stderr
+
+
+def test_the_reference_runs_without_native_files_and_says_so_once(copy):
+    for file in [*copy.glob("*.so"), copy / "_build.json"]:
+        file.unlink()
+    code = """
+import masklstm, keras, numpy as np
+assert masklstm.build_summary()["backend"] == "reference"
+loss = masklstm.losses.Huber()
+assert float(loss([[1.0], [float("nan")]], [[4.0], [1.0]])) == 2.5
+assert float(masklstm.ops.masked_loss([1.0, float("nan")], [3.0, 1.0])) == 4.0
+assert int(masklstm.ops.masked_sums([1.0, float("nan")], [3.0, 1.0]).valid_count) == 1
+model = keras.Sequential([keras.layers.LSTM(2)])
+model.compile("sgd", loss=loss)
+model.fit(np.ones((4, 3, 1)), np.array([[1.0, np.nan]] * 4), verbose=0)
+assert all(np.all(np.isfinite(w)) for w in model.get_weights())
+print(masklstm.__file__)
+"""
+    process = python(code, copy.parent, MASKLSTM_BACKEND="reference")
+    assert process.returncode == 0, process.stderr
+    assert str(copy) in process.stdout
+    assert process.stderr.count("pure-TensorFlow reference") == 1
+
+
+def test_an_unknown_backend_is_refused():
+    process = python("import masklstm", ".", MASKLSTM_BACKEND="gpu")
+    message = process.stderr.strip().split("\n")[-1]
+    assert "MASKLSTM_BACKEND" in message
+    assert "'native'" in message
+    assert "'gpu'" in message
+
+
+def test_an_unusable_instruction_set_is_refused():
+    process = python("import masklstm", ".", MASKLSTM_ISA="sse9")
+    assert "ImportError: Invalid value for the environment variable MASKLSTM_ISA" in process.stderr
+
+
+def test_another_keras_backend_is_refused():
+    # As if, since no other backend is installed.
+    code = "import keras; keras.backend.backend = lambda: 'jax'; import masklstm"
+    process = python(code, ".")
+    assert "need Keras's TensorFlow backend" in process.stderr
+
+
+def test_import_prints_nothing():
+    quiet = python("import tensorflow", ".")
+    process = python("import masklstm", ".")
+    assert process.returncode == 0
+    assert process.stdout == ""
+    assert len(process.stderr.splitlines()) <= len(quiet.stderr.splitlines())
+
+
+def test_import_is_quick():
+    """At most 100 ms on top of TensorFlow's seconds; the best of three, as machines are noisy."""
+    code = "import time, tensorflow; t = time.perf_counter(); import masklstm; "
+    code += "print(time.perf_counter() - t)"
+    assert min(float(python(code, ".").stdout) for _ in range(3)) < 0.1
+
+
+def test_same_bits_for_every_number_of_tensorflow_threads():
+    code = """
+import hashlib, numpy as np, tensorflow as tf
+tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[1]))
+from masklstm import ops
+rng = np.random.default_rng(0)
+digest = hashlib.sha256()
+for shape in ((300000, 1), (40000, 7), (900, 300)):
+    y_true = rng.normal(size=shape).astype("float32")
+    y_true[rng.random(shape) < 0.3] = np.nan
+    y_pred = tf.constant(rng.normal(size=shape), tf.float32)
+    for reduction in ("mean", "sum", "none"):
+        with tf.GradientTape() as tape:
+            tape.watch(y_pred)
+            loss = ops.masked_loss(y_true, y_pred, "huber", reduction=reduction)
+        for result in (loss, tape.gradient(loss, y_pred)):
+            digest.update(result.numpy().tobytes())
+print(digest.hexdigest())
+"""
+    digests = set()
+    for threads in ("1", "2", "3", "8"):
+        process = subprocess.run(
+            [sys.executable, "-c", "import sys\n" + code, threads], capture_output=True, text=True
+        )
+        assert process.returncode == 0, process.stderr
+        digests.add(process.stdout)
+    assert len(digests) == 1

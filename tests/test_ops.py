@@ -1,0 +1,351 @@
+"""The native op against the reference, and the contract's rules one by one."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import (
+    LOSSES,
+    REDUCTIONS,
+    assert_all_close,
+    labels_and_predictions,
+    loss_and_gradients,
+)
+
+from masklstm import ops, reference
+
+NAN = float("nan")
+
+# Ranks 0 to 5, empty axes, rows shorter and longer than the kernels' 64 elements, sizes around the
+# vector widths (4, 8, 16), the chunk (1024) and the block (16384).
+SHAPES = [
+    (),
+    (0,),
+    (3, 0),
+    (0, 3),
+    (1,),
+    (7, 1),
+    (5, 3),
+    (4, 5, 6),
+    (17, 1, 2, 5),
+    (2, 1, 3, 2, 2),
+    (3, 64),
+    (3, 65),
+    (2, 3, 1030),
+]
+SIZES = [n + d for n in (4, 8, 16, 1024, 16384, 32768) for d in (-1, 0, 1)]
+
+
+def leading_shapes(shape):
+    """Every shape that weights and masks may have: prefixes, with 1s behind or in between."""
+    prefixes = [shape[:rank] for rank in range(len(shape) + 1)]
+    padded = [p + (1,) * (len(shape) - len(p)) for p in prefixes]
+    suffixes = [(1,) * rank + shape[rank:] for rank in range(1, len(shape))]
+    return list(dict.fromkeys(prefixes + padded + suffixes))
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_equals_the_reference_for_every_form(shape, loss_case, dtype, rng):
+    """Every reduction, weight shape and mask shape that a label shape has."""
+    loss, parameters = loss_case
+    y_true, y_pred = labels_and_predictions(rng, shape, dtype)
+    weights = [None] + [rng.random(s).astype(dtype) for s in leading_shapes(shape)]
+    masks = [None] + [rng.random(s) < 0.7 for s in leading_shapes(shape)]
+    # All weights without a mask, all masks without weights, and some of both.
+    pairs = [(w, None) for w in weights] + [(None, m) for m in masks]
+    pairs += [(weights[i % len(weights)], m) for i, m in enumerate(masks, start=1)]
+    for reduction, (weight, mask) in itertools.product(REDUCTIONS, pairs):
+        arguments = {
+            "y_true": y_true,
+            "y_pred": y_pred,
+            "sample_weight": weight,
+            "mask": mask,
+            "loss": loss,
+            "reduction": reduction,
+            **parameters,
+        }
+        actual = loss_and_gradients(ops.masked_loss, **arguments)
+        expected = loss_and_gradients(reference.masked_loss, **arguments)
+        assert_all_close(actual, expected, dtype)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_equals_the_reference_at_block_borders(size, loss_case, dtype, run, rng):
+    loss, parameters = loss_case
+    y_true, y_pred = labels_and_predictions(rng, (size,), dtype)
+    weight = rng.random(size).astype(dtype)
+    for reduction in ("mean", "mean_with_sample_weight"):
+        arguments = {"loss": loss, "reduction": reduction, **parameters}
+
+        def with_gradients(function, y_true, y_pred, weight, arguments=arguments):
+            return loss_and_gradients(function, y_true, y_pred, weight, **arguments)
+
+        tensors = [tf.constant(x) for x in (y_true, y_pred, weight)]
+        actual = run(lambda *xs: with_gradients(ops.masked_loss, *xs), *tensors)
+        expected = with_gradients(reference.masked_loss, *tensors)
+        assert_all_close(actual, expected, dtype)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("missing", [NAN, -999.0, "nonfinite"])
+def test_modes_and_missing(reduction, missing, loss_case, dtype, run, rng):
+    loss, parameters = loss_case
+    y_true, y_pred = labels_and_predictions(rng, (6, 5, 3), dtype)
+    y_true[rng.random(y_true.shape) < 0.2] = -999.0
+    y_true[0, 0, 0] = np.inf if missing == "nonfinite" else 0.0
+    weight = rng.random((6, 5)).astype(dtype)
+    mask = rng.random((6, 5)) < 0.8
+
+    def with_gradients(function, y_true, y_pred, weight):
+        return loss_and_gradients(
+            function,
+            y_true,
+            y_pred,
+            weight,
+            mask=mask,
+            loss=loss,
+            reduction=reduction,
+            missing=missing,
+            **parameters,
+        )
+
+    tensors = [tf.constant(x) for x in (y_true, y_pred, weight)]
+    actual = run(lambda *xs: with_gradients(ops.masked_loss, *xs), *tensors)
+    expected = with_gradients(reference.masked_loss, *tensors)
+    assert_all_close(actual, expected, dtype)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("shape", [(6, 2), (3, 100), (40, 64), (0, 4)], ids=str)
+def test_nothing_valid_gives_exact_zeros(reduction, shape, loss_case, dtype, run):
+    loss, parameters = loss_case
+    y_true = tf.fill(shape, tf.constant(NAN, dtype))
+    y_pred = tf.fill(shape, tf.constant(np.inf, dtype))
+    value, gradient = run(
+        lambda t, p: loss_and_gradients(
+            ops.masked_loss, t, p, loss=loss, reduction=reduction, **parameters
+        ),
+        y_true,
+        y_pred,
+    )
+    for result in (value.numpy(), gradient.numpy()):
+        assert not np.any(result)
+        assert not np.any(np.signbit(result))
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("row_size", [2, 33, 100])
+def test_an_invalid_element_contributes_nothing(reduction, row_size, loss_case, dtype, rng):
+    """Whatever prediction and weight hold there; compared bit by bit."""
+    loss, parameters = loss_case
+    y_true, y_pred = labels_and_predictions(rng, (50, row_size), dtype)
+    mask = rng.random(y_true.shape) < 0.9
+    weight = rng.random(y_true.shape).astype(dtype)
+    invalid = np.isnan(y_true) | ~mask
+
+    def results(y_pred, weight):
+        return loss_and_gradients(
+            ops.masked_loss,
+            y_true,
+            y_pred,
+            weight,
+            mask=mask,
+            loss=loss,
+            reduction=reduction,
+            **parameters,
+        )
+
+    expected = results(y_pred, weight)
+    assert np.all(np.isfinite(expected[0]))
+    for poison in (NAN, np.inf, -np.inf, 1e30):
+        for where in ("prediction", "weight", "both"):
+            p = y_pred if where == "weight" else np.where(invalid, poison, y_pred).astype(dtype)
+            w = weight if where == "prediction" else np.where(invalid, poison, weight).astype(dtype)
+            actual = results(p, w)
+            for a, b in zip(actual, expected, strict=True):
+                assert a.numpy().tobytes() == b.numpy().tobytes()
+            assert not np.any(actual[1].numpy()[invalid])
+            assert not np.any(np.signbit(actual[1].numpy()[invalid]))
+
+
+@pytest.mark.parametrize("poison", [NAN, np.inf, -np.inf])
+def test_divergence_is_never_hidden(poison, loss_case, dtype, run, rng):
+    """A valid element with a NaN or infinite prediction; its gradient by y_pred is NaN for NaN."""
+    loss, parameters = loss_case
+    y_true, y_pred = labels_and_predictions(rng, (40, 3), dtype)
+    y_true[17, 1] = 1.0
+    y_pred[17, 1] = poison
+    for reduction in REDUCTIONS:
+        value, gradient = run(
+            lambda t, p, reduction=reduction: loss_and_gradients(
+                ops.masked_loss, t, p, loss=loss, reduction=reduction, **parameters
+            ),
+            tf.constant(y_true),
+            tf.constant(y_pred),
+        )
+        value = value.numpy()[17] if reduction == "none" else value.numpy()
+        assert not np.isfinite(value)
+        assert np.isnan(value) == np.isnan(poison)
+        if np.isnan(poison):
+            assert np.isnan(gradient.numpy()[17, 1])
+        assert np.all(np.isfinite(np.delete(gradient.numpy().ravel(), 17 * 3 + 1)))
+
+
+def test_an_infinite_label_is_data(loss_case, dtype):
+    loss, parameters = loss_case
+    y_true = np.array([1.0, np.inf], dtype)
+    value = ops.masked_loss(y_true, np.zeros(2, dtype), loss=loss, **parameters)
+    assert not np.isfinite(value)
+
+
+def test_a_prefix_of_weights_is_aligned_from_the_left():
+    """`(B,)` weighs samples even where B equals the number of steps."""
+    y_true = np.zeros((2, 2, 1))
+    y_pred = np.array([[[1.0], [2.0]], [[3.0], [4.0]]])
+    loss = ops.masked_loss(y_true, y_pred, sample_weight=[1.0, 0.0], reduction="none")
+    np.testing.assert_array_equal(loss, [[1.0, 4.0], [0.0, 0.0]])
+
+
+def test_the_mean_is_one_mean_over_all_valid_elements():
+    """Not a mean of row means, which would give (1 + (4 + 9) / 2) / 2."""
+    loss = ops.masked_loss([[0.0, NAN], [0.0, 0.0]], [[1.0, 0.0], [2.0, 3.0]])
+    assert float(loss) == pytest.approx((1 + 4 + 9) / 3)
+
+
+def test_float32_sums_are_exact_to_the_last_place(rng):
+    """One large element among many small ones, which a float32 sum would lose."""
+    y_pred = np.ones(2**20, "float32")
+    y_pred[12345] = 1e4
+    loss = ops.masked_loss(np.zeros_like(y_pred), y_pred)
+    exact = (float(np.float32(1e4)) ** 2 + 2**20 - 1) / 2**20
+    assert float(loss) == np.float32(exact)
+
+
+def test_counts_are_exact_beyond_the_integers_of_float32():
+    y_true = tf.zeros([2**24 + 3])
+    assert int(ops.masked_sums(y_true, y_true).valid_count) == 2**24 + 3
+
+
+@pytest.mark.parametrize(
+    ("true_shape", "pred_shape", "shape"),
+    [((4,), (4, 1), (4, 1)), ((4, 1), (4,), (4, 1)), ((4, 3), (4, 3, 1), (4, 3))],
+)
+def test_one_trailing_axis_of_length_1_may_be_missing(true_shape, pred_shape, shape, run):
+    loss = run(
+        lambda t, p: ops.masked_loss(t, p, reduction="none"),
+        tf.zeros(true_shape),
+        tf.ones(pred_shape),
+    )
+    assert loss.shape == shape[:-1]
+
+
+def test_unknown_shapes_trace_once():
+    traces = []
+
+    @tf.function(input_signature=[tf.TensorSpec(None), tf.TensorSpec(None), tf.TensorSpec(None)])
+    def loss(y_true, y_pred, weight):
+        traces.append(None)
+        return ops.masked_loss(y_true, y_pred, sample_weight=weight, reduction="none")
+
+    assert loss(tf.zeros([3, 2]), tf.ones([3, 2]), tf.ones([3])).shape == [3]
+    assert loss(tf.zeros([2, 4, 2]), tf.ones([2, 4, 2]), tf.ones([2, 4])).shape == [2, 4]
+    assert len(traces) == 1
+
+
+def test_half_predictions_get_gradients_of_their_own_type(loss_case):
+    loss, parameters = loss_case
+    for half in (tf.float16, tf.bfloat16):
+        y_pred = tf.constant([[1.0], [300.0]], half)  # 300^2 overflows float16
+        value, gradient = loss_and_gradients(
+            ops.masked_loss, [[NAN], [1.0]], y_pred, loss=loss, **parameters
+        )
+        assert value.dtype == tf.float32
+        assert np.isfinite(value)
+        assert gradient.dtype == half
+
+
+class TestErrors:
+    """The argument, what was expected, what was received."""
+
+    def test_reduction(self):
+        with pytest.raises(ValueError, match=r"'reduction'. Expected one of .*reduction='avg'"):
+            ops.masked_loss([1.0], [1.0], reduction="avg")
+
+    def test_loss(self):
+        with pytest.raises(ValueError, match=r"'loss'. Expected one of .*loss='mse'"):
+            ops.masked_loss([1.0], [1.0], loss="mse")
+
+    def test_missing(self):
+        for missing in ("none", None, True, [1]):
+            with pytest.raises(ValueError, match=r"'missing'. Expected a number"):
+                ops.masked_loss([1.0], [1.0], missing=missing)
+
+    def test_parameter_out_of_its_domain(self):
+        for delta in (0, -1.0, NAN, "wide", None):
+            with pytest.raises(ValueError, match=r"'delta'. Expected a number in \(0, inf\)"):
+                ops.masked_loss([1.0], [1.0], loss="huber", delta=delta)
+
+    def test_unknown_parameter(self):
+        for loss, _ in LOSSES:
+            with pytest.raises(TypeError, match="sigma"):
+                ops.masked_loss([1.0], [1.0], loss=loss, sigma=1.0)
+
+    def test_integer_predictions(self):
+        with pytest.raises(ValueError, match=r"'y_pred' to have a floating-point dtype.*int32"):
+            ops.masked_loss([1.0], tf.constant([1]))
+
+    def test_labels_are_not_broadcast(self):
+        for shape in ((1, 3), (3,), (2, 1), (2, 3, 2)):
+            with pytest.raises(ValueError, match=r"same shape.*y_pred with shape \(2, 3\)"):
+                ops.masked_loss(tf.zeros(shape), tf.zeros([2, 3]))
+
+    @pytest.mark.parametrize("argument", ["sample_weight", "mask"])
+    def test_weight_and_mask_shapes(self, argument):
+        for shape in ((2,), (3, 3), (3, 2, 2), (2, 2)):
+            with pytest.raises(ValueError, match=rf"'{argument}'.*\(3, 2\).*Received"):
+                ops.masked_loss(tf.zeros([3, 2]), tf.zeros([3, 2]), **{argument: tf.ones(shape)})
+
+    def test_weights_along_the_last_axis_get_a_hint(self):
+        with pytest.raises(ValueError, match=r"reshape it to \(1, 1, 5\)"):
+            ops.masked_loss(tf.zeros([3, 2, 5]), tf.zeros([3, 2, 5]), sample_weight=tf.ones([5]))
+
+    def test_shapes_found_out_when_the_op_runs(self):
+        spec = tf.TensorSpec(None)
+        loss = tf.function(
+            lambda t, p, w: ops.masked_loss(t, p, sample_weight=w), input_signature=[spec] * 3
+        )
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"\[2,3\].*\[3,2\]"):
+            loss(tf.zeros([2, 3]), tf.zeros([3, 2]), tf.ones([2]))
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"'sample_weight'.*\[2,3\]"):
+            loss(tf.zeros([2, 3]), tf.zeros([2, 3]), tf.ones([3]))
+
+    def test_bad_attributes_do_not_crash(self):
+        from masklstm import _native
+
+        one = tf.ones([1])
+        common = {"Tloss": tf.float32, "reduction": "mean"}
+        for attributes in (
+            {"loss": "huber", "parameters": "-1.0"},
+            {"loss": "huber", "parameters": ""},
+            {"loss": "huber", "parameters": "1.0,2.0"},
+            {"loss": "squared_error", "missing": "soon"},
+        ):
+            with pytest.raises(tf.errors.InvalidArgumentError):
+                _native.ops.masklstm_masked_loss(one, one, [], [], **common, **attributes)
+        with pytest.raises(tf.errors.InvalidArgumentError, match="at most one"):
+            _native.ops.masklstm_masked_loss(
+                one, one, [one, one], [], loss="squared_error", **common
+            )
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            _native.ops.masklstm_masked_loss_grad(
+                tf.ones([2]),
+                tf.ones([0], tf.float64),
+                1,
+                one,
+                one,
+                [],
+                [],
+                loss="squared_error",
+                reduction="mean",
+            )
