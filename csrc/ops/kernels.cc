@@ -1,5 +1,6 @@
 // The CPU kernels of the ops: they take TensorFlow's tensors apart and hand plain pointers on.
 #include <algorithm>
+#include <atomic>
 #include <functional>
 #include <string>
 #include <type_traits>
@@ -117,10 +118,22 @@ absl::Status ReadInputs(OpKernelContext* context, const Attributes& attributes,
   return BroadcastInput(context, "mask", shape, &inputs->mask);
 }
 
+// TensorFlow's own threads. Each takes the next few units when it is done with its last ones: cores
+// that are shared with others do not keep pace, and a fixed share for each thread would wait for
+// the slowest.
 ParallelFor ThreadPoolOf(OpKernelContext* context) {
   const auto* threads = context->device()->tensorflow_cpu_worker_threads();
   return [threads](int64_t total, int64_t cost, const std::function<void(int64_t, int64_t)>& work) {
-    tensorflow::Shard(threads->num_threads, threads->workers, total, cost, work);
+    constexpr int64_t kTurnsPerThread = 16;
+    const int64_t turn = std::max<int64_t>(1, total / (threads->num_threads * kTurnsPerThread));
+    std::atomic<int64_t> next{0};
+    const int64_t share = total * cost / threads->num_threads;
+    tensorflow::Shard(threads->num_threads, threads->workers, threads->num_threads, share,
+                      [&](int64_t, int64_t) {
+                        for (int64_t begin; (begin = next.fetch_add(turn)) < total;) {
+                          work(begin, std::min(total, begin + turn));
+                        }
+                      });
   };
 }
 

@@ -1,0 +1,53 @@
+# Everything is set up in .venv on first use and kept: a second run only does what has changed.
+# PYTHON chooses the interpreter: make test PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NATIVE := $(shell find csrc cmake -type f 2>/dev/null) CMakeLists.txt setup.py pyproject.toml
+
+# TensorFlow's own notes at start-up are not ours to repeat.
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench wheel clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*##/\1	/p' $(MAKEFILE_LIST)
+
+# What the build needs goes into the environment too, so that building does not fetch it again.
+$(VENV)/.tools: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade "pip>=23" "setuptools>=77" wheel cmake ninja "pybind11>=2.12" "tensorflow>=2.21,<2.22"
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.tools $(NATIVE)
+	$(BIN)/pip install --quiet --no-build-isolation --editable ".[dev]"
+	touch $@
+
+demo: $(VENV)/.installed  ## train an LSTM on real labels with gaps; leaves a picture and a model
+	$(BIN)/masklstm demo
+
+test: $(VENV)/.installed  ## run the tests and the examples in the docstrings
+	$(BIN)/python -m pytest --numprocesses 2 --doctest-modules tests masklstm
+
+lint: $(VENV)/.installed  ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $(shell find csrc -name '*.h' -o -name '*.cc')
+	$(BIN)/mypy
+
+format: $(VENV)/.installed  ## put the sources into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(shell find csrc -name '*.h' -o -name '*.cc')
+
+bench: $(VENV)/.installed  ## time masked losses against what else there is
+	$(BIN)/python -m bench.run
+
+wheel: $(VENV)/.installed  ## build dist/*.tar.gz, and from it dist/*.whl
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+
+clean:  ## remove what was built, and the environment
+	rm -rf $(VENV) build dist *.egg-info masklstm/*.so masklstm/_build.json
