@@ -29,7 +29,7 @@ demo: $(VENV)/.installed  ## train an LSTM on real labels with gaps; leaves a pi
 	$(BIN)/masklstm demo
 
 test: $(VENV)/.installed  ## run the tests and the examples in the docstrings
-	$(BIN)/python -m pytest --numprocesses 2 --doctest-modules tests masklstm
+	$(BIN)/python -m pytest --numprocesses 2 --doctest-modules --doctest-glob=README.md tests masklstm README.md
 
 lint: $(VENV)/.installed  ## check style and types
 	$(BIN)/ruff check .
