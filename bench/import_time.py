@@ -19,10 +19,8 @@ def main() -> None:
             [sys.executable, "-c", CODE], capture_output=True, text=True, check=True
         )
         milliseconds.append(1e3 * float(process.stdout))
-    print(
-        f"import masklstm after import tensorflow: median {statistics.median(milliseconds):.0f} ms, "
-        f"{min(milliseconds):.0f} to {max(milliseconds):.0f} ms"
-    )
+    low, middle, high = min(milliseconds), statistics.median(milliseconds), max(milliseconds)
+    print(f"import masklstm after tensorflow: median {middle:.0f} ms ({low:.0f} to {high:.0f})")
 
 
 if __name__ == "__main__":
