@@ -45,9 +45,9 @@ format: $(VENV)/.installed  ## put the sources into shape
 bench: $(VENV)/.installed  ## time masked losses against what else there is
 	$(BIN)/python -m bench.run
 
-wheel: $(VENV)/.installed  ## build dist/*.tar.gz, and from it dist/*.whl
+wheel: $(VENV)/.installed  ## build dist/*.tar.gz, and from it dist/*.whl, in isolation
 	rm -rf dist
-	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m build
 
 clean:  ## remove what was built, and the environment
 	rm -rf $(VENV) build dist *.egg-info masklstm/*.so masklstm/_build.json
