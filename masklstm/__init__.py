@@ -13,9 +13,11 @@ from importlib.metadata import version as _version
 from masklstm import _native, losses, ops, reference
 from masklstm._native import build_summary
 
+__version__ = _version("masklstm")
+
+__all__ = ["build_summary", "losses", "ops", "reference"]
+
 if _native.backend == "native":
     from masklstm import kernels
 
-__version__ = _version("masklstm")
-
-__all__ = ["build_summary", "kernels", "losses", "ops", "reference"]
+    __all__ += ["kernels"]

@@ -4,8 +4,10 @@ The results' types are here as well; the backends do not import each other.
 """
 
 import math
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
@@ -23,6 +25,8 @@ class Tensors(NamedTuple):
     y_pred: tf.Tensor
     sample_weight: tf.Tensor | None
     mask: tf.Tensor | None
+    missing: str
+    """What marks a missing label in `y_true` as it is now: "nan", "nonfinite" or a number."""
 
 
 class MaskedSums(NamedTuple):
@@ -38,7 +42,7 @@ class MaskedSums(NamedTuple):
 
 def standardize_reduction(reduction: str | None) -> str:
     """One name for each reduction: "mean", "mean_with_sample_weight", "sum" or "none"."""
-    if reduction not in REDUCTIONS:
+    if not (reduction is None or isinstance(reduction, str)) or reduction not in REDUCTIONS:
         raise ValueError(
             "Invalid value for argument 'reduction'. "
             f"Expected one of {set(REDUCTIONS)}. Received: reduction={reduction!r}"
@@ -56,7 +60,7 @@ def standardize_missing(missing: Any) -> str:
         if isinstance(missing, (str, bool)):
             raise TypeError
         number = float(missing)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(
             "Invalid value for argument 'missing'. Expected a number, 'nan' or 'nonfinite'. "
             f"Received: missing={missing!r}"
@@ -64,15 +68,32 @@ def standardize_missing(missing: Any) -> str:
     return "nan" if math.isnan(number) else repr(number)
 
 
-def unknown_name(argument: str, name: Any, known: Any) -> ValueError:
+def unknown_name(argument: str, name: Any, known: Collection[str]) -> ValueError:
     return ValueError(
         f"Invalid value for argument '{argument}'. Expected one of {set(known)}. "
         f"Received: {argument}={name!r}"
     )
 
 
-def standardize_tensors(y_true: Any, y_pred: Any, sample_weight: Any, mask: Any) -> Tensors:
-    y_pred = tf.convert_to_tensor(y_pred)
+def out_of_domain(name: str, domain: str, value: Any) -> ValueError:
+    return ValueError(
+        f"Invalid value for argument '{name}'. Expected a number in {domain}. "
+        f"Received: {name}={value!r}"
+    )
+
+
+def number_or_nan(value: Any) -> float:
+    """NaN, which lies in no domain, for what is not a number."""
+    try:
+        return float("nan") if isinstance(value, str) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return float("nan")
+
+
+def standardize_tensors(
+    y_true: Any, y_pred: Any, sample_weight: Any, mask: Any, missing: Any
+) -> Tensors:
+    y_pred = _to_tensor("y_pred", y_pred)
     if not y_pred.dtype.is_floating:
         raise ValueError(
             "Expected 'y_pred' to have a floating-point dtype. "
@@ -80,8 +101,7 @@ def standardize_tensors(y_true: Any, y_pred: Any, sample_weight: Any, mask: Any)
         )
     dtype = tf.float64 if y_pred.dtype == tf.float64 else tf.float32
     y_pred = _cast(y_pred, dtype)
-    y_true = _cast(tf.convert_to_tensor(y_true), dtype)
-    y_true, y_pred = _match_ranks(y_true, y_pred)
+    y_true, y_pred = _match_ranks(_to_tensor("y_true", y_true, dtype), y_pred)
     if not y_true.shape.is_compatible_with(y_pred.shape):
         raise ValueError(
             "y_true and y_pred must have the same shape (a single trailing axis of length 1 may be "
@@ -89,11 +109,68 @@ def standardize_tensors(y_true: Any, y_pred: Any, sample_weight: Any, mask: Any)
             f"shape {y_pred.shape}"
         )
     if sample_weight is not None:
-        sample_weight = _cast(tf.convert_to_tensor(sample_weight), dtype)
+        sample_weight = _cast(_to_tensor("sample_weight", sample_weight, dtype), dtype)
         sample_weight = _align("sample_weight", sample_weight, y_true)
     if mask is not None:
-        mask = _align("mask", _cast(tf.convert_to_tensor(mask), tf.bool), y_true)
-    return Tensors(y_true, y_pred, sample_weight, mask)
+        mask = _align("mask", _cast(_to_tensor("mask", mask), tf.bool), y_true)
+    missing = _sentinel(standardize_missing(missing), y_true.dtype)
+    if y_true.dtype != dtype:
+        if missing not in ("nan", "nonfinite"):
+            # Other labels can become the sentinel's neighbour, or the sentinel itself, in a cast.
+            observed = y_true != _number(missing, y_true.dtype)
+            mask = observed if mask is None else observed & broadcast_left(mask, y_true)
+            missing = "nan"
+        y_true = tf.cast(y_true, dtype)
+    return Tensors(y_true, y_pred, sample_weight, mask, missing)
+
+
+def broadcast_left(tensor: tf.Tensor, y_true: tf.Tensor) -> tf.Tensor:
+    """Aligns with the labels from the left and repeats along the axes that are missing or 1."""
+    missing_axes = tf.ones([tf.rank(y_true) - tf.rank(tensor)], tf.int32)
+    aligned = tf.reshape(tensor, tf.concat([tf.shape(tensor), missing_axes], axis=0))
+    return tf.broadcast_to(aligned, tf.shape(y_true))
+
+
+def _number(text: str, dtype: tf.DType) -> Any:
+    return dtype.as_numpy_dtype(float(text) if dtype.is_floating else int(float(text)))
+
+
+def _sentinel(missing: str, dtype: tf.DType) -> str:
+    """Turns a number that no label of this dtype can be into "nan"."""
+    if missing in ("nan", "nonfinite"):
+        return missing
+    number = float(missing)
+    if dtype.is_floating:
+        possible = math.isinf(number) or abs(number) <= float(dtype.max)
+    elif dtype == tf.bool:
+        possible = number in (0, 1)
+    else:
+        possible = number.is_integer() and dtype.min <= number <= dtype.max
+    return missing if possible else "nan"
+
+
+def _to_tensor(name: str, value: Any, dtype_hint: tf.DType | None = None) -> tf.Tensor:
+    """A tensor of numbers; the hint decides for Python numbers, which have no dtype."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise ValueError(
+            f"Expected '{name}' to be a plain array, since NumPy's masks would be lost. Fill the "
+            f"gaps of labels with NaN: {name}.filled(numpy.nan). Received: a masked array"
+        )
+    if isinstance(value, (tf.RaggedTensor, tf.SparseTensor)):
+        raise ValueError(
+            f"Expected '{name}' to be a dense tensor; pad ragged labels with NaN "
+            f"(to_tensor(default_value=nan)). Received: {name} of type {type(value).__name__}"
+        )
+    if not hasattr(value, "dtype"):
+        tensor = tf.convert_to_tensor(value, dtype_hint=dtype_hint)
+    else:
+        tensor = tf.convert_to_tensor(value)
+    if not (tensor.dtype.is_floating or tensor.dtype.is_integer or tensor.dtype.is_bool):
+        raise ValueError(
+            f"Expected '{name}' to hold real numbers or booleans. "
+            f"Received: {name} with dtype {tensor.dtype.name}"
+        )
+    return tensor
 
 
 def _cast(tensor: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
@@ -110,7 +187,7 @@ def _match_ranks(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Te
     if rank_true is None or rank_pred is None or abs(rank_true - rank_pred) != 1:
         return y_true, y_pred
     longer, shorter = (y_true, y_pred) if rank_true > rank_pred else (y_pred, y_true)
-    if longer.shape[-1] != 1:
+    if longer.shape[-1] not in (1, None):  # None: tf.squeeze will check
         return y_true, y_pred
     if shorter.shape.rank == 1:
         shorter = tf.expand_dims(shorter, axis=-1)
@@ -124,7 +201,7 @@ def _align(name: str, tensor: tf.Tensor, y_true: tf.Tensor) -> tf.Tensor:
     if tensor.shape.rank is None or y_true.shape.rank is None:
         return tensor  # the op will check
     given = tensor.shape
-    while tensor.shape.rank > y_true.shape.rank and tensor.shape[-1] == 1:
+    while tensor.shape.rank > y_true.shape.rank and tensor.shape[-1] in (1, None):
         tensor = tf.squeeze(tensor, axis=-1)
     fits = tensor.shape.rank <= y_true.shape.rank and all(
         length is None or length == 1 or full is None or length == full

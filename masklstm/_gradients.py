@@ -80,7 +80,8 @@ class _Inputs:
         """Adds up along the axes that the weights repeat along."""
         (weight,) = self.sample_weight
         _, axes = tf.raw_ops.BroadcastGradientArgs(s0=tf.shape(full), s1=self.weight_shape())
-        total = tf.reshape(tf.reduce_sum(full, axes), tf.shape(weight))
+        total = tf.reduce_sum(self.where_valid(full), axes)
+        total = tf.reshape(total, tf.shape(weight))
         return tf.cast(total, weight.dtype)
 
 
@@ -127,7 +128,7 @@ def _gradient_by_weight(
     if inputs.reduction == "mean_with_sample_weight":
         total = tf.reduce_sum(inputs.weight() * losses)
         by_weight_sum -= scale * tf.math.divide_no_nan(total, inputs.divisor())
-    return inputs.sum_to_weight(scale * losses + by_weight_sum * inputs.elements("valid"))
+    return inputs.sum_to_weight(scale * losses + by_weight_sum)
 
 
 @tf.RegisterGradient("Masklstm>MaskedLossGrad")  # type: ignore[untyped-decorator]
@@ -143,7 +144,7 @@ def _masked_loss_grad_gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf
         total = tf.reduce_sum(upstream * tf.cast(op.outputs[0], tf.float64))
         by_weight_sum = -tf.math.divide_no_nan(total, inputs.divisor())
     curvature = scale * weight * upstream * inputs.elements("second_derivative")
-    by_y_pred = tf.cast(curvature, inputs.y_pred.dtype)
+    by_y_pred = tf.cast(inputs.where_valid(curvature), inputs.y_pred.dtype)
     by_weight = [inputs.sum_to_weight(scale * slopes)] if inputs.sample_weight else []
     nothing_for_mask = [None for _ in inputs.mask]
     return [by_loss_gradient, by_weight_sum, None, None, by_y_pred, *by_weight, *nothing_for_mask]

@@ -47,8 +47,11 @@ def _read_build() -> dict[str, Any]:
                 f"Reinstall masklstm, or {rebuild}; "
                 "or set MASKLSTM_BACKEND=reference to run the slower pure-TensorFlow reference."
             )
-    build: dict[str, Any] = json.loads(_BUILD_FILE.read_text())
-    built_for = build["tensorflow"]
+    try:
+        build: dict[str, Any] = json.loads(_BUILD_FILE.read_text())
+        built_for = build["tensorflow"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ImportError(f"{_BUILD_FILE} is damaged: reinstall masklstm, or {rebuild}.") from error
     if _minor(built_for) != _minor(tf.__version__):
         raise ImportError(
             f"masklstm was built for TensorFlow {built_for}, but TensorFlow {tf.__version__} was "

@@ -16,13 +16,25 @@ import tensorflow as tf
 from masklstm import _arguments, ops
 from masklstm._keras_compat import get_keras_mask
 
-__all__ = ["Huber", "MeanAbsoluteError", "MeanSquaredError"]
+__all__ = [
+    "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "Huber",
+    "LogCosh",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Pinball",
+    "Poisson",
+]
 
 
 class ElementwiseLoss(keras.losses.Loss):  # type: ignore[misc]
     """Base of the losses that are computed element by element.
 
     A subclass names its element loss in `loss` and passes that one's parameters to `__init__`.
+    Overriding `call` has no effect on `__call__`, which reduces in the same pass.
     """
 
     loss: str
@@ -31,9 +43,9 @@ class ElementwiseLoss(keras.losses.Loss):  # type: ignore[misc]
         self, reduction: str | None, name: str, dtype: Any, missing: Any, **parameters: Any
     ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self.missing = missing
+        text = _arguments.standardize_missing(missing)
+        self.missing = text if text == "nonfinite" else float(text)
         self.parameters = parameters
-        _arguments.standardize_missing(missing)
         ops.check_loss(self.loss, parameters)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tf.Tensor:
@@ -66,10 +78,11 @@ class ElementwiseLoss(keras.losses.Loss):  # type: ignore[misc]
         return ops.masked_loss(**self._arguments(y_true, y_pred), reduction="none")
 
     def _arguments(self, y_true: Any, y_pred: Any) -> dict[str, Any]:
-        # As in Keras, the computing type is the loss's, not that of the predictions.
+        # As in Keras, the computing type is the loss's, not that of the predictions. The labels
+        # keep theirs, in which a sentinel has to be found.
         dtype = "float64" if self.dtype == "float64" else "float32"
         return {
-            "y_true": keras.ops.convert_to_tensor(y_true, dtype=dtype),
+            "y_true": y_true,
             "y_pred": keras.ops.convert_to_tensor(y_pred, dtype=dtype),
             "loss": self.loss,
             "missing": self.missing,
@@ -78,8 +91,7 @@ class ElementwiseLoss(keras.losses.Loss):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = {**super().get_config(), **self.parameters}
-        missing = _arguments.standardize_missing(self.missing)
-        if missing != "nan":
+        if self.missing == self.missing:  # a NaN would not be equal to itself after loading
             config["missing"] = self.missing
         return config
 
@@ -215,3 +227,315 @@ class Huber(ElementwiseLoss):
         missing: Any = float("nan"),
     ) -> None:
         super().__init__(reduction, name, dtype, missing, delta=delta)
+
+
+@keras.saving.register_keras_serializable(package="masklstm")
+class LogCosh(ElementwiseLoss):
+    """Mean of log(cosh(error)) over the valid elements: like a Huber loss, but smooth.
+
+    Formula: `loss = mean(log(cosh(y_pred - y_true)))`, computed so that neither small nor large
+    errors lose digits.
+
+    Args:
+        reduction, name, dtype, missing: As for `masklstm.losses.MeanSquaredError`.
+
+    Raises:
+        ValueError: For an unknown reduction, or a `missing` that is neither number nor name.
+
+    Example:
+
+    >>> import masklstm
+    >>> loss = masklstm.losses.LogCosh()
+    >>> round(float(loss([[1.0], [float("nan")]], [[2.0], [5.0]])), 5)
+    0.43378
+
+    Source: `keras.losses.LogCosh`.
+    """
+
+    loss = "log_cosh"
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "log_cosh",
+        dtype: Any = None,
+        missing: Any = float("nan"),
+    ) -> None:
+        super().__init__(reduction, name, dtype, missing)
+
+
+@keras.saving.register_keras_serializable(package="masklstm")
+class MeanAbsolutePercentageError(ElementwiseLoss):
+    """Mean of absolute errors in percent of the label, over the valid elements.
+
+    Formula: `loss = 100 * mean(abs(y_pred - y_true) / max(abs(y_true), epsilon))` with
+    `keras.config.epsilon()`, read when the loss is called.
+
+    Args:
+        reduction, name, dtype, missing: As for `masklstm.losses.MeanSquaredError`.
+
+    Raises:
+        ValueError: For an unknown reduction, or a `missing` that is neither number nor name.
+
+    Example:
+
+    >>> import masklstm
+    >>> loss = masklstm.losses.MeanAbsolutePercentageError()
+    >>> float(loss([[2.0], [float("nan")]], [[3.0], [5.0]]))
+    50.0
+
+    Source: `keras.losses.MeanAbsolutePercentageError`.
+    """
+
+    loss = "absolute_percentage_error"
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "mean_absolute_percentage_error",
+        dtype: Any = None,
+        missing: Any = float("nan"),
+    ) -> None:
+        super().__init__(reduction, name, dtype, missing)
+
+
+@keras.saving.register_keras_serializable(package="masklstm")
+class MeanSquaredLogarithmicError(ElementwiseLoss):
+    """Mean of squared differences of logarithms over the valid elements.
+
+    Formula: `loss = mean((log(1 + y_pred) - log(1 + y_true))^2)`, both at least
+    `keras.config.epsilon()`, read when the loss is called.
+
+    Args:
+        reduction, name, dtype, missing: As for `masklstm.losses.MeanSquaredError`.
+
+    Raises:
+        ValueError: For an unknown reduction, or a `missing` that is neither number nor name.
+
+    Example:
+
+    >>> import masklstm
+    >>> loss = masklstm.losses.MeanSquaredLogarithmicError()
+    >>> round(float(loss([[0.0], [float("nan")]], [[1.0], [5.0]])), 5)
+    0.48045
+
+    Source: `keras.losses.MeanSquaredLogarithmicError`.
+    """
+
+    loss = "squared_logarithmic_error"
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "mean_squared_logarithmic_error",
+        dtype: Any = None,
+        missing: Any = float("nan"),
+    ) -> None:
+        super().__init__(reduction, name, dtype, missing)
+
+
+@keras.saving.register_keras_serializable(package="masklstm")
+class Poisson(ElementwiseLoss):
+    """Mean of the Poisson losses over the valid elements.
+
+    Formula: `loss = mean(y_pred - y_true * log(y_pred + epsilon))` with `keras.config.epsilon()`,
+    read when the loss is called.
+
+    Args:
+        reduction, name, dtype, missing: As for `masklstm.losses.MeanSquaredError`.
+
+    Raises:
+        ValueError: For an unknown reduction, or a `missing` that is neither number nor name.
+
+    Example:
+
+    >>> import masklstm
+    >>> loss = masklstm.losses.Poisson()
+    >>> round(float(loss([[1.0], [float("nan")]], [[2.0], [5.0]])), 5)
+    1.30685
+
+    Source: `keras.losses.Poisson`.
+    """
+
+    loss = "poisson"
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "poisson",
+        dtype: Any = None,
+        missing: Any = float("nan"),
+    ) -> None:
+        super().__init__(reduction, name, dtype, missing)
+
+
+@keras.saving.register_keras_serializable(package="masklstm")
+class Pinball(ElementwiseLoss):
+    """Mean of the pinball (quantile) losses over the valid elements.
+
+    Formula, with `d = y_true - y_pred`: `loss = mean(max(quantile * d, (quantile - 1) * d))`. Its
+    minimum is the quantile of the labels.
+
+    Args:
+        quantile: The quantile to predict, between 0 and 1 exclusive; 0.5 predicts the median.
+        reduction, name, dtype, missing: As for `masklstm.losses.MeanSquaredError`.
+
+    Raises:
+        ValueError: For a `quantile` outside of (0, 1), an unknown reduction, or a `missing` that is
+            neither number nor name.
+
+    Example:
+
+    >>> import masklstm
+    >>> loss = masklstm.losses.Pinball(quantile=0.75)
+    >>> float(loss([[1.0], [float("nan")]], [[3.0], [5.0]]))
+    0.5
+
+    Source: R. Koenker, G. Bassett, "Regression Quantiles", 1978; not in `keras.losses`.
+    """
+
+    loss = "pinball"
+
+    def __init__(
+        self,
+        quantile: float = 0.5,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "pinball",
+        dtype: Any = None,
+        missing: Any = float("nan"),
+    ) -> None:
+        super().__init__(reduction, name, dtype, missing, quantile=quantile)
+
+
+class _BinaryLoss(ElementwiseLoss):
+    """Base of the losses whose Keras classes have an `axis`, along which rows are averaged."""
+
+    def __init__(
+        self,
+        axis: int,
+        reduction: str | None,
+        name: str,
+        dtype: Any,
+        missing: Any,
+        **parameters: Any,
+    ) -> None:
+        if axis != -1:
+            raise ValueError(
+                "Invalid value for argument 'axis'. Expected -1: rows are those of the last axis. "
+                f"Received: axis={axis!r}"
+            )
+        super().__init__(reduction, name, dtype, missing, **parameters)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "axis": -1}
+
+
+@keras.saving.register_keras_serializable(package="masklstm")
+class BinaryCrossentropy(_BinaryLoss):
+    """Mean of binary cross-entropies over the valid elements.
+
+    Formula, with the probability c (`y_pred` clipped to `[epsilon, 1 - epsilon]`, or its sigmoid):
+    `loss = mean(-y_true * log(c) - (1 - y_true) * log(1 - c))`.
+
+    Args:
+        from_logits: Whether `y_pred` is the logarithm of the odds instead of a probability. True is
+            more exact, as nothing has to be clipped.
+        label_smoothing: Between 0 and 1; labels are pulled to 1/2 by this share.
+        axis: Only -1.
+        reduction, name, dtype, missing: As for `masklstm.losses.MeanSquaredError`.
+
+    Raises:
+        ValueError: For a `label_smoothing` outside of [0, 1], another axis, an unknown reduction,
+            or a `missing` that is neither number nor name.
+
+    Example:
+
+    >>> import masklstm
+    >>> loss = masklstm.losses.BinaryCrossentropy(from_logits=True)
+    >>> round(float(loss([[1.0], [float("nan")]], [[0.0], [5.0]])), 5)
+    0.69315
+
+    Source: `keras.losses.BinaryCrossentropy`.
+    """
+
+    loss = "binary_crossentropy"
+    loss_from_logits = "binary_crossentropy_from_logits"
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "binary_crossentropy",
+        dtype: Any = None,
+        missing: Any = float("nan"),
+    ) -> None:
+        self.from_logits = from_logits
+        if from_logits:
+            self.loss = self.loss_from_logits
+        super().__init__(axis, reduction, name, dtype, missing, label_smoothing=label_smoothing)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "from_logits": self.from_logits}
+
+
+@keras.saving.register_keras_serializable(package="masklstm")
+class BinaryFocalCrossentropy(_BinaryLoss):
+    """Mean of focal binary cross-entropies over the valid elements.
+
+    Formula, with the probability q of the wrong class, `y_true * (1 - c) + (1 - y_true) * c`, and c
+    as for `masklstm.losses.BinaryCrossentropy`: `loss = mean(a * q^gamma * crossentropy)`. With
+    class balancing, a is `y_true * alpha + (1 - y_true) * (1 - alpha)`, otherwise 1.
+
+    Args:
+        apply_class_balancing: Whether to weigh the classes.
+        alpha: Weight of class 1, between 0 and 1.
+        gamma: How much easy elements lose weight; at least 0.
+        from_logits: Whether the sigmoid of `y_pred` is the probability.
+        label_smoothing: Between 0 and 1; labels are pulled to 1/2 by this share.
+        axis: Only -1.
+        reduction, name, dtype, missing: As for `masklstm.losses.MeanSquaredError`.
+
+    Raises:
+        ValueError: For a number outside of its domain, another axis, an unknown reduction, or a
+            `missing` that is neither number nor name.
+
+    Example:
+
+    >>> import masklstm
+    >>> loss = masklstm.losses.BinaryFocalCrossentropy(gamma=1.0)
+    >>> round(float(loss([[1.0], [float("nan")]], [[0.5], [5.0]])), 5)
+    0.34657
+
+    Source: `keras.losses.BinaryFocalCrossentropy`; T.-Y. Lin and others, "Focal Loss for Dense
+    Object Detection", 2017.
+    """
+
+    loss = "binary_focal_crossentropy"
+
+    def __init__(
+        self,
+        apply_class_balancing: bool = False,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "binary_focal_crossentropy",
+        dtype: Any = None,
+        missing: Any = float("nan"),
+    ) -> None:
+        super().__init__(
+            axis,
+            reduction,
+            name,
+            dtype,
+            missing,
+            apply_class_balancing=apply_class_balancing,
+            alpha=alpha,
+            gamma=gamma,
+            from_logits=from_logits,
+            label_smoothing=label_smoothing,
+        )

@@ -8,6 +8,7 @@ its gradient is one pass as well. With MASKLSTM_BACKEND=reference the same funct
 from functools import lru_cache
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from masklstm import _arguments, _native
@@ -15,6 +16,12 @@ from masklstm._arguments import MaskedSums
 
 if _native.backend == "native":
     from masklstm import _gradients  # noqa: F401  registers the ops' gradients
+
+    _LOSSES_WITH_EPSILON = {
+        loss
+        for loss, parameters in _native.losses.items()
+        if any(parameter["name"] == "epsilon" for parameter in parameters)
+    }
 
 __all__ = ["MaskedSums", "masked_loss", "masked_sums"]
 
@@ -47,13 +54,18 @@ def masked_loss(
         y_true: Labels, shape `(batch, ..., features)`. NaN means missing.
         y_pred: Predictions of the same shape (one trailing axis of length 1 may be missing in
             either); floating point. float64 is computed in float64, all else in float32.
-        loss: Name of the element loss: `"squared_error"`, `"absolute_error"` or `"huber"`.
+        loss: Name of the element loss, a key of `masklstm.kernels.losses()`: `"squared_error"`,
+            `"absolute_error"`, `"huber"`, `"log_cosh"`, `"absolute_percentage_error"`,
+            `"squared_logarithmic_error"`, `"poisson"`, `"pinball"`, `"binary_crossentropy"`,
+            `"binary_crossentropy_from_logits"` or `"binary_focal_crossentropy"`.
         sample_weight: Weights; a scalar, or of a shape whose axes are those of `y_true` from the
             left, or 1. `(batch,)` weighs samples, `(batch, time)` weighs steps.
         mask: Booleans, True = keep; shapes as for `sample_weight`.
         reduction: See above.
         missing: A number that means "no label" besides NaN, or `"nonfinite"` for the infinities.
-        **parameters: The loss's own: `delta` (above 0, default 1) for `"huber"`.
+        **parameters: The loss's own numbers, such as `delta` for `"huber"` or `quantile` for
+            `"pinball"`; `masklstm.kernels.losses()` lists them with defaults and domains.
+            `epsilon` is `keras.config.epsilon()` where it is not given.
 
     Returns:
         A float32 (float64 for float64 predictions) tensor: a scalar, or of shape
@@ -78,8 +90,8 @@ def masked_loss(
             y_true, y_pred, loss, sample_weight, mask, reduction, missing, **parameters
         )
     reduction = _arguments.standardize_reduction(reduction)
-    attributes = _attributes(loss, missing, parameters)
-    tensors = _arguments.standardize_tensors(y_true, y_pred, sample_weight, mask)
+    attributes = _attributes(loss, parameters)
+    tensors = _arguments.standardize_tensors(y_true, y_pred, sample_weight, mask, missing)
     return _masked_loss(tensors, reduction, tensors.y_pred.dtype, attributes).reduced_loss
 
 
@@ -117,8 +129,8 @@ def masked_sums(
         return reference.masked_sums(
             y_true, y_pred, loss, sample_weight, mask, missing, **parameters
         )
-    attributes = _attributes(loss, missing, parameters)
-    tensors = _arguments.standardize_tensors(y_true, y_pred, sample_weight, mask)
+    attributes = _attributes(loss, parameters)
+    tensors = _arguments.standardize_tensors(y_true, y_pred, sample_weight, mask, missing)
     return MaskedSums(*_masked_loss(tensors, "sum_of_elements", tf.float64, attributes))
 
 
@@ -128,24 +140,32 @@ def check_loss(loss: str, parameters: dict[str, float]) -> None:
         from masklstm import reference
 
         return reference.check_loss(loss, parameters)
-    _parameters_text(loss, tuple(parameters.items()))
+    _attributes(loss, parameters)
 
 
-def _attributes(loss: str, missing: Any, parameters: dict[str, float]) -> dict[str, str]:
-    """The attributes that all native ops share. Numbers travel as text, which keeps all 53 bits."""
-    return {
-        "loss": loss,
-        "parameters": _parameters_text(loss, tuple(parameters.items())),
-        "missing": _arguments.standardize_missing(missing),
-    }
+def _attributes(loss: str, parameters: dict[str, float]) -> dict[str, str]:
+    """The attributes that say which loss. Numbers travel as text, which keeps all 53 bits."""
+    if not isinstance(loss, str) or loss not in _native.losses:
+        raise _arguments.unknown_name("loss", loss, _native.losses)
+    if loss in _LOSSES_WITH_EPSILON:
+        parameters = {"epsilon": keras.config.epsilon(), **parameters}
+    numbers = {name: _arguments.number_or_nan(value) for name, value in parameters.items()}
+    try:
+        text = _parameters_text(loss, tuple(numbers.items()))
+    except _OutOfDomain as error:
+        name, domain = error.args
+        raise _arguments.out_of_domain(name, domain, parameters[name]) from None
+    return {"loss": loss, "parameters": text}
+
+
+class _OutOfDomain(Exception):  # noqa: N818  never leaves this file
+    pass
 
 
 @lru_cache(maxsize=256)
-def _parameters_text(loss: str, parameters: tuple[tuple[str, float], ...]) -> str:
-    if loss not in _native.losses:
-        raise _arguments.unknown_name("loss", loss, _native.losses)
+def _parameters_text(loss: str, numbers: tuple[tuple[str, float], ...]) -> str:
     expected = _native.losses[loss]
-    values = dict(parameters)
+    values = dict(numbers)
     surplus = values.keys() - {parameter["name"] for parameter in expected}
     if surplus:
         raise TypeError(
@@ -154,17 +174,9 @@ def _parameters_text(loss: str, parameters: tuple[tuple[str, float], ...]) -> st
         )
     texts = []
     for parameter in expected:
-        name = parameter["name"]
-        value = values.get(name, parameter["default"])
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = float("nan")  # in no domain
+        number = values.get(parameter["name"], parameter["default"])
         if not parameter["accepts"](number):
-            raise ValueError(
-                f"Invalid value for argument '{name}'. Expected a number in "
-                f"{parameter['domain']}. Received: {name}={value!r}"
-            )
+            raise _OutOfDomain(parameter["name"], parameter["domain"])
         texts.append(repr(number))
     return ",".join(texts)
 
@@ -183,5 +195,6 @@ def _masked_loss(
         _as_list(tensors.mask),
         Tloss=dtype,
         reduction=reduction,
+        missing=tensors.missing,
         **attributes,
     )

@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import keras
 import tensorflow as tf
 
 from masklstm import _arguments
@@ -23,13 +24,100 @@ def absolute_error(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
 
 
 def huber(y_true: tf.Tensor, y_pred: tf.Tensor, delta: float = 1.0) -> tf.Tensor:
+    error = y_pred - y_true
+    near = tf.clip_by_value(error, -delta, delta)  # so that the square cannot overflow
+    far = delta * (tf.abs(error) - 0.5 * delta)
+    return tf.where(tf.abs(error) <= delta, 0.5 * tf.square(near), far)
+
+
+def _nan_if_diverged(y_pred: tf.Tensor) -> tf.Tensor:
+    """0, or NaN for what is not finite; added where clipping would hide it."""
+    return y_pred - y_pred
+
+
+def log_cosh(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
     error = tf.abs(y_pred - y_true)
-    quadratic = tf.minimum(error, tf.constant(delta, error.dtype))
-    return 0.5 * tf.square(quadratic) + delta * (error - quadratic)
+    return error + tf.math.softplus(-2 * error) - tf.math.log(tf.constant(2.0, error.dtype))
+
+
+def absolute_percentage_error(
+    y_true: tf.Tensor, y_pred: tf.Tensor, epsilon: float = 1e-7
+) -> tf.Tensor:
+    return 100 * (tf.abs(y_pred - y_true) / tf.maximum(tf.abs(y_true), epsilon))
+
+
+def squared_logarithmic_error(
+    y_true: tf.Tensor, y_pred: tf.Tensor, epsilon: float = 1e-7
+) -> tf.Tensor:
+    def log_of(x: tf.Tensor) -> tf.Tensor:
+        return tf.math.log1p(tf.maximum(x, epsilon))
+
+    return tf.square(log_of(y_pred) - log_of(y_true)) + _nan_if_diverged(y_pred)
+
+
+def poisson(y_true: tf.Tensor, y_pred: tf.Tensor, epsilon: float = 1e-7) -> tf.Tensor:
+    return y_pred - y_true * tf.math.log(y_pred + epsilon)
+
+
+def pinball(y_true: tf.Tensor, y_pred: tf.Tensor, quantile: float = 0.5) -> tf.Tensor:
+    shortfall = y_true - y_pred
+    return quantile * tf.nn.relu(shortfall) + (1 - quantile) * tf.nn.relu(-shortfall)
+
+
+def _smoothed(y_true: tf.Tensor, label_smoothing: float) -> tf.Tensor:
+    return y_true * (1 - label_smoothing) + 0.5 * label_smoothing
+
+
+def binary_crossentropy(
+    y_true: tf.Tensor, y_pred: tf.Tensor, label_smoothing: float = 0.0, epsilon: float = 1e-7
+) -> tf.Tensor:
+    target = _smoothed(y_true, label_smoothing)
+    clipped = tf.clip_by_value(y_pred, epsilon, 1 - epsilon) + _nan_if_diverged(y_pred)
+    return -(target * tf.math.log(clipped) + (1 - target) * tf.math.log1p(-clipped))
+
+
+def binary_crossentropy_from_logits(
+    y_true: tf.Tensor, y_pred: tf.Tensor, label_smoothing: float = 0.0
+) -> tf.Tensor:
+    target = _smoothed(y_true, label_smoothing)
+    return target * tf.math.softplus(-y_pred) + (1 - target) * tf.math.softplus(y_pred)
+
+
+def binary_focal_crossentropy(
+    y_true: tf.Tensor,
+    y_pred: tf.Tensor,
+    gamma: float = 2.0,
+    alpha: float = 0.25,
+    apply_class_balancing: bool = False,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    epsilon: float = 1e-7,
+) -> tf.Tensor:
+    target = _smoothed(y_true, label_smoothing)
+    probability = tf.sigmoid(y_pred) if from_logits else y_pred
+    clipped = tf.clip_by_value(probability, epsilon, 1 - epsilon) + _nan_if_diverged(y_pred)
+    wrong = target * (1 - clipped) + (1 - target) * clipped
+    losses = tf.pow(wrong, gamma) * binary_crossentropy(target, clipped, epsilon=epsilon)
+    if apply_class_balancing:
+        losses *= target * alpha + (1 - target) * (1 - alpha)
+    return losses
 
 
 LOSSES: dict[str, Callable[..., tf.Tensor]] = {
-    function.__name__: function for function in (squared_error, absolute_error, huber)
+    function.__name__: function
+    for function in (
+        squared_error,
+        absolute_error,
+        huber,
+        log_cosh,
+        absolute_percentage_error,
+        squared_logarithmic_error,
+        poisson,
+        pinball,
+        binary_crossentropy,
+        binary_crossentropy_from_logits,
+        binary_focal_crossentropy,
+    )
 }
 
 
@@ -61,8 +149,8 @@ def masked_loss(
     2.5
     """
     reduction = _arguments.standardize_reduction(reduction)
-    tensors = _arguments.standardize_tensors(y_true, y_pred, sample_weight, mask)
-    elements = _elements(tensors, loss, missing, parameters)
+    tensors = _arguments.standardize_tensors(y_true, y_pred, sample_weight, mask, missing)
+    elements = _elements(tensors, loss, parameters)
     if reduction in ("none", "sum"):
         result = _row_means(elements)
         if reduction == "sum":
@@ -94,17 +182,15 @@ def masked_sums(
     >>> float(sums.loss_sum), float(sums.weight_sum), int(sums.valid_count)
     (5.0, 2.0, 2)
     """
-    tensors = _arguments.standardize_tensors(y_true, y_pred, sample_weight, mask)
-    return _sums(_elements(tensors, loss, missing, parameters))
+    tensors = _arguments.standardize_tensors(y_true, y_pred, sample_weight, mask, missing)
+    return _sums(_elements(tensors, loss, parameters))
 
 
-def _elements(
-    tensors: _arguments.Tensors, loss: str, missing: Any, parameters: dict[str, float]
-) -> _Elements:
-    y_true, y_pred, sample_weight, mask = tensors
+def _elements(tensors: _arguments.Tensors, loss: str, parameters: dict[str, float]) -> _Elements:
+    y_true, y_pred, sample_weight, mask, missing = tensors
     valid = _is_observed(y_true, missing)
     if mask is not None:
-        valid &= _broadcast(mask, y_true)
+        valid &= _arguments.broadcast_left(mask, y_true)
 
     # NaN times 0 is NaN, and so is the gradient of a NaN that tf.where throws away afterwards:
     # what must not count is replaced before any arithmetic sees it.
@@ -113,13 +199,16 @@ def _elements(
 
     losses = _formula(loss, parameters)(where_valid(y_true), where_valid(y_pred))
     losses = tf.cast(where_valid(losses), tf.float64)
-    weight = tf.ones_like(y_true) if sample_weight is None else _broadcast(sample_weight, y_true)
+    weight = (
+        tf.ones_like(y_true)
+        if sample_weight is None
+        else _arguments.broadcast_left(sample_weight, y_true)
+    )
     weight = tf.cast(where_valid(weight), tf.float64)
     return _Elements(valid, weight, weight * losses)
 
 
-def _is_observed(y_true: tf.Tensor, missing: Any) -> tf.Tensor:
-    missing = _arguments.standardize_missing(missing)
+def _is_observed(y_true: tf.Tensor, missing: str) -> tf.Tensor:
     if missing == "nan":
         return ~tf.math.is_nan(y_true)
     if missing == "nonfinite":
@@ -127,11 +216,17 @@ def _is_observed(y_true: tf.Tensor, missing: Any) -> tf.Tensor:
     return ~tf.math.is_nan(y_true) & (y_true != tf.constant(float(missing), y_true.dtype))
 
 
-def _broadcast(tensor: tf.Tensor, y_true: tf.Tensor) -> tf.Tensor:
-    """Aligns with the labels from the left and repeats along the axes that are missing or 1."""
-    missing_axes = tf.ones(tf.rank(y_true) - tf.rank(tensor), tf.int32)
-    aligned = tf.reshape(tensor, tf.concat([tf.shape(tensor), missing_axes], axis=0))
-    return tf.broadcast_to(aligned, tf.shape(y_true))
+# The values that parameters may take, as intervals.
+DOMAINS = {
+    "delta": "(0, inf)",
+    "quantile": "(0, 1)",
+    "gamma": "[0, inf)",
+    "alpha": "[0, 1]",
+    "apply_class_balancing": "[0, 1]",
+    "from_logits": "[0, 1]",
+    "label_smoothing": "[0, 1]",
+    "epsilon": "(0, 0.5)",
+}
 
 
 def check_loss(loss: str, parameters: dict[str, float]) -> None:
@@ -142,11 +237,21 @@ def check_loss(loss: str, parameters: dict[str, float]) -> None:
         inspect.signature(LOSSES[loss]).bind(None, None, **parameters)
     except TypeError as error:
         raise TypeError(f"Loss '{loss}': {error}. Received: {parameters}") from None
+    for name, value in parameters.items():
+        domain = DOMAINS[name]
+        low, high = (float(end) for end in domain[1:-1].split(","))
+        number = _arguments.number_or_nan(value)
+        above = low <= number if domain[0] == "[" else low < number
+        below = number <= high if domain[-1] == "]" else number < high
+        if not (above and below):
+            raise _arguments.out_of_domain(name, domain, value)
 
 
 def _formula(loss: str, parameters: dict[str, float]) -> Callable[..., tf.Tensor]:
     check_loss(loss, parameters)
     formula = LOSSES[loss]
+    if "epsilon" in inspect.signature(formula).parameters:
+        parameters = {"epsilon": keras.config.epsilon(), **parameters}
     return lambda y_true, y_pred: formula(y_true, y_pred, **parameters)
 
 

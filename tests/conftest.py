@@ -11,7 +11,16 @@ import tensorflow as tf
 from masklstm import kernels
 
 # Every loss with its default parameters, and with others where it has any.
-OTHER_PARAMETERS = {"huber": [{"delta": 0.3}]}
+OTHER_PARAMETERS = {
+    "huber": [{"delta": 0.3}],
+    "pinball": [{"quantile": 0.9}],
+    "binary_crossentropy": [{"label_smoothing": 0.2}],
+    "binary_crossentropy_from_logits": [{"label_smoothing": 0.2}],
+    "binary_focal_crossentropy": [
+        {"gamma": 1.7, "alpha": 0.4, "apply_class_balancing": True, "label_smoothing": 0.1},
+        {"from_logits": True, "gamma": 3.0},
+    ],
+}
 LOSSES = [
     (name, parameters)
     for name in kernels.losses()
@@ -50,10 +59,19 @@ def rng():
     return np.random.default_rng(20260101)
 
 
-def labels_and_predictions(rng, shape, dtype, missing_share=0.4):
-    y_true = rng.normal(size=shape).astype(dtype)
-    y_true = np.where(rng.random(shape) < missing_share, np.nan, y_true).astype(dtype)
-    return y_true, (2 * rng.normal(size=shape)).astype(dtype)
+def labels_and_predictions(
+    rng, shape, dtype, loss="squared_error", parameters=None, missing_share=0.4
+):
+    """Random ones where the loss is defined: numbers, positive numbers, or probabilities."""
+    y_true, y_pred = rng.normal(size=shape), 2 * rng.normal(size=shape)
+    if loss in ("poisson", "squared_logarithmic_error"):
+        y_true, y_pred = np.exp(y_true), np.exp(y_pred)
+    if loss.startswith("binary"):
+        y_true = np.where(rng.random(shape) < 0.5, np.round(rng.random(shape)), rng.random(shape))
+        if not (loss.endswith("from_logits") or (parameters or {}).get("from_logits")):
+            y_pred = 0.05 + 0.9 * rng.random(shape)
+    y_true = np.where(rng.random(shape) < missing_share, np.nan, y_true)
+    return y_true.astype(dtype), y_pred.astype(dtype)
 
 
 def loss_and_gradients(function, y_true, y_pred, sample_weight=None, **arguments):
@@ -69,8 +87,10 @@ def loss_and_gradients(function, y_true, y_pred, sample_weight=None, **arguments
 
 
 def assert_all_close(actual, expected, dtype):
+    """Compares lists [loss, gradients ...]; where terms cancel, their size is that of the loss."""
     assert len(actual) == len(expected)
+    largest = np.max(np.abs(expected[0]), initial=1.0)
     for a, b in zip(actual, expected, strict=True):
         assert a.dtype == b.dtype == dtype
         assert a.shape == b.shape
-        np.testing.assert_allclose(a, b, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+        np.testing.assert_allclose(a, b, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * largest)

@@ -6,9 +6,6 @@ import tensorflow as tf
 
 from masklstm import losses
 
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
-)
 rng = np.random.default_rng(3)
 x = rng.normal(size=(32, 5, 2)).astype("float32")
 y = np.cumsum(x, axis=1)
@@ -46,9 +43,17 @@ def gradient_by_weight(strategy, loss):
     return strategy.reduce("SUM", strategy.run(step, batch), axis=None).numpy()
 
 
-for reduction in ("sum_over_batch_size", "mean_with_sample_weight"):
-    loss = losses.MeanSquaredError(reduction=reduction)
-    for function in (train, gradient_by_weight):
-        one = function(tf.distribute.get_strategy(), loss)
-        two = function(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), loss)
-        print("RESULT", function.__name__, np.max(np.abs(one - two)), np.max(np.abs(one)))
+def main():
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    )
+    for reduction in ("sum_over_batch_size", "mean_with_sample_weight"):
+        loss = losses.MeanSquaredError(reduction=reduction)
+        for function in (train, gradient_by_weight):
+            one = function(tf.distribute.get_strategy(), loss)
+            two = function(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), loss)
+            print("RESULT", function.__name__, np.max(np.abs(one - two)), np.max(np.abs(one)))
+
+
+if __name__ == "__main__":
+    main()

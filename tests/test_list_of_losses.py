@@ -17,7 +17,10 @@ def places():
         "native list (csrc/losses/losses.h)": set(kernels.losses()),
         "reference (masklstm/reference.py)": set(reference.LOSSES),
         "Keras classes (masklstm/losses.py)": {
-            getattr(losses, name).loss for name in losses.__all__
+            loss
+            for name in losses.__all__
+            for key, loss in vars(getattr(losses, name)).items()
+            if key in ("loss", "loss_from_logits")
         },
         "literals (tests/test_reference.py)": set(test_reference.LITERALS),
     }
@@ -55,6 +58,8 @@ def test_parameters_agree_with_the_reference():
         signature = inspect.signature(reference.LOSSES[name]).parameters
         expected = {p.name: p.default for p in list(signature.values())[2:]}
         assert {p["name"]: p["default"] for p in parameters} == expected
+        for p in parameters:
+            assert reference.DOMAINS[p["name"]] == p["domain"]
 
 
 def test_every_keras_class_has_a_registered_name():

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import labels_and_predictions
 
 from masklstm import losses, reference
 
@@ -11,10 +12,26 @@ NAN = float("nan")
 
 # Every class, with Keras's class of the same name, and arguments that both take.
 CLASSES = [getattr(losses, name) for name in losses.__all__]
-ARGUMENTS = {"Huber": [{"delta": 0.4}]}
+ARGUMENTS = {
+    "Huber": [{"delta": 0.4}],
+    "Pinball": [{"quantile": 0.8}],
+    "BinaryCrossentropy": [{"from_logits": True}, {"label_smoothing": 0.2}],
+    "BinaryFocalCrossentropy": [
+        {"from_logits": True, "gamma": 1.5},
+        {"apply_class_balancing": True, "alpha": 0.3, "label_smoothing": 0.1},
+    ],
+}
 CASES = [
     (cls, arguments) for cls in CLASSES for arguments in ({}, *ARGUMENTS.get(cls.__name__, []))
 ]
+# Pinball is ours alone.
+KERAS_CASES = [case for case in CASES if hasattr(keras.losses, case[0].__name__)]
+
+
+def data(rng, case, shape, missing_share=0.0):
+    cls, arguments = case
+    loss = cls(**arguments)
+    return labels_and_predictions(rng, shape, "float32", loss.loss, loss.parameters, missing_share)
 
 
 def _case_id(case):
@@ -23,6 +40,11 @@ def _case_id(case):
 
 @pytest.fixture(params=CASES, ids=_case_id)
 def case(request):
+    return request.param
+
+
+@pytest.fixture(params=KERAS_CASES, ids=_case_id)
+def keras_case(request):
     return request.param
 
 
@@ -44,9 +66,9 @@ KERAS_REDUCTIONS = ["sum_over_batch_size", "mean", "mean_with_sample_weight", "s
     ],
     ids=str,
 )
-def test_keras_numbers_without_gaps(reduction, shape, weight_shape, case, rng):
-    cls, arguments = case
-    y_true, y_pred = rng.normal(size=(2, *shape)).astype("float32")
+def test_keras_numbers_without_gaps(reduction, shape, weight_shape, keras_case, rng):
+    cls, arguments = keras_case
+    y_true, y_pred = data(rng, keras_case, shape)
     weight = None if weight_shape is None else rng.random(weight_shape).astype("float32")
     actual = cls(reduction=reduction, **arguments)(y_true, y_pred, weight)
     keras_cls = getattr(keras.losses, cls.__name__)
@@ -59,9 +81,9 @@ def test_keras_numbers_without_gaps(reduction, shape, weight_shape, case, rng):
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-def test_keras_numbers_for_scalar_weights(reduction, case, rng):
-    cls, arguments = case
-    y_true, y_pred = rng.normal(size=(2, 4, 5, 3)).astype("float32")
+def test_keras_numbers_for_scalar_weights(reduction, keras_case, rng):
+    cls, arguments = keras_case
+    y_true, y_pred = data(rng, keras_case, (4, 5, 3))
     keras_loss = getattr(keras.losses, cls.__name__)(reduction=reduction, **arguments)
     np.testing.assert_allclose(
         cls(reduction=reduction, **arguments)(y_true, y_pred, 2.3),
@@ -72,9 +94,9 @@ def test_keras_numbers_for_scalar_weights(reduction, case, rng):
 
 @pytest.mark.parametrize("reduction", KERAS_REDUCTIONS)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_keras_numbers_under_a_keras_mask(reduction, weighted, case, rng):
-    cls, arguments = case
-    y_true, y_pred = rng.normal(size=(2, 4, 5, 3)).astype("float32")
+def test_keras_numbers_under_a_keras_mask(reduction, weighted, keras_case, rng):
+    cls, arguments = keras_case
+    y_true, y_pred = data(rng, keras_case, (4, 5, 3))
     weight = rng.random((4, 5)).astype("float32") if weighted else None
     y_pred = tf.constant(y_pred)
     y_pred._keras_mask = tf.constant(rng.random((4, 5)) < 0.6)
@@ -86,22 +108,22 @@ def test_keras_numbers_under_a_keras_mask(reduction, weighted, case, rng):
 
 def test_mask_weights_and_gaps_combine(case, rng):
     cls, arguments = case
-    y_true, y_pred = rng.normal(size=(2, 4, 5, 3)).astype("float32")
-    y_true[rng.random(y_true.shape) < 0.3] = NAN
+    y_true, y_pred = data(rng, case, (4, 5, 3), missing_share=0.3)
     mask = rng.random((4, 5)) < 0.6
     weight = rng.random(4).astype("float32")
     masked_pred = tf.constant(y_pred)
     masked_pred._keras_mask = tf.constant(mask)
     actual = cls(**arguments)(y_true, masked_pred, weight)
+    ours = cls(**arguments)
     loss = reference.masked_loss(
-        y_true, y_pred, cls.loss, sample_weight=weight, mask=mask, **arguments
+        y_true, y_pred, ours.loss, sample_weight=weight, mask=mask, **ours.parameters
     )
     np.testing.assert_allclose(actual, loss, rtol=1e-6)
 
 
-def test_call_gives_unweighted_row_means(case, rng):
-    cls, arguments = case
-    y_true, y_pred = rng.normal(size=(2, 4, 3)).astype("float32")
+def test_call_gives_unweighted_row_means(keras_case, rng):
+    cls, arguments = keras_case
+    y_true, y_pred = data(rng, keras_case, (4, 3))
     expected = getattr(keras.losses, cls.__name__)(**arguments).call(y_true, y_pred)
     np.testing.assert_allclose(cls(**arguments).call(y_true, y_pred), expected, rtol=2e-6)
 
@@ -124,8 +146,8 @@ def test_floatx_decides_the_default_dtype(case):
         keras.config.set_floatx("float32")
 
 
-def test_defaults_and_config_are_keras_s(case):
-    cls, arguments = case
+def test_defaults_and_config_are_keras_s(keras_case):
+    cls, arguments = keras_case
     ours, theirs = cls(**arguments), getattr(keras.losses, cls.__name__)(**arguments)
     assert ours.name == theirs.name
     assert ours.reduction == theirs.reduction
@@ -173,13 +195,23 @@ def lstm_data(rng, samples=96, steps=12, features=2):
     return x, y
 
 
-def lstm_model(loss, optimizer="adam", features=2, **compile_arguments):
+def bounded(y, cls, arguments):
+    """Labels for which the loss is defined, with the same gaps, and the activation to fit them."""
+    if cls.__name__.startswith("Binary"):
+        activation = None if arguments.get("from_logits") else "sigmoid"
+        return np.where(np.isnan(y), NAN, (y > 0) * 1.0), activation
+    if cls.__name__ in ("Poisson", "MeanSquaredLogarithmicError"):
+        return np.exp(y / 2), "softplus"
+    return y, None
+
+
+def lstm_model(loss, optimizer="adam", features=2, activation=None, **compile_arguments):
     keras.utils.set_random_seed(11)
     model = keras.Sequential(
         [
             keras.layers.Input((None, features)),
             keras.layers.LSTM(8, return_sequences=True),
-            keras.layers.Dense(features),
+            keras.layers.Dense(features, activation=activation),
         ]
     )
     model.compile(optimizer, loss=loss, **compile_arguments)
@@ -189,14 +221,13 @@ def lstm_model(loss, optimizer="adam", features=2, **compile_arguments):
 class ReferenceLoss(keras.losses.Loss):
     """The loss that training on the pure-TensorFlow reference minimises."""
 
-    def __init__(self, like, arguments):
+    def __init__(self, like):
         super().__init__()
         self.like = like
-        self.arguments = arguments
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         return reference.masked_loss(
-            y_true, y_pred, self.like.loss, sample_weight=sample_weight, **self.arguments
+            y_true, y_pred, self.like.loss, sample_weight=sample_weight, **self.like.parameters
         )
 
 
@@ -207,8 +238,9 @@ def test_an_lstm_trains_as_on_the_reference(run_eagerly, weighted, case, rng):
     x, y = lstm_data(rng)
     weight = rng.random(len(x)).astype("float32") if weighted else None
     histories, models = [], []
-    for loss in (cls(**arguments), ReferenceLoss(cls, arguments)):
-        model = lstm_model(loss, run_eagerly=run_eagerly)
+    y, activation = bounded(y, cls, arguments)
+    for loss in (cls(**arguments), ReferenceLoss(cls(**arguments))):
+        model = lstm_model(loss, activation=activation, run_eagerly=run_eagerly)
         history = model.fit(
             x, y, sample_weight=weight, batch_size=32, epochs=3, shuffle=False, verbose=0
         )
@@ -232,7 +264,8 @@ def test_keras_own_loss_turns_everything_into_nan(rng):
 def test_save_load_and_continue(case, rng, tmp_path):
     cls, arguments = case
     x, y = lstm_data(rng)
-    model = lstm_model(cls(missing=-999.0, **arguments))
+    y, activation = bounded(y, cls, arguments)
+    model = lstm_model(cls(missing=-999.0, **arguments), activation=activation)
     model.fit(x, y, epochs=1, verbose=0, shuffle=False)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")

@@ -1,5 +1,7 @@
 """The oracle against numbers computed by hand from the definitions."""
 
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,16 +11,45 @@ from masklstm import ops, reference
 
 NAN = float("nan")
 
-# Errors e = y_pred - y_true of the valid elements: 1 | 2, -3 | none valid. One row each.
 Y_TRUE = np.array([[1.0, NAN], [0.0, 5.0], [NAN, NAN]])
 Y_PRED = np.array([[2.0, 9.0], [2.0, 2.0], [7.0, NAN]])
 WEIGHT = np.array([2.0, 0.5, NAN])  # by row; that of an invalid row does not count
 
-# For each loss: its elements, its derivatives.
+LN2, LN4, EPSILON = math.log(2), math.log(4), 1e-7
+
+# For each loss three points: label, prediction, value, derivative.
 LITERALS = {
-    "squared_error": ([1.0, 4.0, 9.0], [2.0, 4.0, -6.0]),
-    "absolute_error": ([1.0, 2.0, 3.0], [1.0, 1.0, -1.0]),
-    "huber": ([0.5, 1.5, 2.5], [1.0, 1.0, -1.0]),
+    "squared_error": [(1, 2, 1, 2), (0, 2, 4, 4), (5, 2, 9, -6)],
+    "absolute_error": [(1, 2, 1, 1), (0, 2, 2, 1), (5, 2, 3, -1)],
+    "huber": [(1, 2, 0.5, 1), (0, 2, 1.5, 1), (5, 2, 2.5, -1)],
+    "log_cosh": [
+        (1, 2, 0.4337808304830271, 0.7615941559557649),
+        (0, 2, 1.3250027473578645, 0.9640275800758169),
+        (5, 2, 2.309328504577785, -0.9950547536867305),
+    ],
+    "absolute_percentage_error": [(1, 2, 100, 100), (2, 1, 50, -50), (-4, -2, 50, 25)],
+    "squared_logarithmic_error": [
+        (1, 3, LN2**2, LN2 / 2),
+        (3, 1, LN2**2, -LN2),
+        (7, 1, LN4**2, -LN4),
+    ],
+    "poisson": [
+        (0, 2, 2, 1),
+        (4, 1, 1 - 4 * math.log1p(EPSILON), 1 - 4 / (1 + EPSILON)),
+        (2, 1, 1 - 2 * math.log1p(EPSILON), 1 - 2 / (1 + EPSILON)),
+    ],
+    "pinball": [(1, 2, 0.5, 0.5), (0, 2, 1, 0.5), (5, 2, 1.5, -0.5)],
+    "binary_crossentropy": [(1, 0.5, LN2, -2), (0, 0.5, LN2, 2), (1, 0.25, LN4, -4)],
+    "binary_crossentropy_from_logits": [
+        (1, 0, LN2, -0.5),
+        (0, 0, LN2, 0.5),
+        (1, math.log(3), math.log(4 / 3), -0.25),
+    ],
+    "binary_focal_crossentropy": [
+        (1, 0.5, 0.25 * LN2, -LN2 - 0.5),
+        (0, 0.5, 0.25 * LN2, LN2 + 0.5),
+        (1, 0.25, 0.5625 * LN4, -1.5 * LN4 - 2.25),
+    ],
 }
 BACKENDS = [reference, ops]
 
@@ -27,7 +58,9 @@ BACKENDS = [reference, ops]
 @pytest.mark.parametrize("loss", LITERALS)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_literals(backend, loss, weighted):
-    (a, b, c), (da, db, dc) = LITERALS[loss]
+    (t1, p1, a, da), (t2, p2, b, db), (t3, p3, c, dc) = LITERALS[loss]
+    y_true = np.array([[t1, NAN], [t2, t3], [NAN, NAN]], "float64")
+    y_pred = np.array([[p1, 9.0], [p2, p3], [7.0, NAN]], "float64")
     v, w = (2.0, 0.5) if weighted else (1.0, 1.0)
     total, by_element = v * a + w * (b + c), np.array([[v * da, 0], [w * db, w * dc], [0, 0]])
     row_means = [v * a, w * (b + c) / 2, 0.0]
@@ -43,14 +76,14 @@ def test_literals(backend, loss, weighted):
     for reduction, (value, gradient) in expected.items():
         results = loss_and_gradients(
             backend.masked_loss,
-            Y_TRUE,
-            Y_PRED,
+            y_true,
+            y_pred,
             loss=loss,
             sample_weight=WEIGHT if weighted else None,
             reduction=reduction,
         )
-        np.testing.assert_allclose(results[0], value, rtol=1e-15)
-        np.testing.assert_allclose(results[1], gradient, rtol=1e-15)
+        np.testing.assert_allclose(results[0], value, rtol=1e-14)
+        np.testing.assert_allclose(results[1], gradient, rtol=1e-13)
 
 
 @pytest.mark.parametrize("backend", BACKENDS, ids=["reference", "native"])
@@ -105,8 +138,33 @@ def test_missing_sentinel_and_nonfinite(backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS, ids=["reference", "native"])
-def test_sentinel_is_compared_in_the_labels_type(backend):
-    """-999.9 is not a float32; the label nearest to it is still the sentinel."""
-    y_true = np.array([-999.9, 1.0], "float32")
-    sums = backend.masked_sums(y_true, np.zeros(2, "float32"), missing=-999.9)
-    assert int(sums.valid_count) == 1
+@pytest.mark.parametrize(
+    ("label", "other", "dtype", "missing"),
+    [
+        (-999.9, 1.0, "float32", -999.9),  # not a float32: the nearest one is the sentinel
+        (-99.9, 1.0, "float16", -99.9),
+        (2**31 - 1, 2**31 - 2, "int32", 2**31 - 1),  # equal as float32
+        (2**24 + 1, 2**24, "int64", 2**24 + 1),
+        (255, 254, "uint8", 255),
+        (True, False, "bool", 1),
+    ],
+)
+@pytest.mark.parametrize("pred_dtype", ["float32", "float64"])
+def test_sentinel_is_found_in_the_labels_own_type(
+    backend, label, other, dtype, missing, pred_dtype
+):
+    y_true = np.array([label, other]).astype(dtype)
+    for mask in (None, [True, True]):
+        sums = backend.masked_sums(y_true, np.zeros(2, pred_dtype), missing=missing, mask=mask)
+        assert int(sums.valid_count) == 1
+
+
+@pytest.mark.parametrize("backend", BACKENDS, ids=["reference", "native"])
+@pytest.mark.parametrize(
+    ("dtype", "missing"), [("float32", 1e300), ("int8", -999), ("int32", 0.5), ("uint8", -1)]
+)
+def test_a_number_that_no_label_can_be_marks_none(backend, dtype, missing):
+    y_true = np.array([1, 0]).astype(dtype)
+    if dtype == "float32":
+        y_true[0] = np.inf  # which 1e300 must not turn into
+    assert int(backend.masked_sums(y_true, np.zeros(2), missing=missing).valid_count) == 2

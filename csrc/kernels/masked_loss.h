@@ -21,7 +21,7 @@
 
 namespace masklstm {
 
-inline constexpr int kMaxParameters = 4;
+inline constexpr int kMaxParameters = 6;
 inline constexpr int64_t kBlockSize = 16384;
 
 enum class DataType { kFloat32, kFloat64 };

@@ -16,6 +16,7 @@
 
 #include "csrc/kernels/cpu_kernels.h"
 #include "csrc/kernels/simd.h"
+#include "csrc/kernels/simd_math.h"
 #include "csrc/losses/losses.h"
 #include "csrc/losses/value_math.h"
 
@@ -87,7 +88,7 @@ template <typename T>
 class Validity {
  public:
   explicit Validity(const Missing& missing)
-      : sentinel_(static_cast<T>(missing.sentinel)),
+      : sentinel_(Sentinel(missing.sentinel)),
         limit_(missing.nonfinite ? std::numeric_limits<T>::max()
                                  : std::numeric_limits<T>::infinity()) {}
 
@@ -103,6 +104,14 @@ class Validity {
   }
 
  private:
+  // A finite number beyond the type's range is no label's; NaN is already missing.
+  static T Sentinel(double number) {
+    const double magnitude = __builtin_fabs(number);
+    const bool is_beyond = magnitude > static_cast<double>(std::numeric_limits<T>::max()) &&
+                           magnitude < std::numeric_limits<double>::infinity();
+    return is_beyond ? std::numeric_limits<T>::quiet_NaN() : static_cast<T>(number);
+  }
+
   T sentinel_;
   T limit_;
 };
@@ -120,7 +129,7 @@ template <typename T>
 struct ChunkBuffers {
   alignas(64) T y_true[kChunk];
   alignas(64) T weight[kChunk];
-  alignas(64) bool mask[kChunk];
+  alignas(64) uint8_t mask[kChunk];  // not bool: any byte but 0 is true
 };
 
 // Labels [begin, begin + count) with NaN where the mask is false, in place where possible.
@@ -129,15 +138,15 @@ const T* MaskedLabels(const MaskedLossInputs& inputs, int64_t begin, int64_t cou
                       ChunkBuffers<T>* buffers) {
   const T* y_true = Offset<T>(inputs.y_true, begin);
   if (!inputs.mask.IsPresent()) return y_true;
-  const bool* mask = buffers->mask;
+  const uint8_t* mask = buffers->mask;
   if (inputs.mask.IsFull()) {
-    mask = Offset<bool>(inputs.mask.data, begin);
+    mask = Offset<uint8_t>(inputs.mask.data, begin);
   } else {
     Expand(inputs.mask, begin, count, buffers->mask);
   }
   std::memcpy(buffers->y_true, y_true, count * sizeof(T));
   for (int64_t i = 0; i < count; ++i) {
-    buffers->y_true[i] = mask[i] ? buffers->y_true[i] : std::numeric_limits<T>::quiet_NaN();
+    buffers->y_true[i] = mask[i] != 0 ? buffers->y_true[i] : std::numeric_limits<T>::quiet_NaN();
   }
   return buffers->y_true;
 }
@@ -286,13 +295,32 @@ struct StreamStrip {
   }
 };
 
+// A factor in two parts, so that one beyond the range of T is not lost before it meets a number
+// that brings the product back: scale = first * second, and second is 1 where scale fits.
+template <typename T>
+struct Scale {
+  T first;
+  T second = 1;
+
+  explicit Scale(double scale) : first(static_cast<T>(scale)) {
+    const double magnitude = __builtin_fabs(scale);
+    constexpr double kTiny = sizeof(T) == 4 ? 0x1p-100 : 0x1p-900;
+    constexpr double kHalfOfTiny = sizeof(T) == 4 ? 0x1p-60 : 0x1p-500;
+    if (0.0 < magnitude && magnitude < kTiny) {
+      first = static_cast<T>(scale / kHalfOfTiny);
+      second = static_cast<T>(kHalfOfTiny);
+    }
+  }
+};
+
 // out[i] = valid ? scale * w_i * formula(t_i, p_i) : +0.0
 template <bool kWeighted, typename T, typename Formula, typename Write>
-void MapChunk(const Formula& formula, const Missing& missing, const Chunk<T>& chunk, T scale,
+void MapChunk(const Formula& formula, const Missing& missing, const Chunk<T>& chunk, Scale<T> scale,
               T* out, Write write) {
   using V = Vec<T>;
   const Validity<T> is_valid(missing);
-  const V factor = V::Broadcast(scale);
+  const V first = V::Broadcast(scale.first);
+  const V second = V::Broadcast(scale.second);
   ForEachStrip(
       chunk, [&](const T* y_true, const T* y_pred, const T* weight, int64_t offset, int64_t count) {
         alignas(64) T padded[kStrip];
@@ -300,15 +328,17 @@ void MapChunk(const Formula& formula, const Missing& missing, const Chunk<T>& ch
         ForEachVector<T>([&](int, int lane) {
           const V t = V::Load(y_true + lane);
           const V p = V::Load(y_pred + lane);
-          const V w = kWeighted ? factor * V::Load(weight + lane) : factor;
-          write(Select(is_valid(t), w * formula(t, p), V{}), target + lane);
+          const V value = formula(t, p);
+          const V scaled =
+              kWeighted ? first * V::Load(weight + lane) * second * value : first * value * second;
+          write(Select(is_valid(t), scaled, V{}), target + lane);
         });
         if (count < kStrip) std::memcpy(out + offset, padded, count * sizeof(T));
       });
 }
 
 template <typename T, typename Formula, typename Write = StoreStrip>
-void MapChunk(const Formula& formula, const Missing& missing, const Chunk<T>& chunk, T scale,
+void MapChunk(const Formula& formula, const Missing& missing, const Chunk<T>& chunk, Scale<T> scale,
               T* out, Write write = {}) {
   if (chunk.weight) {
     MapChunk<true>(formula, missing, chunk, scale, out, write);
@@ -343,8 +373,8 @@ void MeanShortRows(const Loss& loss, const MaskedLossInputs& inputs, int64_t fir
   alignas(64) T values[kChunk];
   Chunk<T> chunk{MaskedLabels(inputs, begin, size, &buffers), Offset<T>(inputs.y_pred, begin),
                  nullptr, size};
-  MapChunk([&](Vec<T> t, Vec<T> p) { return loss.Value(t, p); }, inputs.missing, chunk, T{1},
-           values);
+  MapChunk([&](Vec<T> t, Vec<T> p) { return loss.Value(t, p); }, inputs.missing, chunk,
+           Scale<T>(1.0), values);
   const T* weight = Weights(inputs, begin, size, &buffers);
   const Validity<T> is_valid(inputs.missing);
   for (int64_t row = 0; row < num_rows; ++row) {
@@ -389,8 +419,8 @@ void GradientOfShortRows(const Loss& loss, const MaskedLossInputs& inputs, int64
     }
   }
   const Chunk<T> chunk{y_true, Offset<T>(inputs.y_pred, begin), buffers.weight, size};
-  MapChunk([&](Vec<T> t, Vec<T> p) { return loss.Derivative(t, p); }, inputs.missing, chunk, T{1},
-           gradient + begin);
+  MapChunk([&](Vec<T> t, Vec<T> p) { return loss.Derivative(t, p); }, inputs.missing, chunk,
+           Scale<T>(1.0), gradient + begin);
 }
 
 // Calls body(loss, T{}) with the inputs' loss and computing type.
@@ -436,15 +466,16 @@ void MeanRows(const MaskedLossInputs& inputs, int64_t begin, int64_t end, void* 
 
 template <typename T, typename Loss>
 void GradientOfElements(const Loss& loss, const MaskedLossInputs& inputs, int64_t begin,
-                        int64_t end, T scale, T* gradient) {
+                        int64_t end, double scale, T* gradient) {
   const bool streams = inputs.num_elements() * int64_t{sizeof(T)} >= kStreamedBytes &&
                        reinterpret_cast<uintptr_t>(gradient + begin) % kVectorBytes == 0;
   const auto derivative = [&](Vec<T> t, Vec<T> p) { return loss.Derivative(t, p); };
   ForEachChunk<T>(inputs, begin, end, [&](const Chunk<T>& chunk, int64_t offset) {
     if (streams) {
-      MapChunk(derivative, inputs.missing, chunk, scale, gradient + offset, StreamStrip{});
+      MapChunk(derivative, inputs.missing, chunk, Scale<T>(scale), gradient + offset,
+               StreamStrip{});
     } else {
-      MapChunk(derivative, inputs.missing, chunk, scale, gradient + offset);
+      MapChunk(derivative, inputs.missing, chunk, Scale<T>(scale), gradient + offset);
     }
   });
   if (streams) StreamFence();
@@ -454,8 +485,7 @@ void Gradient(const MaskedLossInputs& inputs, int64_t begin, int64_t end, double
               void* gradient) {
   Dispatch(inputs, [&](const auto& loss, auto type) {
     using T = decltype(type);
-    GradientOfElements<T>(loss, inputs, begin, end, static_cast<T>(scale),
-                          static_cast<T*>(gradient));
+    GradientOfElements<T>(loss, inputs, begin, end, scale, static_cast<T*>(gradient));
   });
 }
 
@@ -479,7 +509,8 @@ void GradientRows(const MaskedLossInputs& inputs, int64_t begin, int64_t end, do
         for (int64_t i = 0; i < chunk.size; ++i) count += is_valid(Read<T>(chunk.y_true, i));
       });
       const double mean_gradient = row_gradients ? Read<T>(row_gradients, row) : loss_gradient;
-      GradientOfElements<T>(loss, inputs, first, last, MeanOrZero<T>(mean_gradient, count), out);
+      GradientOfElements<T>(loss, inputs, first, last, MeanOrZero<double>(mean_gradient, count),
+                            out);
     }
   });
 }
@@ -492,7 +523,7 @@ void Elements(const MaskedLossInputs& inputs, int64_t begin, int64_t end, Elemen
     const auto map = [&](const auto& formula) {
       ForEachChunk<T>(inputs, begin, end, [&](Chunk<T> chunk, int64_t offset) {
         chunk.weight = nullptr;
-        MapChunk(formula, inputs.missing, chunk, T{1}, static_cast<T*>(elements) + offset);
+        MapChunk(formula, inputs.missing, chunk, Scale<T>(1.0), static_cast<T*>(elements) + offset);
       });
     };
     switch (kind) {

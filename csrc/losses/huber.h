@@ -33,8 +33,8 @@ struct Huber {
   template <typename V>
   V SecondDerivative(V y_true, V y_pred) const {
     const V error = y_pred - y_true;
-    return Select(Le(Abs(error), ScalarLike(error, delta)), ScalarLike(error, 1.0),
-                  ScalarLike(error, 0.0));
+    const V outside = error - error;  // 0, or NaN for a NaN
+    return Select(Le(Abs(error), ScalarLike(error, delta)), ScalarLike(error, 1.0), outside);
   }
 
   double delta;

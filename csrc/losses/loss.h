@@ -28,6 +28,9 @@ struct Domain {
   static constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
   static constexpr Domain Above(double low) { return {low, kInfinity, false, false}; }
+  static constexpr Domain From(double low) { return {low, kInfinity, true, false}; }
+  static constexpr Domain Between(double low, double high) { return {low, high, false, false}; }
+  static constexpr Domain Within(double low, double high) { return {low, high, true, true}; }
 
   constexpr bool Contains(double value) const {
     return (includes_low ? low <= value : low < value) &&
@@ -40,6 +43,25 @@ struct Parameter {
   double default_value;
   Domain domain;
 };
+
+// Parameters that several losses have. Python gives epsilon the value of keras.config.epsilon().
+inline constexpr Parameter kEpsilonParameter = {"epsilon", 1e-7, Domain::Between(0.0, 0.5)};
+inline constexpr Parameter kLabelSmoothingParameter = {"label_smoothing", 0.0,
+                                                       Domain::Within(0.0, 1.0)};
+
+// The label t pulled by `smoothing` towards 1/2.
+template <typename V>
+V Smoothed(V t, double smoothing) {
+  if (smoothing == 0.0) return t;
+  return t * ScalarLike(t, 1.0 - smoothing) + ScalarLike(t, 0.5 * smoothing);
+}
+
+// 0, or NaN for a prediction that is not finite. Added where a prediction is clipped, so that a
+// diverged one cannot hide there.
+template <typename V>
+V NanIfDiverged(V y_pred) {
+  return y_pred - y_pred;
+}
 
 // Stands for an empty array of parameters, which C++ does not have.
 struct NoParameters {

@@ -4,8 +4,16 @@
 #define MASKLSTM_CSRC_LOSSES_LOSSES_H_
 
 #include "csrc/losses/absolute_error.h"
+#include "csrc/losses/absolute_percentage_error.h"
+#include "csrc/losses/binary_crossentropy.h"
+#include "csrc/losses/binary_crossentropy_from_logits.h"
+#include "csrc/losses/binary_focal_crossentropy.h"
 #include "csrc/losses/huber.h"
+#include "csrc/losses/log_cosh.h"
+#include "csrc/losses/pinball.h"
+#include "csrc/losses/poisson.h"
 #include "csrc/losses/squared_error.h"
+#include "csrc/losses/squared_logarithmic_error.h"
 
 namespace masklstm {
 namespace {
@@ -28,10 +36,18 @@ struct LossList {
   }
 };
 
-using AllLosses = LossList<  //
-    SquaredError,            //
-    AbsoluteError,           //
-    Huber>;
+using AllLosses = LossList<        //
+    SquaredError,                  //
+    AbsoluteError,                 //
+    Huber,                         //
+    LogCosh,                       //
+    AbsolutePercentageError,       //
+    SquaredLogarithmicError,       //
+    Poisson,                       //
+    Pinball,                       //
+    BinaryCrossentropy,            //
+    BinaryCrossentropyFromLogits,  //
+    BinaryFocalCrossentropy>;
 
 }  // namespace
 }  // namespace masklstm

@@ -5,7 +5,8 @@
 //      operation or a plain float can stand there as well, because the vocabulary below carries
 //      XLA's names and is found by argument-dependent lookup.
 //   B. The vocabulary: + - * /, Abs, Sign, Max, Min, Clamp(low, x, high), Select(predicate, a, b),
-//      the predicates Eq, Lt, Le, Gt, Ge, and ScalarLike(x, number), the constant of x's type.
+//      the predicates Eq, Lt, Le, Gt, Ge, and ScalarLike(x, number), the constant of x's type; and
+//      Exp, Expm1, Log, Log1p, Logistic, Tanh, Pow, which kernels/simd_math.h has for registers.
 //   C. No `if` and no `?:` on values: both arms of a Select are computed, so both must be finite
 //      where the chosen one is.
 //   D. NaN in, NaN out: comparisons with NaN are false, Sign, Clamp, Max and Min of NaN are NaN.

@@ -34,7 +34,7 @@ absl::Status InvalidArgument(const Args&... args) {
 // What a kernel knows before it sees a tensor.
 struct Attributes {
   int loss;
-  double parameters[kMaxParameters];
+  double parameters[kMaxParameters] = {};
   Missing missing;
   Reduction reduction = Reduction::kSumOfElements;
 
@@ -138,12 +138,19 @@ ParallelFor ThreadPoolOf(OpKernelContext* context) {
 }
 
 template <typename T, typename Tloss>
+absl::Status CheckTypes(const Attributes& attributes) {
+  if (attributes.reduction == Reduction::kNone && !std::is_same_v<T, Tloss>) {
+    return InvalidArgument("Row means have the type of y_pred: expected Tloss = T.");
+  }
+  return absl::OkStatus();
+}
+
+template <typename T, typename Tloss>
 class MaskedLossOp : public OpKernel {
  public:
   explicit MaskedLossOp(OpKernelConstruction* context) : OpKernel(context) {
     attributes_.Read(context);
-    OP_REQUIRES(context, (attributes_.reduction != Reduction::kNone || std::is_same_v<T, Tloss>),
-                InvalidArgument("Row means have the type of y_pred: expected Tloss = T."));
+    OP_REQUIRES_OK(context, CheckTypes<T, Tloss>(attributes_));
   }
 
   void Compute(OpKernelContext* context) override {
@@ -181,6 +188,7 @@ class MaskedLossGradOp : public OpKernel {
  public:
   explicit MaskedLossGradOp(OpKernelConstruction* context) : OpKernel(context) {
     attributes_.Read(context);
+    OP_REQUIRES_OK(context, CheckTypes<T, Tloss>(attributes_));
   }
 
   void Compute(OpKernelContext* context) override {

@@ -89,7 +89,11 @@ MaskedLossInputs MakeInputs(const py::array& y_true, const py::array& y_pred,
   inputs.sample_weight = MakeView(sample_weight, "sample_weight", dtype, y_true);
   inputs.mask = MakeView(mask, "mask", py::dtype::of<bool>(), y_true);
 
-  if (!ParseMissing(py::str(missing), &inputs.missing)) {
+  if (py::isinstance<py::float_>(missing) || PyIndex_Check(missing.ptr()) ||
+      PyNumber_Check(missing.ptr())) {
+    inputs.missing.sentinel = missing.cast<double>();
+  } else if (!py::isinstance<py::str>(missing) ||
+             !ParseMissing(py::str(missing), &inputs.missing)) {
     throw py::value_error(
         "Invalid value for argument 'missing'. Expected 'nonfinite' or a number. "
         "Received: missing=" +
@@ -111,7 +115,9 @@ MaskedLossInputs MakeInputs(const py::array& y_true, const py::array& y_pred,
     if (!parameters.contains(description.name)) continue;
     ++num_used;
     const py::object value = parameters[py::str(description.name)];
-    inputs.parameters[i] = value.cast<double>();
+    inputs.parameters[i] = py::isinstance<py::str>(value) || !PyNumber_Check(value.ptr())
+                               ? std::numeric_limits<double>::quiet_NaN()
+                               : value.cast<double>();
     if (!description.accepts(inputs.parameters[i])) {
       throw py::value_error("Invalid value for argument '" + description.name +
                             "'. Expected a number in " + description.domain +
@@ -133,8 +139,14 @@ ParallelFor Threads(int threads) {
   return [threads](int64_t total, int64_t, const std::function<void(int64_t, int64_t)>& work) {
     const int64_t parts = std::min<int64_t>(threads, total);
     std::vector<std::thread> others;
-    for (int64_t part = 1; part < parts; ++part) {
-      others.emplace_back(work, total * part / parts, total * (part + 1) / parts);
+    int64_t started = 1;  // the calling thread has the first part
+    try {
+      for (; started < parts; ++started) {
+        others.emplace_back(work, total * started / parts, total * (started + 1) / parts);
+      }
+    } catch (const std::exception&) {
+      // No thread or no memory for one more: the calling thread does the rest.
+      work(total * started / parts, total);
     }
     work(0, total / parts);
     for (std::thread& thread : others) thread.join();
@@ -152,6 +164,20 @@ Reduction MakeReduction(const std::string& name) {
                           "}. Received: reduction='" + name + "'");
   }
   return reduction;
+}
+
+// Refuses an output that shares memory with an input, unless it is the input itself: each element
+// is read before it is written, but not before its neighbours are.
+void RequireNoOverlap(const py::array& out, const std::optional<py::array>& input,
+                      const char* name) {
+  if (!input || input->size() == 0 || out.size() == 0) return;
+  const char* out_begin = static_cast<const char*>(out.data());
+  const char* begin = static_cast<const char*>(input->data());
+  const bool is_same = begin == out_begin && input->nbytes() == out.nbytes();
+  if (!is_same && begin < out_begin + out.nbytes() && out_begin < begin + input->nbytes()) {
+    throw py::value_error("Expected 'out' to share no memory with '" + std::string(name) +
+                          "', or all of it. Received: arrays that overlap in part");
+  }
 }
 
 // An array of the labels' shape; `drop` trailing axes are left out.
@@ -201,8 +227,14 @@ py::array MaskedLossGradient(const py::array& y_true, const py::array& y_pred,
   RequireDtype(gradient, "out", y_pred.dtype());
   if (!gradient.attr("shape").equal(y_pred.attr("shape")) || !gradient.writeable()) {
     throw py::value_error("Expected 'out' to be writeable and to have the shape of y_pred, " +
-                          ShapeOf(y_pred) + ". Received: shape " + ShapeOf(gradient));
+                          ShapeOf(y_pred) + ". Received: a " +
+                          (gradient.writeable() ? "writeable" : "read-only") + " array of shape " +
+                          ShapeOf(gradient));
   }
+  RequireNoOverlap(gradient, y_true, "y_true");
+  RequireNoOverlap(gradient, y_pred, "y_pred");
+  RequireNoOverlap(gradient, sample_weight, "sample_weight");
+  RequireNoOverlap(gradient, mask, "mask");
   void* data = gradient.mutable_data();
   {
     py::gil_scoped_release release;
@@ -272,7 +304,8 @@ Example:
 constexpr char kGradientDoc[] =
     R"(The gradient of `masked_loss` by y_pred (of the sum of the loss, for reduction "none").
 
-Arguments as for `masked_loss`; `out` is an array of y_pred's shape and dtype to write to.
+Arguments as for `masked_loss`; `out` is an array of y_pred's shape and dtype to write to; it
+may be one of the inputs.
 
 Example:
 

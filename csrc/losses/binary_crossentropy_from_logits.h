@@ -1,0 +1,53 @@
+#ifndef MASKLSTM_CSRC_LOSSES_BINARY_CROSSENTROPY_FROM_LOGITS_H_
+#define MASKLSTM_CSRC_LOSSES_BINARY_CROSSENTROPY_FROM_LOGITS_H_
+
+#include "csrc/losses/loss.h"
+
+namespace masklstm {
+namespace {
+
+// With the smoothed label t' = t (1 - s) + s / 2: max(p, 0) - p t' + log(1 + exp(-|p|)), the
+// cross-entropy of sigmoid(p).
+//
+// max(p, 0) - p t' is |p| (1 - t') for positive p and |p| t' for negative: no digits cancel.
+struct BinaryCrossentropyFromLogits {
+  static constexpr const char* kName = "binary_crossentropy_from_logits";
+  static constexpr Parameter kParameters[] = {kLabelSmoothingParameter};
+
+  explicit BinaryCrossentropyFromLogits(const double* parameters)
+      : label_smoothing(parameters[0]) {}
+
+  template <typename V>
+  V Value(V y_true, V y_pred) const {
+    const V t = Smoothed(y_true, label_smoothing);
+    const V zero = ScalarLike(t, 0.0);
+    const V magnitude = Abs(y_pred);
+    const V share = Select(Gt(y_pred, zero), ScalarLike(t, 1.0) - t, t);
+    return magnitude * share + Log1p(Exp(zero - magnitude));
+  }
+
+  // sigmoid(p) - t', by the tail e / (1 + e), e = exp(-|p|), which keeps its digits near 0.
+  template <typename V>
+  V Derivative(V y_true, V y_pred) const {
+    const V t = Smoothed(y_true, label_smoothing);
+    const V one = ScalarLike(t, 1.0);
+    const V zero = ScalarLike(t, 0.0);
+    const V e = Exp(zero - Abs(y_pred));
+    const V tail = e / (one + e);
+    return Select(Gt(y_pred, zero), (one - t) - tail, tail - t);
+  }
+
+  template <typename V>
+  V SecondDerivative(V, V y_pred) const {
+    const V e = Exp(ScalarLike(y_pred, 0.0) - Abs(y_pred));
+    const V sum = ScalarLike(y_pred, 1.0) + e;
+    return e / (sum * sum);
+  }
+
+  double label_smoothing;
+};
+
+}  // namespace
+}  // namespace masklstm
+
+#endif  // MASKLSTM_CSRC_LOSSES_BINARY_CROSSENTROPY_FROM_LOGITS_H_

@@ -1,0 +1,44 @@
+#ifndef MASKLSTM_CSRC_LOSSES_PINBALL_H_
+#define MASKLSTM_CSRC_LOSSES_PINBALL_H_
+
+#include "csrc/losses/loss.h"
+
+namespace masklstm {
+namespace {
+
+// max(q (t - p), (q - 1) (t - p)) with q = quantile; derivative 0 at p = t.
+struct Pinball {
+  static constexpr const char* kName = "pinball";
+  static constexpr Parameter kParameters[] = {
+      {"quantile", /*default=*/0.5, Domain::Between(0.0, 1.0)},
+  };
+
+  explicit Pinball(const double* parameters) : quantile(parameters[0]) {}
+
+  template <typename V>
+  V Value(V y_true, V y_pred) const {
+    const V shortfall = y_true - y_pred;
+    return Max(ScalarLike(shortfall, quantile) * shortfall,
+               ScalarLike(shortfall, quantile - 1.0) * shortfall);
+  }
+
+  template <typename V>
+  V Derivative(V y_true, V y_pred) const {
+    const V error = y_pred - y_true;  // 0 or NaN where neither side is chosen
+    const V zero = ScalarLike(error, 0.0);
+    return Select(Lt(error, zero), ScalarLike(error, -quantile),
+                  Select(Gt(error, zero), ScalarLike(error, 1.0 - quantile), error));
+  }
+
+  template <typename V>
+  V SecondDerivative(V y_true, V) const {
+    return ScalarLike(y_true, 0.0);
+  }
+
+  double quantile;
+};
+
+}  // namespace
+}  // namespace masklstm
+
+#endif  // MASKLSTM_CSRC_LOSSES_PINBALL_H_
