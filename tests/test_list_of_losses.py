@@ -1,9 +1,10 @@
-"""A loss exists in five places or not at all: header, list, reference, literals, Keras class."""
+"""A loss exists in all of its places or in none: header, list, reference, Keras class, tests."""
 
 import re
 from pathlib import Path
 
 import pytest
+import test_accuracy
 import test_reference
 
 from masklstm import kernels, losses, reference
@@ -23,6 +24,7 @@ def places():
             if key in ("loss", "loss_from_logits")
         },
         "literals (tests/test_reference.py)": set(test_reference.LITERALS),
+        "bounds (tests/test_accuracy.py)": set(test_accuracy.ULP),
     }
     if HEADERS.exists():  # the tests may run away from the source tree
         found["headers (csrc/losses/*.h)"] = {

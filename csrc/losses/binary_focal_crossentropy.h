@@ -77,13 +77,21 @@ struct BinaryFocalCrossentropy {
     return t * (one - c) + (one - t) * c;
   }
 
-  // Exact for the small whole exponents that the usual gamma leads to.
+  // Whole exponents keep the sign of a negative base, which labels outside of [0, 1] lead to.
   template <typename V>
   static V Power(V base, double exponent) {
     if (exponent == 0.0) return ScalarLike(base, 1.0);
     if (exponent == 1.0) return base;
     if (exponent == 2.0) return base * base;
-    return Pow(base, ScalarLike(base, exponent));
+    if (exponent == 3.0) return base * base * base;
+    const V power = Pow(Abs(base), ScalarLike(base, exponent));
+    const double half = 0.5 * exponent;
+    const bool is_whole = exponent == __builtin_floor(exponent);
+    const bool is_even = half == __builtin_floor(half);
+    if (is_even) return power;
+    const V zero = ScalarLike(base, 0.0);
+    const V if_negative = is_whole ? zero - power : zero / zero;
+    return Select(Lt(base, zero), if_negative, power);
   }
 
   // By c, without the balance: (q^g B)' and (q^g B)'', with q' = 1 - 2 t.

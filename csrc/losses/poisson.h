@@ -17,7 +17,13 @@ struct Poisson {
 
   template <typename V>
   V Value(V y_true, V y_pred) const {
-    return y_pred - y_true * Log(y_pred + ScalarLike(y_pred, epsilon));
+    // log(p + epsilon) as the logarithm of the rounded sum, and what the rounding took away: near
+    // p = 1 the logarithm is so small that this counts.
+    const V shift = ScalarLike(y_pred, epsilon);
+    const V sum = y_pred + shift;
+    const V lost = (shift - (sum - y_pred)) / sum;
+    const V log_of_sum = Log(sum) + Select(Gt(y_pred, shift), lost, ScalarLike(lost, 0.0));
+    return y_pred - y_true * log_of_sum;
   }
 
   template <typename V>

@@ -1,0 +1,138 @@
+"""How many units in the last place (ulp) element losses and derivatives are off.
+
+The oracle is NumPy's 80-bit arithmetic, in forms in which nothing cancels. Parameters count as
+exact after they are rounded to the computing type. The bounds are those that docs/losses.md states.
+"""
+
+import numpy as np
+import pytest
+
+from masklstm import _native, kernels
+
+ULP = {  # value, derivative
+    "squared_error": (2, 1),
+    "absolute_error": (1, 0.5),
+    "huber": (2.5, 1),
+    "log_cosh": (5, 4),
+    "absolute_percentage_error": (2.5, 1.5),
+    "squared_logarithmic_error": (10, 8),
+    "poisson": (3, 3),  # of the larger of its two terms
+    "pinball": (2, 0.5),
+    "binary_crossentropy": (4, 4),
+    "binary_crossentropy_from_logits": (5, 4),
+    "binary_focal_crossentropy": (8, 10),
+}
+
+pytestmark = pytest.mark.skipif(
+    np.finfo(np.longdouble).nmant < 63, reason="needs long doubles of 80 bits"
+)
+
+
+def points(loss, dtype):
+    """Pairs of labels and predictions over the whole range, and close together."""
+    rng = np.random.default_rng(9)
+    count = 200_000
+    # Squares and quotients of these stay in the range of the type.
+    largest = 18 if dtype == "float32" else 150
+    magnitude = 10.0 ** rng.uniform(-largest / 2, largest, (2, count))
+    t, p = magnitude * rng.choice([-1, 1], (2, count))
+    if loss in ("poisson", "squared_logarithmic_error"):
+        t, p = np.abs(t), np.abs(p)
+    if loss == "log_cosh":
+        t, p = np.zeros(count), 10.0 ** rng.uniform(-9, 4, count) * np.sign(p)
+    if loss.startswith("binary"):
+        t = rng.choice([0.0, 1.0, 0.25, 0.5, 0.9], count)
+        # Near 0 and near 1, beyond the clipping too.
+        p = 10.0 ** rng.uniform(-9, 0, count)
+        p = np.where(rng.random(count) < 0.5, p, 1 - p)
+        if loss.endswith("from_logits"):
+            p = 10.0 ** rng.uniform(-6, 1.9, count) * rng.choice([-1, 1], count)
+    elif loss != "log_cosh":
+        # A third of the pairs: neighbours of a few units in the last place, or a few percent.
+        close = t * (1 + rng.choice([1e-6, 1e-4, 0.03], count) * rng.normal(size=count))
+        p = np.where(rng.random(count) < 0.33, close, p)
+    return t.astype(dtype), p.astype(dtype)
+
+
+def exact(loss, t, p, dtype):
+    """Value, derivative and the sizes that their errors are measured against, as long doubles.
+
+    Where terms of both signs are added up, the size is that of the largest term.
+    """
+    real = np.longdouble
+    epsilon, one_less = (real(np.dtype(dtype).type(x)) for x in (1e-7, 1 - 1e-7))
+    t, p = real(t), real(p)
+    e = p - t
+    value, slope = None, None
+    if loss == "squared_error":
+        value, slope = e * e, 2 * e
+    elif loss == "absolute_error":
+        value, slope = np.abs(e), np.sign(e)
+    elif loss == "huber":
+        value = np.where(np.abs(e) <= 1, e * e / 2, np.abs(e) - real(0.5))
+        slope = np.clip(e, -1, 1)
+    elif loss == "log_cosh":
+        a = np.abs(e)
+        small = np.log1p(2 * np.sinh(np.minimum(a, 1) / 2) ** 2)
+        value = np.where(a < 1, small, a + np.log1p(np.exp(-2 * a)) - np.log(real(2)))
+        slope = np.tanh(e)
+    elif loss == "absolute_percentage_error":
+        scale = np.maximum(np.abs(t), epsilon)
+        value, slope = 100 * np.abs(e) / scale, 100 * np.sign(e) / scale
+    elif loss == "squared_logarithmic_error":
+        a, b = np.maximum(t, epsilon), np.maximum(p, epsilon)
+        distance = np.log1p((b - a) / (1 + a))
+        distance = np.where(b < a, -np.log1p((a - b) / (1 + b)), distance)
+        value = distance**2
+        slope = np.where(p < epsilon, 0, 2 * np.where(p < t, -1, 1) * np.abs(distance) / (1 + p))
+    elif loss == "poisson":
+        value, slope = p - t * np.log(p + epsilon), 1 - t / (p + epsilon)
+        terms = np.maximum(np.abs(p), np.abs(t * np.log(p + epsilon)))
+        return value, slope, terms, np.maximum(1, t / (p + epsilon))
+    elif loss == "pinball":
+        value, slope = np.abs(e) / 2, np.sign(e) / 2
+    elif loss == "binary_crossentropy_from_logits":
+        tail = np.exp(-np.abs(p))
+        value = np.where(p > 0, p * (1 - t), -p * t) + np.log1p(tail)
+        tail = tail / (1 + tail)
+        label = np.where(p > 0, 1 - t, t)
+        slope = np.where(p > 0, label - tail, tail - label)
+        return value, slope, value, np.maximum(label, tail)
+    else:
+        c = np.clip(p, epsilon, one_less)
+        value = -t * np.log(c) - (1 - t) * np.log1p(-c)
+        slope = (c - t) / (c * (1 - c))
+        if loss == "binary_focal_crossentropy":
+            q = t * (1 - c) + (1 - t) * c
+            terms = 2 * q * (1 - 2 * t) * value, q**2 * slope
+            value, slope = q**2 * value, terms[0] + terms[1]
+            size = np.abs(terms[0]) + np.abs(terms[1])
+        slope = np.where((p < epsilon) | (p > one_less), 0, slope)
+        if loss == "binary_focal_crossentropy":
+            return value, slope, value, size
+    return value, slope, np.abs(value), np.abs(slope)
+
+
+@pytest.mark.parametrize("loss", ULP)
+def test_errors_in_units_of_the_last_place(loss, dtype):
+    t, p = points(loss, dtype)
+    parameters = ",".join(repr(x["default"]) for x in kernels.losses()[loss])
+    with np.errstate(all="ignore"):  # in the arm that np.where does not take
+        value, slope, value_size, slope_size = exact(loss, t, p, dtype)
+    for kind, expected, size, bound in (
+        ("value", value, value_size, ULP[loss][0]),
+        ("derivative", slope, slope_size, ULP[loss][1]),
+    ):
+        actual = _native.ops.masklstm_masked_loss_elements(
+            t, p, [], kind=kind, loss=loss, parameters=parameters
+        ).numpy()
+        # Below the normal numbers TensorFlow's threads give 0.
+        tiny = np.finfo(dtype).tiny
+        counts = (np.abs(expected) >= 2 * tiny) & (np.abs(expected) < np.finfo(dtype).max)
+        assert np.mean(counts) > 0.3
+        unit = np.spacing(size.astype(dtype)).astype(np.longdouble)
+        error = np.abs(actual.astype(np.longdouble) - expected)[counts] / unit[counts]
+        worst = np.argmax(error)
+        print(f"{loss} {kind} {dtype}: {error[worst]:.2f} ulp")
+        at = (t[counts][worst], p[counts][worst])
+        assert error[worst] <= bound, f"{error[worst]:.2f} ulp at {at}"
