@@ -10,7 +10,7 @@ NATIVE := $(shell find csrc cmake -type f 2>/dev/null) CMakeLists.txt setup.py p
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench wheel clean
+.PHONY: help demo test fuzz lint format bench wheel clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/\1	/p' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ demo: $(VENV)/.installed  ## train an LSTM on real labels with gaps; leaves a pi
 
 test: $(VENV)/.installed  ## run the tests and the examples in the docstrings
 	$(BIN)/python -m pytest --numprocesses 2 --doctest-modules --doctest-glob=README.md tests masklstm README.md
+
+fuzz: $(VENV)/.installed  ## compare 20,000 random cases with the reference
+	MASKLSTM_FUZZ_CASES=20000 $(BIN)/python -m pytest tests/test_properties.py
 
 lint: $(VENV)/.installed  ## check style and types
 	$(BIN)/ruff check .
