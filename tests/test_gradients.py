@@ -101,3 +101,43 @@ def test_a_third_derivative_is_refused():
         curvature = second.gradient(slope, x)
     with pytest.raises(NotImplementedError, match="third"):
         third.gradient(curvature, x)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_every_way_to_differentiate(reduction, loss_case, rng):
+    """Forward mode, persistent tapes, jacobians, recomputation, vectorised maps."""
+    loss, parameters = loss_case
+    y_true, y_pred = away_from_kinks(rng, (4, 3), loss, parameters)
+    y_pred, weight = tf.constant(y_pred), tf.constant(0.5 + rng.random((4,)))
+
+    def results(backend):
+        def value(y_pred):
+            return backend.masked_loss(
+                y_true, y_pred, loss, sample_weight=weight, reduction=reduction, **parameters
+            )
+
+        with tf.autodiff.ForwardAccumulator(y_pred, tf.ones_like(y_pred)) as forward:
+            loss_value = value(y_pred)
+        found = [loss_value, forward.jvp(loss_value)]
+        with tf.GradientTape(persistent=True) as outer:
+            outer.watch(y_pred)
+            with tf.GradientTape() as inner:
+                inner.watch(y_pred)
+                loss_value = value(y_pred)
+            slope = inner.gradient(loss_value, y_pred)
+        found += [outer.gradient(loss_value, y_pred), outer.jacobian(loss_value, y_pred)]
+        found += [outer.jacobian(slope, y_pred)]
+        with tf.GradientTape() as tape:
+            tape.watch(y_pred)
+            loss_value = tf.recompute_grad(value)(y_pred)
+        found += [tape.gradient(loss_value, y_pred)]
+        row = y_true[0]
+        found += [
+            tf.vectorized_map(
+                lambda p: backend.masked_loss(row, p, loss, reduction=reduction, **parameters),
+                y_pred,
+            )
+        ]
+        return found
+
+    assert_all_close(results(ops), results(reference), "float64")
