@@ -17,11 +17,13 @@ help:  ## this list
 
 # What the build needs goes into the environment too, so that building does not fetch it again.
 $(VENV)/.tools: pyproject.toml
+	@echo "Setting up $(VENV): TensorFlow and the build tools, 1 GB, some minutes the first time"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade "pip>=23" "setuptools>=77" wheel cmake ninja "pybind11>=2.12" "tensorflow>=2.21,<2.22"
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.tools $(NATIVE)
+	@echo "Building the native library"
 	$(BIN)/pip install --quiet --no-build-isolation --editable ".[dev]"
 	touch $@
 
