@@ -30,12 +30,12 @@ REDUCTIONS = ["mean", "mean_with_sample_weight", "sum", "none"]
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 
 
-def _loss_id(case):
+def case_id(case):
     name, parameters = case
     return "-".join([name, *(f"{key}={value}" for key, value in parameters.items())])
 
 
-@pytest.fixture(params=LOSSES, ids=_loss_id)
+@pytest.fixture(params=LOSSES, ids=case_id)
 def loss_case(request):
     """A pair (name, parameters)."""
     return request.param
