@@ -11,14 +11,19 @@ import numpy as np
 import tensorflow as tf
 
 REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
+BALANCES = ("sample", "timestep", "feature", None)
+
+PREDICTION_DTYPES = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
+_INTEGERS = (tf.int8, tf.int16, tf.int32, tf.int64, tf.uint8, tf.uint16, tf.uint32, tf.uint64)
+LABEL_DTYPES = (*PREDICTION_DTYPES, *_INTEGERS, tf.bool)
 
 
 class Tensors(NamedTuple):
     """Standardised arguments.
 
-    `y_true` and `y_pred` have one dtype, float32 or float64, and one shape. `sample_weight` (of the
-    same dtype) and `mask` (bool) are None or have at most that rank; their axes are those of
-    `y_true` from the left, or 1.
+    `y_true` and `y_pred` have one shape and keep their dtypes. `sample_weight` (of the computing
+    dtype) and `mask` (bool) are None or have at most that rank; their axes are those of `y_true`
+    from the left, or 1.
     """
 
     y_true: tf.Tensor
@@ -26,18 +31,30 @@ class Tensors(NamedTuple):
     sample_weight: tf.Tensor | None
     mask: tf.Tensor | None
     missing: str
-    """What marks a missing label in `y_true` as it is now: "nan", "nonfinite" or a number."""
+    """What a missing label is besides NaN: "nan", "nonfinite" or a number of `y_true`'s dtype."""
+
+    @property
+    def computing_dtype(self) -> tf.DType:
+        """float64 for float64 predictions, else float32: that of element losses and results."""
+        return computing_dtype(self.y_pred)
 
 
 class MaskedSums(NamedTuple):
-    """Sums over the valid elements, of which every reduction can be made."""
+    """Sums over the valid elements, of which every reduction can be made.
+
+    Scalars; with a balance, vectors of one entry for each sample, step or feature.
+    """
 
     loss_sum: tf.Tensor
-    """Sum of w l; float64 scalar."""
+    """Sum of w l; float64."""
     weight_sum: tf.Tensor
-    """Sum of w; float64 scalar."""
+    """Sum of w; float64."""
     valid_count: tf.Tensor
-    """Number of valid elements; int64 scalar."""
+    """Number of valid elements; int64."""
+
+
+def computing_dtype(y_pred: tf.Tensor) -> tf.DType:
+    return tf.float64 if y_pred.dtype == tf.float64 else tf.float32
 
 
 def standardize_reduction(reduction: str | None) -> str:
@@ -52,6 +69,38 @@ def standardize_reduction(reduction: str | None) -> str:
     return reduction or "none"
 
 
+def check_balance(balance: str | None, reduction: str | None = None) -> None:
+    if balance not in BALANCES:
+        raise unknown_name("balance", balance, BALANCES)
+    if balance is not None and reduction == "none":
+        raise ValueError(
+            "Argument 'balance' needs a reduction to one number. Received: "
+            f"balance={balance!r} with reduction 'none', which returns the rows as they are"
+        )
+
+
+def standardize_normalizer(normalizer: Any, reduction: str) -> tf.Tensor | None:
+    """The number that takes the place of a mean's divisor, as a float64 scalar."""
+    if normalizer is None:
+        return None
+    if not reduction.startswith("mean"):
+        raise ValueError(
+            "Argument 'normalizer' takes the place of a mean's divisor. "
+            f"Received: normalizer={normalizer!r} with reduction={reduction!r}"
+        )
+    if tf.is_tensor(normalizer):
+        if normalizer.shape.rank not in (0, None):
+            raise ValueError(
+                "Expected 'normalizer' to be a scalar. "
+                f"Received: normalizer with shape {normalizer.shape}"
+            )
+        return tf.cast(normalizer, tf.float64)
+    number = number_or_nan(normalizer)
+    if isinstance(normalizer, bool) or not 0.0 < number < math.inf:
+        raise out_of_domain("normalizer", "(0, inf)", normalizer)
+    return tf.constant(number, tf.float64)
+
+
 def standardize_missing(missing: Any) -> str:
     """One of "nan", "nonfinite", or the number as text that reads back to the same double."""
     if isinstance(missing, str) and missing in ("nan", "nonfinite"):
@@ -60,15 +109,18 @@ def standardize_missing(missing: Any) -> str:
         if isinstance(missing, (str, bool)):
             raise TypeError
         number = float(missing)
+        if isinstance(missing, int) and number != missing:
+            raise OverflowError
     except (TypeError, ValueError, OverflowError):
         raise ValueError(
-            "Invalid value for argument 'missing'. Expected a number, 'nan' or 'nonfinite'. "
+            "Invalid value for argument 'missing'. Expected a number (an integer beyond 2^53 only "
+            "if it is a float64), 'nan' or 'nonfinite'. "
             f"Received: missing={missing!r}"
         ) from None
     return "nan" if math.isnan(number) else repr(number)
 
 
-def unknown_name(argument: str, name: Any, known: Collection[str]) -> ValueError:
+def unknown_name(argument: str, name: Any, known: Collection[str | None]) -> ValueError:
     return ValueError(
         f"Invalid value for argument '{argument}'. Expected one of {set(known)}. "
         f"Received: {argument}={name!r}"
@@ -93,15 +145,9 @@ def number_or_nan(value: Any) -> float:
 def standardize_tensors(
     y_true: Any, y_pred: Any, sample_weight: Any, mask: Any, missing: Any
 ) -> Tensors:
-    y_pred = _to_tensor("y_pred", y_pred)
-    if not y_pred.dtype.is_floating:
-        raise ValueError(
-            "Expected 'y_pred' to have a floating-point dtype. "
-            f"Received: y_pred with dtype {y_pred.dtype.name}"
-        )
-    dtype = tf.float64 if y_pred.dtype == tf.float64 else tf.float32
-    y_pred = _cast(y_pred, dtype)
-    y_true, y_pred = _match_ranks(_to_tensor("y_true", y_true, dtype), y_pred)
+    y_pred = to_tensor("y_pred", y_pred, PREDICTION_DTYPES, tf.float32)
+    dtype = computing_dtype(y_pred)
+    y_true, y_pred = match_ranks(to_tensor("y_true", y_true, LABEL_DTYPES, dtype), y_pred)
     if not y_true.shape.is_compatible_with(y_pred.shape):
         raise ValueError(
             "y_true and y_pred must have the same shape (a single trailing axis of length 1 may be "
@@ -109,19 +155,38 @@ def standardize_tensors(
             f"shape {y_pred.shape}"
         )
     if sample_weight is not None:
-        sample_weight = _cast(_to_tensor("sample_weight", sample_weight, dtype), dtype)
-        sample_weight = _align("sample_weight", sample_weight, y_true)
+        sample_weight = to_tensor("sample_weight", sample_weight, LABEL_DTYPES, dtype)
+        sample_weight = align("sample_weight", cast(sample_weight, dtype), y_true)
     if mask is not None:
-        mask = _align("mask", _cast(_to_tensor("mask", mask), tf.bool), y_true)
-    missing = _sentinel(standardize_missing(missing), y_true.dtype)
-    if y_true.dtype != dtype:
-        if missing not in ("nan", "nonfinite"):
-            # Other labels can become the sentinel's neighbour, or the sentinel itself, in a cast.
-            observed = y_true != _number(missing, y_true.dtype)
-            mask = observed if mask is None else observed & broadcast_left(mask, y_true)
-            missing = "nan"
-        y_true = tf.cast(y_true, dtype)
+        mask = to_tensor("mask", mask, LABEL_DTYPES)
+        mask = align("mask", cast(mask, tf.bool), y_true)
+    missing = sentinel(standardize_missing(missing), y_true.dtype)
     return Tensors(y_true, y_pred, sample_weight, mask, missing)
+
+
+def group_axis(balance: str, y_true: tf.Tensor) -> int:
+    """The axis of the labels along which the groups lie; -1 for the last one."""
+    axis = {"sample": 0, "timestep": 1, "feature": -1}[balance]
+    if y_true.shape.rank is not None and y_true.shape.rank < (1 if balance == "sample" else 2):
+        raise ValueError(
+            f"Expected 'y_true' to have an axis for balance={balance!r}: the first one is that of "
+            "the samples, the second that of the steps, the last that of the features. "
+            f"Received: y_true with shape {y_true.shape}"
+        )
+    return axis
+
+
+def is_observed(y_true: tf.Tensor, missing: str) -> tf.Tensor:
+    """Decided in the labels' own dtype: a cast can make others the sentinel's equals."""
+    observed = tf.ones_like(y_true, tf.bool)
+    if y_true.dtype.is_floating:
+        observed = ~tf.math.is_nan(y_true)
+        if missing == "nonfinite":
+            observed = tf.math.is_finite(y_true)
+    if missing not in ("nan", "nonfinite"):
+        number = float(missing) if y_true.dtype.is_floating else int(float(missing))
+        observed &= y_true != tf.constant(y_true.dtype.as_numpy_dtype(number))
+    return observed
 
 
 def broadcast_left(tensor: tf.Tensor, y_true: tf.Tensor) -> tf.Tensor:
@@ -131,26 +196,25 @@ def broadcast_left(tensor: tf.Tensor, y_true: tf.Tensor) -> tf.Tensor:
     return tf.broadcast_to(aligned, tf.shape(y_true))
 
 
-def _number(text: str, dtype: tf.DType) -> Any:
-    return dtype.as_numpy_dtype(float(text) if dtype.is_floating else int(float(text)))
-
-
-def _sentinel(missing: str, dtype: tf.DType) -> str:
-    """Turns a number that no label of this dtype can be into "nan"."""
+def sentinel(missing: str, dtype: tf.DType) -> str:
+    """The sentinel as a number of this dtype; "nan" if no label of this dtype can be it."""
     if missing in ("nan", "nonfinite"):
         return missing
     number = float(missing)
     if dtype.is_floating:
         possible = math.isinf(number) or abs(number) <= float(dtype.max)
+        number = float(dtype.as_numpy_dtype(number)) if possible else number
     elif dtype == tf.bool:
         possible = number in (0, 1)
     else:
         possible = number.is_integer() and dtype.min <= number <= dtype.max
-    return missing if possible else "nan"
+    return repr(number) if possible else "nan"
 
 
-def _to_tensor(name: str, value: Any, dtype_hint: tf.DType | None = None) -> tf.Tensor:
-    """A tensor of numbers; the hint decides for Python numbers, which have no dtype."""
+def to_tensor(
+    name: str, value: Any, dtypes: tuple[tf.DType, ...], dtype_hint: tf.DType | None = None
+) -> tf.Tensor:
+    """A tensor of one of the dtypes; the hint decides for Python numbers, which have none."""
     if isinstance(value, np.ma.MaskedArray):
         raise ValueError(
             f"Expected '{name}' to be a plain array, since NumPy's masks would be lost. Fill the "
@@ -165,19 +229,19 @@ def _to_tensor(name: str, value: Any, dtype_hint: tf.DType | None = None) -> tf.
         tensor = tf.convert_to_tensor(value, dtype_hint=dtype_hint)
     else:
         tensor = tf.convert_to_tensor(value)
-    if not (tensor.dtype.is_floating or tensor.dtype.is_integer or tensor.dtype.is_bool):
+    if tensor.dtype not in dtypes:
         raise ValueError(
-            f"Expected '{name}' to hold real numbers or booleans. "
+            f"Expected '{name}' to have one of the dtypes {[dtype.name for dtype in dtypes]}. "
             f"Received: {name} with dtype {tensor.dtype.name}"
         )
     return tensor
 
 
-def _cast(tensor: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+def cast(tensor: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     return tensor if tensor.dtype == dtype else tf.cast(tensor, dtype)
 
 
-def _match_ranks(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def match_ranks(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Adds or drops one trailing axis of length 1, as Keras's losses do.
 
     A vector is given the axis that the other has, since Keras reads it as one label per sample;
@@ -196,7 +260,7 @@ def _match_ranks(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Te
     return (longer, shorter) if rank_true > rank_pred else (shorter, longer)
 
 
-def _align(name: str, tensor: tf.Tensor, y_true: tf.Tensor) -> tf.Tensor:
+def align(name: str, tensor: tf.Tensor, y_true: tf.Tensor) -> tf.Tensor:
     """Drops surplus trailing axes of length 1 and checks the others against the labels'."""
     if tensor.shape.rank is None or y_true.shape.rank is None:
         return tensor  # the op will check

@@ -14,7 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from masklstm import _native
+from masklstm import _arguments, _native
 
 _ROWWISE = ("none", "sum")
 
@@ -30,16 +30,23 @@ class _Inputs:
         else:
             _, self.weight_sum, self.valid_count = op.outputs
         self.y_true, self.y_pred = inputs[:2]
-        num_weights = op.get_attr("num_weights")
+        num_weights = len(op.get_attr("Tweights"))
         self.sample_weight = inputs[2 : 2 + num_weights]
         self.mask = inputs[2 + num_weights :]
-        self.reduction = _text(op, "reduction")
+        self.computing_dtype = _arguments.computing_dtype(self.y_pred)
+        by_group = op.type == "Masklstm>MaskedGroupSums"
+        self.reduction = "sum_of_elements" if by_group else _text(op, "reduction")
         self.attributes = {name: _text(op, name) for name in ("loss", "parameters", "missing")}
         self.is_scalar = self.y_true.shape.rank == 0
 
     def elements(self, kind: str) -> tf.Tensor:
         elements = _native.ops.masklstm_masked_loss_elements(
-            self.y_true, self.y_pred, self.mask, kind=kind, **self.attributes
+            self.y_true,
+            self.y_pred,
+            self.mask,
+            Tcompute=self.computing_dtype,
+            kind=kind,
+            **self.attributes,
         )
         return tf.cast(elements, tf.float64)
 
@@ -47,14 +54,15 @@ class _Inputs:
         """0 instead of what must not count, which may be NaN; of the labels' shape."""
         return tf.where(self.elements("valid") > 0, tf.cast(full, tf.float64), 0.0)
 
-    def weight(self) -> tf.Tensor:
-        if not self.sample_weight:
-            return tf.ones([], tf.float64)
-        (weight,) = self.sample_weight
-        return self.where_valid(tf.reshape(weight, self.weight_shape()))
+    def weight(self, but: int | None = None) -> tf.Tensor:
+        """The product of the weights, one of them left out if asked for."""
+        product = tf.ones([], tf.float64)
+        for index, weight in enumerate(self.sample_weight):
+            if index != but:
+                product *= self.where_valid(tf.reshape(weight, self.aligned_shape(weight)))
+        return product
 
-    def weight_shape(self) -> tf.Tensor:
-        (weight,) = self.sample_weight
+    def aligned_shape(self, weight: tf.Tensor) -> tf.Tensor:
         missing_axes = tf.rank(self.y_true) - tf.rank(weight)
         return tf.concat([tf.shape(weight), tf.ones([missing_axes], tf.int32)], axis=0)
 
@@ -76,10 +84,20 @@ class _Inputs:
             loss_gradient = tf.expand_dims(loss_gradient, -1)
         return tf.math.divide_no_nan(loss_gradient, self.divisor())
 
-    def sum_to_weight(self, full: tf.Tensor) -> tf.Tensor:
+    def by_weights(self, by_product: tf.Tensor, op: tf.Operation) -> list[tf.Tensor | None]:
+        """The gradients by the weights, of that by their product."""
+        first = len(op.inputs) - len(self.mask) - len(self.sample_weight)
+        return [
+            self._sum_to(weight, by_product * self.weight(but=index))
+            if _is_needed(op, first + index)
+            else None
+            for index, weight in enumerate(self.sample_weight)
+        ]
+
+    def _sum_to(self, weight: tf.Tensor, full: tf.Tensor) -> tf.Tensor:
         """Adds up along the axes that the weights repeat along."""
-        (weight,) = self.sample_weight
-        _, axes = tf.raw_ops.BroadcastGradientArgs(s0=tf.shape(full), s1=self.weight_shape())
+        shape = self.aligned_shape(weight)
+        _, axes = tf.raw_ops.BroadcastGradientArgs(s0=tf.shape(full), s1=shape)
         total = tf.reduce_sum(self.where_valid(full), axes)
         total = tf.reshape(total, tf.shape(weight))
         return tf.cast(total, weight.dtype)
@@ -111,24 +129,43 @@ def _masked_loss_gradient(
         reduction=inputs.reduction,
         **inputs.attributes,
     )
-    by_weight = []
-    if inputs.sample_weight:
-        by_weight = [None]
-        if _is_needed(op, 2):
-            by_weight = [_gradient_by_weight(inputs, loss_gradient, weight_sum_gradient)]
-    return [None, gradient, *by_weight, *(None for _ in inputs.mask)]
+    by_weights: list[tf.Tensor | None] = [None for _ in inputs.sample_weight]
+    if inputs.sample_weight and _is_needed(op, 2):
+        scale = inputs.over_divisor(loss_gradient)
+        losses = inputs.elements("value")
+        by_weight_sum = weight_sum_gradient
+        if inputs.reduction == "mean_with_sample_weight":
+            total = tf.reduce_sum(inputs.weight() * losses)
+            by_weight_sum -= scale * tf.math.divide_no_nan(total, inputs.divisor())
+        by_weights = inputs.by_weights(scale * losses + by_weight_sum, op)
+    return [None, gradient, *by_weights, *(None for _ in inputs.mask)]
 
 
-def _gradient_by_weight(
-    inputs: _Inputs, loss_gradient: tf.Tensor, weight_sum_gradient: tf.Tensor
-) -> tf.Tensor:
-    scale = inputs.over_divisor(loss_gradient)
-    losses = inputs.elements("value")
-    by_weight_sum = weight_sum_gradient
-    if inputs.reduction == "mean_with_sample_weight":
-        total = tf.reduce_sum(inputs.weight() * losses)
-        by_weight_sum -= scale * tf.math.divide_no_nan(total, inputs.divisor())
-    return inputs.sum_to_weight(scale * losses + by_weight_sum)
+@tf.RegisterGradient("Masklstm>MaskedGroupSums")  # type: ignore[untyped-decorator]
+def _masked_group_sums_gradient(
+    op: tf.Operation, loss_sum_gradient: tf.Tensor, weight_sum_gradient: tf.Tensor, _: Any
+) -> list[tf.Tensor | None]:
+    inputs = _Inputs(op)
+    axis = _arguments.group_axis(_text(op, "balance"), inputs.y_true) % tf.rank(inputs.y_true)
+    shape = tf.concat([tf.ones([axis], tf.int32), [-1]], axis=0)
+    factor = tf.reshape(loss_sum_gradient, shape)
+    gradient = _native.ops.masklstm_masked_loss_grad(
+        tf.ones([], tf.float64),
+        tf.zeros([], tf.float64),
+        tf.zeros([], tf.int64),
+        inputs.y_true,
+        inputs.y_pred,
+        [*inputs.sample_weight, tf.cast(factor, inputs.computing_dtype)],
+        inputs.mask,
+        reduction="sum_of_elements",
+        **inputs.attributes,
+    )
+    by_weights: list[tf.Tensor | None] = [None for _ in inputs.sample_weight]
+    if inputs.sample_weight and _is_needed(op, 2):
+        factor = tf.reshape(factor, inputs.aligned_shape(factor))
+        term = tf.reshape(weight_sum_gradient, tf.shape(factor))
+        by_weights = inputs.by_weights(factor * inputs.elements("value") + term, op)
+    return [None, gradient, *by_weights, *(None for _ in inputs.mask)]
 
 
 @tf.RegisterGradient("Masklstm>MaskedLossGrad")  # type: ignore[untyped-decorator]
@@ -145,9 +182,9 @@ def _masked_loss_grad_gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf
         by_weight_sum = -tf.math.divide_no_nan(total, inputs.divisor())
     curvature = scale * weight * upstream * inputs.elements("second_derivative")
     by_y_pred = tf.cast(inputs.where_valid(curvature), inputs.y_pred.dtype)
-    by_weight = [inputs.sum_to_weight(scale * slopes)] if inputs.sample_weight else []
+    by_weights = inputs.by_weights(scale * slopes, op)
     nothing_for_mask = [None for _ in inputs.mask]
-    return [by_loss_gradient, by_weight_sum, None, None, by_y_pred, *by_weight, *nothing_for_mask]
+    return [by_loss_gradient, by_weight_sum, None, None, by_y_pred, *by_weights, *nothing_for_mask]
 
 
 def _gradient_by_loss_gradient(inputs: _Inputs, slopes: tf.Tensor) -> tf.Tensor:
@@ -173,11 +210,13 @@ def _masked_loss_elements_gradient(op: tf.Operation, upstream: tf.Tensor) -> lis
             "but a third one was asked for. masklstm.reference.masked_loss has them all."
         )
     if kind != "valid":
-        by_y_pred = upstream * _native.ops.masklstm_masked_loss_elements(
+        slopes = upstream * _native.ops.masklstm_masked_loss_elements(
             y_true,
             y_pred,
             mask,
+            Tcompute=upstream.dtype,
             kind=_NEXT_KIND[kind],
             **{name: _text(op, name) for name in ("loss", "parameters", "missing")},
         )
+        by_y_pred = tf.cast(slopes, y_pred.dtype)
     return [None, by_y_pred, *(None for _ in mask)]

@@ -20,6 +20,17 @@ def masked_loss(
     threads: int = 1,
     **parameters: float,
 ) -> tuple[Any, float, int]: ...
+def masked_group_sums(
+    y_true: np.ndarray[Any, Any],
+    y_pred: np.ndarray[Any, Any],
+    loss: str = "squared_error",
+    sample_weight: np.ndarray[Any, Any] | None = None,
+    mask: np.ndarray[Any, Any] | None = None,
+    balance: str = "sample",
+    missing: Any = ...,
+    threads: int = 1,
+    **parameters: float,
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]: ...
 def masked_loss_gradient(
     y_true: np.ndarray[Any, Any],
     y_pred: np.ndarray[Any, Any],

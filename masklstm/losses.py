@@ -1,7 +1,9 @@
 """Keras losses that skip missing labels. Names and arguments are those of `keras.losses`.
 
-Every class takes one argument more than Keras's: `missing`, a number that means "no label" besides
-NaN (a sentinel such as -999), or `"nonfinite"` to skip infinite labels too.
+Every class takes three keyword arguments more than Keras's: `missing`, a number that means "no
+label" besides NaN (a sentinel such as -999), or `"nonfinite"` to skip infinite labels too;
+`balance` and `normalizer`, which change what a mean is the mean of: see `masklstm.ops.masked_loss`.
+`Masked` makes any other Keras loss skip what has no label.
 
 With no missing label the numbers are Keras's. With gaps, a mean is one mean over all valid
 elements: those whose label is there and whose Keras mask, if the predictions carry one, is True.
@@ -11,16 +13,17 @@ Under `tf.distribute` it is the mean over the valid elements of the whole global
 from typing import Any
 
 import keras
-import tensorflow as tf
+from typing_extensions import Unpack
 
-from masklstm import _arguments, ops
-from masklstm._keras_compat import get_keras_mask
+from masklstm._loss_bases import ElementwiseLoss, GapOptions
+from masklstm._masked import Masked
 
 __all__ = [
     "BinaryCrossentropy",
     "BinaryFocalCrossentropy",
     "Huber",
     "LogCosh",
+    "Masked",
     "MeanAbsoluteError",
     "MeanAbsolutePercentageError",
     "MeanSquaredError",
@@ -28,94 +31,6 @@ __all__ = [
     "Pinball",
     "Poisson",
 ]
-
-
-class ElementwiseLoss(keras.losses.Loss):  # type: ignore[misc]
-    """Base of the losses that are computed element by element.
-
-    A subclass names its element loss in `loss` and passes that one's parameters to `__init__`.
-    Overriding `call` has no effect on `__call__`, which reduces in the same pass.
-    """
-
-    loss: str
-
-    def __init__(
-        self, reduction: str | None, name: str, dtype: Any, missing: Any, **parameters: Any
-    ) -> None:
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
-        text = _arguments.standardize_missing(missing)
-        self.missing = text if text == "nonfinite" else float(text)
-        self.parameters = parameters
-        ops.check_loss(self.loss, parameters)
-
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tf.Tensor:
-        """The loss, reduced.
-
-        Keras's own `__call__` would reduce what `call` returns once more, by the wrong count.
-
-        Args:
-            y_true: Labels, shape `(batch, ..., features)`; NaN means missing.
-            y_pred: Predictions of the same shape.
-            sample_weight: Weights, aligned with the labels from the left.
-
-        Returns:
-            The loss in this loss's dtype; its shape is as `reduction` says.
-        """
-        mask = get_keras_mask(y_pred)
-        with keras.name_scope(self.name):
-            arguments = self._arguments(y_true, y_pred)
-            arguments.update(sample_weight=sample_weight, mask=mask)
-            reduction = _arguments.standardize_reduction(self.reduction)
-            context = tf.distribute.get_replica_context()
-            if context and context.num_replicas_in_sync > 1 and reduction.startswith("mean"):
-                loss = _global_mean(context, reduction, arguments)
-            else:
-                loss = ops.masked_loss(**arguments, reduction=reduction)
-            return tf.cast(loss, self.dtype)
-
-    def call(self, y_true: Any, y_pred: Any) -> tf.Tensor:
-        """The loss of each row, unweighted: shape `y_true.shape[:-1]`."""
-        return ops.masked_loss(**self._arguments(y_true, y_pred), reduction="none")
-
-    def _arguments(self, y_true: Any, y_pred: Any) -> dict[str, Any]:
-        # As in Keras, the computing type is the loss's, not that of the predictions. The labels
-        # keep theirs, in which a sentinel has to be found.
-        dtype = "float64" if self.dtype == "float64" else "float32"
-        return {
-            "y_true": y_true,
-            "y_pred": keras.ops.convert_to_tensor(y_pred, dtype=dtype),
-            "loss": self.loss,
-            "missing": self.missing,
-            **self.parameters,
-        }
-
-    def get_config(self) -> dict[str, Any]:
-        config: dict[str, Any] = {**super().get_config(), **self.parameters}
-        if self.missing == self.missing:  # a NaN would not be equal to itself after loading
-            config["missing"] = self.missing
-        return config
-
-
-def _global_mean(
-    context: tf.distribute.ReplicaContext, reduction: str, arguments: dict[str, Any]
-) -> tf.Tensor:
-    """This replica's share of the mean over the global batch.
-
-    Gradients are added up over the replicas, so dividing each replica's sum by the global count
-    makes them the gradient of one device that sees the whole batch. Averaging the replicas' own
-    means would not: a replica with few labels would count as much as one with many.
-    """
-    sums = ops.masked_sums(**arguments)
-    count = tf.cast(sums.valid_count, tf.float64)
-    # Without gradients: a collective in the backward pass can meet the optimizer's own.
-    local = [tf.stop_gradient(x) for x in (sums.loss_sum, sums.weight_sum, count)]
-    loss_sum, weight_sum, count = context.all_reduce(tf.distribute.ReduceOp.SUM, local)
-    if reduction == "mean":
-        return tf.math.divide_no_nan(sums.loss_sum, count)
-    mean = tf.math.divide_no_nan(loss_sum, weight_sum)
-    # The last term is 0; its gradient is that of the divisor.
-    own_weight = sums.weight_sum - tf.stop_gradient(sums.weight_sum)
-    return tf.math.divide_no_nan(sums.loss_sum - mean * own_weight, weight_sum)
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -131,9 +46,13 @@ class MeanSquaredError(ElementwiseLoss):
         name: Name of the loss.
         dtype: Type of the computation and of the result; `keras.backend.floatx()` by default.
         missing: A number that means "no label" besides NaN, or `"nonfinite"`.
+        balance: `"sample"`, `"timestep"` or `"feature"`: those that have a label get the same say,
+            however many gaps they have.
+        normalizer: A number to divide by instead of the mean's own divisor.
 
     Raises:
-        ValueError: For an unknown reduction, or a `missing` that is neither.
+        ValueError: For an unknown reduction or balance, a `missing` that is neither number nor
+            name, a `normalizer` that is not above 0.
 
     Example:
 
@@ -152,9 +71,9 @@ class MeanSquaredError(ElementwiseLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "mean_squared_error",
         dtype: Any = None,
-        missing: Any = float("nan"),
+        **options: Unpack[GapOptions],
     ) -> None:
-        super().__init__(reduction, name, dtype, missing)
+        super().__init__(reduction, name, dtype, options)
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -164,10 +83,10 @@ class MeanAbsoluteError(ElementwiseLoss):
     Formula: `loss = mean(abs(y_pred - y_true))`. The gradient is 0 where they are equal.
 
     Args:
-        reduction, name, dtype, missing: As for `masklstm.losses.MeanSquaredError`.
+        reduction, name, dtype, **options: As for `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For an unknown reduction, or a `missing` that is neither number nor name.
+        ValueError: For an option that does not fit.
 
     Example:
 
@@ -186,9 +105,9 @@ class MeanAbsoluteError(ElementwiseLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "mean_absolute_error",
         dtype: Any = None,
-        missing: Any = float("nan"),
+        **options: Unpack[GapOptions],
     ) -> None:
-        super().__init__(reduction, name, dtype, missing)
+        super().__init__(reduction, name, dtype, options)
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -200,11 +119,10 @@ class Huber(ElementwiseLoss):
 
     Args:
         delta: Where the loss turns from quadratic to linear; a number above 0.
-        reduction, name, dtype, missing: As for `masklstm.losses.MeanSquaredError`.
+        reduction, name, dtype, **options: As for `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `delta` that is not above 0, an unknown reduction, or a `missing` that is
-            neither number nor name.
+        ValueError: For a `delta` that is not above 0, an option that does not fit.
 
     Example:
 
@@ -224,9 +142,9 @@ class Huber(ElementwiseLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "huber_loss",
         dtype: Any = None,
-        missing: Any = float("nan"),
+        **options: Unpack[GapOptions],
     ) -> None:
-        super().__init__(reduction, name, dtype, missing, delta=delta)
+        super().__init__(reduction, name, dtype, options, delta=delta)
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -237,10 +155,10 @@ class LogCosh(ElementwiseLoss):
     errors lose digits.
 
     Args:
-        reduction, name, dtype, missing: As for `masklstm.losses.MeanSquaredError`.
+        reduction, name, dtype, **options: As for `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For an unknown reduction, or a `missing` that is neither number nor name.
+        ValueError: For an option that does not fit.
 
     Example:
 
@@ -259,9 +177,9 @@ class LogCosh(ElementwiseLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "log_cosh",
         dtype: Any = None,
-        missing: Any = float("nan"),
+        **options: Unpack[GapOptions],
     ) -> None:
-        super().__init__(reduction, name, dtype, missing)
+        super().__init__(reduction, name, dtype, options)
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -272,10 +190,10 @@ class MeanAbsolutePercentageError(ElementwiseLoss):
     `keras.config.epsilon()`, read when the loss is called.
 
     Args:
-        reduction, name, dtype, missing: As for `masklstm.losses.MeanSquaredError`.
+        reduction, name, dtype, **options: As for `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For an unknown reduction, or a `missing` that is neither number nor name.
+        ValueError: For an option that does not fit.
 
     Example:
 
@@ -294,9 +212,9 @@ class MeanAbsolutePercentageError(ElementwiseLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "mean_absolute_percentage_error",
         dtype: Any = None,
-        missing: Any = float("nan"),
+        **options: Unpack[GapOptions],
     ) -> None:
-        super().__init__(reduction, name, dtype, missing)
+        super().__init__(reduction, name, dtype, options)
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -307,10 +225,10 @@ class MeanSquaredLogarithmicError(ElementwiseLoss):
     `keras.config.epsilon()`, read when the loss is called.
 
     Args:
-        reduction, name, dtype, missing: As for `masklstm.losses.MeanSquaredError`.
+        reduction, name, dtype, **options: As for `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For an unknown reduction, or a `missing` that is neither number nor name.
+        ValueError: For an option that does not fit.
 
     Example:
 
@@ -329,9 +247,9 @@ class MeanSquaredLogarithmicError(ElementwiseLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "mean_squared_logarithmic_error",
         dtype: Any = None,
-        missing: Any = float("nan"),
+        **options: Unpack[GapOptions],
     ) -> None:
-        super().__init__(reduction, name, dtype, missing)
+        super().__init__(reduction, name, dtype, options)
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -342,10 +260,10 @@ class Poisson(ElementwiseLoss):
     read when the loss is called.
 
     Args:
-        reduction, name, dtype, missing: As for `masklstm.losses.MeanSquaredError`.
+        reduction, name, dtype, **options: As for `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For an unknown reduction, or a `missing` that is neither number nor name.
+        ValueError: For an option that does not fit.
 
     Example:
 
@@ -364,9 +282,9 @@ class Poisson(ElementwiseLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "poisson",
         dtype: Any = None,
-        missing: Any = float("nan"),
+        **options: Unpack[GapOptions],
     ) -> None:
-        super().__init__(reduction, name, dtype, missing)
+        super().__init__(reduction, name, dtype, options)
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -378,11 +296,10 @@ class Pinball(ElementwiseLoss):
 
     Args:
         quantile: The quantile to predict, between 0 and 1 exclusive; 0.5 predicts the median.
-        reduction, name, dtype, missing: As for `masklstm.losses.MeanSquaredError`.
+        reduction, name, dtype, **options: As for `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `quantile` outside of (0, 1), an unknown reduction, or a `missing` that is
-            neither number nor name.
+        ValueError: For a `quantile` outside of (0, 1), an option that does not fit.
 
     Example:
 
@@ -402,9 +319,9 @@ class Pinball(ElementwiseLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "pinball",
         dtype: Any = None,
-        missing: Any = float("nan"),
+        **options: Unpack[GapOptions],
     ) -> None:
-        super().__init__(reduction, name, dtype, missing, quantile=quantile)
+        super().__init__(reduction, name, dtype, options, quantile=quantile)
 
 
 class _BinaryLoss(ElementwiseLoss):
@@ -416,7 +333,7 @@ class _BinaryLoss(ElementwiseLoss):
         reduction: str | None,
         name: str,
         dtype: Any,
-        missing: Any,
+        options: GapOptions,
         **parameters: Any,
     ) -> None:
         if axis != -1:
@@ -424,7 +341,7 @@ class _BinaryLoss(ElementwiseLoss):
                 "Invalid value for argument 'axis'. Expected -1: rows are those of the last axis. "
                 f"Received: axis={axis!r}"
             )
-        super().__init__(reduction, name, dtype, missing, **parameters)
+        super().__init__(reduction, name, dtype, options, **parameters)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axis": -1}
@@ -442,11 +359,11 @@ class BinaryCrossentropy(_BinaryLoss):
             more exact, as nothing has to be clipped.
         label_smoothing: Between 0 and 1; labels are pulled to 1/2 by this share.
         axis: Only -1.
-        reduction, name, dtype, missing: As for `masklstm.losses.MeanSquaredError`.
+        reduction, name, dtype, **options: As for `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `label_smoothing` outside of [0, 1], another axis, an unknown reduction,
-            or a `missing` that is neither number nor name.
+        ValueError: For a `label_smoothing` outside of [0, 1], another axis, an option that
+            does not fit.
 
     Example:
 
@@ -469,12 +386,12 @@ class BinaryCrossentropy(_BinaryLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "binary_crossentropy",
         dtype: Any = None,
-        missing: Any = float("nan"),
+        **options: Unpack[GapOptions],
     ) -> None:
         self.from_logits = from_logits
         if from_logits:
             self.loss = self.loss_from_logits
-        super().__init__(axis, reduction, name, dtype, missing, label_smoothing=label_smoothing)
+        super().__init__(axis, reduction, name, dtype, options, label_smoothing=label_smoothing)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "from_logits": self.from_logits}
@@ -495,11 +412,11 @@ class BinaryFocalCrossentropy(_BinaryLoss):
         from_logits: Whether the sigmoid of `y_pred` is the probability.
         label_smoothing: Between 0 and 1; labels are pulled to 1/2 by this share.
         axis: Only -1.
-        reduction, name, dtype, missing: As for `masklstm.losses.MeanSquaredError`.
+        reduction, name, dtype, **options: As for `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For a number outside of its domain, another axis, an unknown reduction, or a
-            `missing` that is neither number nor name.
+        ValueError: For a number outside of its domain, another axis, an option that
+            does not fit.
 
     Example:
 
@@ -525,14 +442,14 @@ class BinaryFocalCrossentropy(_BinaryLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "binary_focal_crossentropy",
         dtype: Any = None,
-        missing: Any = float("nan"),
+        **options: Unpack[GapOptions],
     ) -> None:
         super().__init__(
             axis,
             reduction,
             name,
             dtype,
-            missing,
+            options,
             apply_class_balancing=apply_class_balancing,
             alpha=alpha,
             gamma=gamma,

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from masklstm import _arguments, _native
+from masklstm import _arguments, _native, _reduction
 from masklstm._arguments import MaskedSums
 
 if _native.backend == "native":
@@ -34,6 +34,8 @@ def masked_loss(
     mask: Any = None,
     reduction: str | None = "mean",
     missing: Any = float("nan"),
+    balance: str | None = None,
+    normalizer: Any = None,
     **parameters: float,
 ) -> tf.Tensor:
     """A loss over the valid elements: those whose label is not missing and whose mask is True.
@@ -51,9 +53,11 @@ def masked_loss(
     whatever its prediction and weight hold; a valid element with a NaN prediction gives NaN.
 
     Args:
-        y_true: Labels, shape `(batch, ..., features)`. NaN means missing.
+        y_true: Labels, shape `(batch, ..., features)`; floating point, integer or bool. NaN means
+            missing.
         y_pred: Predictions of the same shape (one trailing axis of length 1 may be missing in
-            either); floating point. float64 is computed in float64, all else in float32.
+            either); float16, bfloat16, float32 or float64. float64 is computed in float64, all
+            else in float32. Labels and predictions are read in the types that they have.
         loss: Name of the element loss, a key of `masklstm.kernels.losses()`: `"squared_error"`,
             `"absolute_error"`, `"huber"`, `"log_cosh"`, `"absolute_percentage_error"`,
             `"squared_logarithmic_error"`, `"poisson"`, `"pinball"`, `"binary_crossentropy"`,
@@ -63,6 +67,13 @@ def masked_loss(
         mask: Booleans, True = keep; shapes as for `sample_weight`.
         reduction: See above.
         missing: A number that means "no label" besides NaN, or `"nonfinite"` for the infinities.
+        balance: `"sample"`, `"timestep"` or `"feature"` (the first, second or last axis): those
+            that have a label get the same say, however many gaps they have. A mean is then the mean
+            of their means (of w l, or over w for `"mean_with_sample_weight"`), `"sum"` the sum of
+            their means. By default every valid element has the same say.
+        normalizer: A number above 0, or a scalar tensor, to divide by instead of a mean's divisor
+            (with `balance`: instead of the number of groups). Parts of a batch that are divided by
+            the count of the whole add up to its mean, which makes gradient accumulation exact.
         **parameters: The loss's own numbers, such as `delta` for `"huber"` or `quantile` for
             `"pinball"`; `masklstm.kernels.losses()` lists them with defaults and domains.
             `epsilon` is `keras.config.epsilon()` where it is not given.
@@ -87,12 +98,27 @@ def masked_loss(
         from masklstm import reference
 
         return reference.masked_loss(
-            y_true, y_pred, loss, sample_weight, mask, reduction, missing, **parameters
+            y_true,
+            y_pred,
+            loss,
+            sample_weight,
+            mask,
+            reduction,
+            missing,
+            balance,
+            normalizer,
+            **parameters,
         )
     reduction = _arguments.standardize_reduction(reduction)
+    _arguments.check_balance(balance, reduction)
+    normalizer = _arguments.standardize_normalizer(normalizer, reduction)
     attributes = _attributes(loss, parameters)
     tensors = _arguments.standardize_tensors(y_true, y_pred, sample_weight, mask, missing)
-    return _masked_loss(tensors, reduction, tensors.y_pred.dtype, attributes).reduced_loss
+    if balance is None and normalizer is None:
+        return _masked_loss(tensors, reduction, tensors.computing_dtype, attributes).reduced_loss
+    sums = _masked_sums(tensors, balance, attributes)
+    result = _reduction.reduce_sums(sums, reduction, normalizer)
+    return tf.cast(result, tensors.computing_dtype)
 
 
 def masked_sums(
@@ -102,16 +128,18 @@ def masked_sums(
     sample_weight: Any = None,
     mask: Any = None,
     missing: Any = float("nan"),
+    balance: str | None = None,
     **parameters: float,
 ) -> MaskedSums:
     """The plain sums over the valid elements, of which any other reduction can be made.
 
     Args:
         y_true, y_pred, loss, sample_weight, mask, missing, **parameters: As for `masked_loss`.
+        balance: `"sample"`, `"timestep"` or `"feature"`, to have the sums of each one.
 
     Returns:
-        `MaskedSums(loss_sum, weight_sum, valid_count)`: scalars, the sums as float64 and the count
-        as int64. Without weights, `weight_sum` is the count.
+        `MaskedSums(loss_sum, weight_sum, valid_count)`: scalars, or with `balance` vectors; the
+        sums as float64 and the count as int64. Without weights, `weight_sum` is the count.
 
     Raises:
         As `masked_loss`.
@@ -127,11 +155,12 @@ def masked_sums(
         from masklstm import reference
 
         return reference.masked_sums(
-            y_true, y_pred, loss, sample_weight, mask, missing, **parameters
+            y_true, y_pred, loss, sample_weight, mask, missing, balance, **parameters
         )
+    _arguments.check_balance(balance)
     attributes = _attributes(loss, parameters)
     tensors = _arguments.standardize_tensors(y_true, y_pred, sample_weight, mask, missing)
-    return MaskedSums(*_masked_loss(tensors, "sum_of_elements", tf.float64, attributes))
+    return _masked_sums(tensors, balance, attributes)
 
 
 def check_loss(loss: str, parameters: dict[str, float]) -> None:
@@ -189,12 +218,29 @@ def _masked_loss(
     tensors: _arguments.Tensors, reduction: str, dtype: tf.DType, attributes: dict[str, str]
 ) -> Any:
     return _native.ops.masklstm_masked_loss(
-        tensors.y_true,
-        tensors.y_pred,
-        _as_list(tensors.sample_weight),
-        _as_list(tensors.mask),
+        *_inputs(tensors),
         Tloss=dtype,
         reduction=reduction,
         missing=tensors.missing,
         **attributes,
     )
+
+
+def _masked_sums(
+    tensors: _arguments.Tensors, balance: str | None, attributes: dict[str, str]
+) -> MaskedSums:
+    if balance is None:
+        return MaskedSums(*_masked_loss(tensors, "sum_of_elements", tf.float64, attributes))
+    _arguments.group_axis(balance, tensors.y_true)  # refuses labels that have none
+    sums = _native.ops.masklstm_masked_group_sums(
+        *_inputs(tensors),
+        balance=balance,
+        missing=tensors.missing,
+        **attributes,
+    )
+    return MaskedSums(*sums)
+
+
+def _inputs(tensors: _arguments.Tensors) -> tuple[Any, ...]:
+    weights = _as_list(tensors.sample_weight)
+    return tensors.y_true, tensors.y_pred, weights, _as_list(tensors.mask)

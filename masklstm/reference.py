@@ -137,6 +137,8 @@ def masked_loss(
     mask: Any = None,
     reduction: str | None = "mean",
     missing: Any = float("nan"),
+    balance: str | None = None,
+    normalizer: Any = None,
     **parameters: float,
 ) -> tf.Tensor:
     """`masklstm.ops.masked_loss` in pure TensorFlow; see there for arguments and results.
@@ -149,9 +151,13 @@ def masked_loss(
     2.5
     """
     reduction = _arguments.standardize_reduction(reduction)
+    _arguments.check_balance(balance, reduction)
+    normalizer = _arguments.standardize_normalizer(normalizer, reduction)
     tensors = _arguments.standardize_tensors(y_true, y_pred, sample_weight, mask, missing)
     elements = _elements(tensors, loss, parameters)
-    if reduction in ("none", "sum"):
+    if balance is not None:
+        result = _balanced(_sums(elements, _other_axes(elements, balance)), reduction, normalizer)
+    elif reduction in ("none", "sum"):
         result = _row_means(elements)
         if reduction == "sum":
             result = tf.reduce_sum(result)
@@ -160,8 +166,10 @@ def masked_loss(
         divisor = sums.weight_sum
         if reduction == "mean":
             divisor = tf.cast(sums.valid_count, tf.float64)
+        if normalizer is not None:
+            divisor = normalizer
         result = tf.math.divide_no_nan(sums.loss_sum, divisor)
-    return tf.cast(result, tensors.y_pred.dtype)
+    return tf.cast(result, tensors.computing_dtype)
 
 
 def masked_sums(
@@ -171,6 +179,7 @@ def masked_sums(
     sample_weight: Any = None,
     mask: Any = None,
     missing: Any = float("nan"),
+    balance: str | None = None,
     **parameters: float,
 ) -> MaskedSums:
     """`masklstm.ops.masked_sums` in pure TensorFlow; see there for arguments and results.
@@ -182,13 +191,15 @@ def masked_sums(
     >>> float(sums.loss_sum), float(sums.weight_sum), int(sums.valid_count)
     (5.0, 2.0, 2)
     """
+    _arguments.check_balance(balance)
     tensors = _arguments.standardize_tensors(y_true, y_pred, sample_weight, mask, missing)
-    return _sums(_elements(tensors, loss, parameters))
+    elements = _elements(tensors, loss, parameters)
+    return _sums(elements, None if balance is None else _other_axes(elements, balance))
 
 
 def _elements(tensors: _arguments.Tensors, loss: str, parameters: dict[str, float]) -> _Elements:
     y_true, y_pred, sample_weight, mask, missing = tensors
-    valid = _is_observed(y_true, missing)
+    valid = _arguments.is_observed(y_true, missing)
     if mask is not None:
         valid &= _arguments.broadcast_left(mask, y_true)
 
@@ -197,6 +208,8 @@ def _elements(tensors: _arguments.Tensors, loss: str, parameters: dict[str, floa
     def where_valid(x: tf.Tensor) -> tf.Tensor:
         return tf.where(valid, x, tf.zeros_like(x))
 
+    dtype = tensors.computing_dtype
+    y_true, y_pred = tf.cast(y_true, dtype), tf.cast(y_pred, dtype)
     losses = _formula(loss, parameters)(where_valid(y_true), where_valid(y_pred))
     losses = tf.cast(where_valid(losses), tf.float64)
     weight = (
@@ -206,14 +219,6 @@ def _elements(tensors: _arguments.Tensors, loss: str, parameters: dict[str, floa
     )
     weight = tf.cast(where_valid(weight), tf.float64)
     return _Elements(valid, weight, weight * losses)
-
-
-def _is_observed(y_true: tf.Tensor, missing: str) -> tf.Tensor:
-    if missing == "nan":
-        return ~tf.math.is_nan(y_true)
-    if missing == "nonfinite":
-        return tf.math.is_finite(y_true)
-    return ~tf.math.is_nan(y_true) & (y_true != tf.constant(float(missing), y_true.dtype))
 
 
 # The values that parameters may take, as intervals.
@@ -255,12 +260,32 @@ def _formula(loss: str, parameters: dict[str, float]) -> Callable[..., tf.Tensor
     return lambda y_true, y_pred: formula(y_true, y_pred, **parameters)
 
 
-def _sums(elements: _Elements) -> MaskedSums:
+def _sums(elements: _Elements, axes: tf.Tensor | None = None) -> MaskedSums:
     return MaskedSums(
-        tf.reduce_sum(elements.weighted_loss),
-        tf.reduce_sum(elements.weight),
-        tf.math.count_nonzero(elements.valid),
+        tf.reduce_sum(elements.weighted_loss, axes),
+        tf.reduce_sum(elements.weight, axes),
+        tf.math.count_nonzero(elements.valid, axes),
     )
+
+
+def _other_axes(elements: _Elements, balance: str) -> tf.Tensor:
+    """All axes but that of the groups."""
+    rank = tf.rank(elements.valid)
+    axis = _arguments.group_axis(balance, elements.valid) % rank
+    return tf.concat([tf.range(axis), tf.range(axis + 1, rank)], axis=0)
+
+
+def _balanced(sums: MaskedSums, reduction: str, normalizer: tf.Tensor | None) -> tf.Tensor:
+    """Every group that has a label (or a weight) has the same say."""
+    divisor = tf.cast(sums.valid_count, tf.float64)
+    if reduction == "mean_with_sample_weight":
+        divisor = sums.weight_sum
+    counts = divisor != 0
+    total = tf.reduce_sum(tf.where(counts, sums.loss_sum / tf.where(counts, divisor, 1), 0))
+    if reduction == "sum":
+        return total
+    number = tf.reduce_sum(tf.cast(counts, tf.float64)) if normalizer is None else normalizer
+    return tf.math.divide_no_nan(total, number)
 
 
 def _row_means(elements: _Elements) -> tf.Tensor:

@@ -124,7 +124,7 @@ def test_errors_in_units_of_the_last_place(loss, dtype):
         ("derivative", slope, slope_size, ULP[loss][1]),
     ):
         actual = _native.ops.masklstm_masked_loss_elements(
-            t, p, [], kind=kind, loss=loss, parameters=parameters
+            t, p, [], Tcompute=dtype, kind=kind, loss=loss, parameters=parameters
         ).numpy()
         # Below the normal numbers TensorFlow's threads give 0.
         tiny = np.finfo(dtype).tiny

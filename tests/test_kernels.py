@@ -37,6 +37,21 @@ def all_results(y_true, y_pred, weight, mask, threads=1):
                 gradient = kernels.masked_loss_gradient(y_true, y_pred, **arguments)
                 for result in (loss, weight_sum, count, gradient):
                     digest.update(np.asarray(result).tobytes())
+        for balance in ("sample", "timestep", "feature"):
+            groups = {"loss": name, "balance": balance, "threads": threads, **parameters}
+            for result in kernels.masked_group_sums(y_true, y_pred, sample_weight=weight, **groups):
+                digest.update(result.tobytes())
+    # Labels and predictions of other types; conversions do not depend on the loss.
+    whole = np.where(np.isnan(y_true), 0, y_true).astype("int16")
+    for labels, halves in (("bfloat16", "float16"), ("float16", "bfloat16"), ("int16", "float16")):
+        y = whole if labels == "int16" else y_true.astype(labels)
+        p = y_pred.astype(halves)
+        w = weight.astype("float32")
+        arguments = {"sample_weight": w, "missing": 0.0, "threads": threads}
+        for reduction in KERNEL_REDUCTIONS:
+            result = kernels.masked_loss(y, p, reduction=reduction, **arguments)
+            gradient = kernels.masked_loss_gradient(y, p, reduction=reduction, **arguments)
+            digest.update(np.asarray(result[0]).tobytes() + gradient.tobytes())
     return digest.hexdigest()
 
 
@@ -91,7 +106,7 @@ def test_same_bits_for_every_instruction_set(dtype, tmp_path):
     y_true, y_pred, weight, mask = example(dtype, shape)
     np.savez(tmp_path / "arrays.npz", y_true=y_true, y_pred=y_pred, w=weight, mask=mask)
     code = (
-        "import hashlib, inspect, numpy as np\n"
+        "import hashlib, inspect, numpy as np, ml_dtypes\n"
         f"LOSSES = {LOSSES!r}\nKERNEL_REDUCTIONS = {KERNEL_REDUCTIONS!r}\n"
         + inspect.getsource(all_results)
         + "arrays = np.load(sys.argv[1])\n"
@@ -185,10 +200,14 @@ class TestErrors:
                 kernels.masked_loss(**arrays)
 
     def test_dtypes(self):
-        with pytest.raises(TypeError, match=r"'y_true' to have dtype float32.*float64"):
-            kernels.masked_loss(self.one.astype("float64"), self.one)
-        with pytest.raises(TypeError, match=r"'y_pred' to have dtype float32.*int64"):
+        with pytest.raises(TypeError, match=r"'y_true' to have one of.*bool, int8.*complex64"):
+            kernels.masked_loss(self.one.astype("complex64"), self.one)
+        with pytest.raises(TypeError, match=r"'y_pred' to have one of.* float16, b.*: int64"):
             kernels.masked_loss(self.one, self.one.astype("int64"))
+        with pytest.raises(TypeError, match=r"'y_pred' to have one of.*>f4"):
+            kernels.masked_loss(self.one, self.one.astype(">f4"))
+        with pytest.raises(TypeError, match=r"'sample_weight' to have dtype float32.*float64"):
+            kernels.masked_loss(self.one, self.one, sample_weight=np.ones(2))
         with pytest.raises(TypeError, match=r"'mask' to have dtype bool.*int8"):
             kernels.masked_loss(self.one, self.one, mask=np.ones(2, "int8"))
 
@@ -217,6 +236,12 @@ class TestErrors:
             kernels.masked_loss(self.one, self.one, loss="huber", delta=-1.0)
         with pytest.raises(TypeError, match=r"unexpected parameters.*delta"):
             kernels.masked_loss(self.one, self.one, delta=1.0)
+        with pytest.raises(ValueError, match=r"'timestep'.*balance='row'"):
+            kernels.masked_group_sums(self.one, self.one, balance="row")
+        with pytest.raises(ValueError, match=r"\(2,\) has no axis for balance='feature'"):
+            kernels.masked_group_sums(
+                self.one[:, 0].copy(), self.one[:, 0].copy(), balance="feature"
+            )
 
 
 def test_the_examples_in_the_docstrings():

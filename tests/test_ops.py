@@ -300,7 +300,7 @@ class TestErrors:
                 ops.masked_loss([1.0], [1.0], loss=loss, sigma=1.0)
 
     def test_integer_predictions(self):
-        with pytest.raises(ValueError, match=r"'y_pred' to have a floating-point dtype.*int32"):
+        with pytest.raises(ValueError, match=r"'y_pred' to have one of the dtypes.*int32"):
             ops.masked_loss([1.0], tf.constant([1]))
 
     def test_labels_are_not_broadcast(self):
@@ -341,10 +341,15 @@ class TestErrors:
         ):
             with pytest.raises(tf.errors.InvalidArgumentError):
                 _native.ops.masklstm_masked_loss(one, one, [], [], **common, **attributes)
-        with pytest.raises(tf.errors.InvalidArgumentError, match="at most one"):
-            _native.ops.masklstm_masked_loss(
-                one, one, [one, one], [], loss="squared_error", **common
-            )
+        for weights, masks, message in (
+            ([one] * 3, [], "at most 2"),
+            ([], [one > 0] * 2, "at most 1"),
+            ([tf.ones([1], tf.float64)], [], "weights of type"),
+        ):
+            with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+                _native.ops.masklstm_masked_loss(
+                    one, one, weights, masks, loss="squared_error", **common
+                )
         with pytest.raises(tf.errors.InvalidArgumentError):
             _native.ops.masklstm_masked_loss_grad(
                 tf.ones([2]),

@@ -17,6 +17,11 @@ struct CpuKernels {
   void (*mean_rows)(const MaskedLossInputs& inputs, int64_t begin, int64_t end, void* row_means,
                     Sums* sums);
 
+  // Takes the elements as rows of `row_size` and adds the sums of the rows [begin, end) to those of
+  // their groups: row r is of group r % num_groups.
+  void (*sum_rows)(const MaskedLossInputs& inputs, int64_t row_size, int64_t begin, int64_t end,
+                   int64_t num_groups, Sums* groups);
+
   // The gradient of elements [begin, end): scale * w * derivative.
   void (*gradient)(const MaskedLossInputs& inputs, int64_t begin, int64_t end, double scale,
                    void* gradient);

@@ -32,7 +32,7 @@ Choice Choose() {
       {"avx512", &kAvx512Kernels,
        __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")},
-      {"avx2", &kAvx2Kernels, __builtin_cpu_supports("avx2") != 0},
+      {"avx2", &kAvx2Kernels, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c")},
 #endif
       {"baseline", &kBaselineKernels, true},
   };
@@ -79,11 +79,7 @@ Sums SumOverBlocks(int64_t total, int64_t block_size, int64_t cost, const Parall
   } else {
     parallel_for(num_blocks, cost, reduce_blocks);
   }
-  for (const Sums& sums : others) {
-    first.loss_sum += sums.loss_sum;
-    first.weight_sum += sums.weight_sum;
-    first.valid_count += sums.valid_count;
-  }
+  for (const Sums& sums : others) first += sums;
   return first;
 }
 
@@ -107,8 +103,8 @@ bool IsRowwise(const MaskedLossInputs& inputs, Reduction reduction) {
          (reduction == Reduction::kSumOfRows && inputs.row_size != 1);
 }
 
-int64_t RowsPerBlock(const MaskedLossInputs& inputs) {
-  return std::max<int64_t>(1, kBlockSize / std::max<int64_t>(1, inputs.row_size));
+int64_t RowsPerBlock(int64_t row_size) {
+  return std::max<int64_t>(1, kBlockSize / std::max<int64_t>(1, row_size));
 }
 
 }  // namespace
@@ -129,12 +125,13 @@ Sums ComputeMaskedLoss(const MaskedLossInputs& inputs, Reduction reduction,
   }
   if (inputs.row_size == 0) {
     if (row_means) {
-      const int64_t size = inputs.dtype == DataType::kFloat64 ? sizeof(double) : sizeof(float);
+      const bool is_double = inputs.computing_type() == DataType::kFloat64;
+      const int64_t size = is_double ? sizeof(double) : sizeof(float);
       std::fill_n(static_cast<char*>(row_means), inputs.num_rows * size, 0);
     }
     return Sums{};
   }
-  const int64_t rows = RowsPerBlock(inputs);
+  const int64_t rows = RowsPerBlock(inputs.row_size);
   return SumOverBlocks(inputs.num_rows, rows, rows * inputs.row_size * kCyclesPerElement,
                        parallel_for, [&](int64_t begin, int64_t end, Sums* sums) {
                          kernels.mean_rows(inputs, begin, end, row_means, sums);
@@ -154,7 +151,7 @@ void ComputeMaskedLossGradient(const MaskedLossInputs& inputs, Reduction reducti
   const CpuKernels& kernels = *Chosen().kernels;
   if (IsRowwise(inputs, reduction)) {
     if (inputs.row_size == 0) return;
-    const int64_t rows = RowsPerBlock(inputs);
+    const int64_t rows = RowsPerBlock(inputs.row_size);
     MapOverBlocks(inputs.num_rows, rows, rows * inputs.row_size * kCyclesPerElement, parallel_for,
                   [&](int64_t begin, int64_t end) {
                     kernels.gradient_rows(inputs, begin, end, loss_gradient, row_gradients,
@@ -166,6 +163,59 @@ void ComputeMaskedLossGradient(const MaskedLossInputs& inputs, Reduction reducti
   MapOverBlocks(
       inputs.num_elements(), kBlockSize, kBlockSize * kCyclesPerElement, parallel_for,
       [&](int64_t begin, int64_t end) { kernels.gradient(inputs, begin, end, scale, gradient); });
+}
+
+int GroupAxis(Balance balance, int rank) {
+  switch (balance) {
+    case Balance::kSample:
+      return rank >= 1 ? 0 : -1;
+    case Balance::kTimestep:
+      return rank >= 2 ? 1 : -1;
+    case Balance::kFeature:
+      return rank >= 2 ? rank - 1 : -1;  // a vector's only axis is the batch
+  }
+  return -1;
+}
+
+Groups GroupsAlong(int axis, const int64_t* shape, int rank) {
+  Groups groups{shape[axis], 1};
+  for (int inner = axis + 1; inner < rank; ++inner) groups.group_size *= shape[inner];
+  return groups;
+}
+
+void ComputeGroupSums(const MaskedLossInputs& inputs, const Groups& groups,
+                      const ParallelFor& parallel_for, Sums* sums) {
+  const CpuKernels& kernels = *Chosen().kernels;
+  std::fill_n(sums, groups.num_groups, Sums{});
+  if (inputs.num_elements() == 0) return;
+  const int64_t row_size = groups.group_size;
+  const int64_t num_rows = inputs.num_elements() / row_size;
+  if (num_rows == groups.num_groups) {  // one row each
+    const int64_t rows = RowsPerBlock(row_size);
+    MapOverBlocks(num_rows, rows, rows * row_size * kCyclesPerElement, parallel_for,
+                  [&](int64_t begin, int64_t end) {
+                    kernels.sum_rows(inputs, row_size, begin, end, groups.num_groups, sums);
+                  });
+    return;
+  }
+  // Each block of whole periods has sums of its own, which must stay small beside its elements.
+  constexpr int64_t kElementsPerGroup = 32;
+  const int64_t period_size = groups.num_groups * row_size;
+  const int64_t num_periods = num_rows / groups.num_groups;
+  const int64_t periods =
+      NumBlocks(std::max(kBlockSize, kElementsPerGroup * groups.num_groups), period_size);
+  const int64_t num_blocks = NumBlocks(num_periods, periods);
+  std::vector<Sums> block_sums(num_blocks * groups.num_groups);
+  MapOverBlocks(num_blocks, 1, periods * period_size * kCyclesPerElement, parallel_for,
+                [&](int64_t first, int64_t last) {
+                  for (int64_t block = first; block < last; ++block) {
+                    const int64_t end = std::min(num_periods, (block + 1) * periods);
+                    kernels.sum_rows(inputs, row_size, block * periods * groups.num_groups,
+                                     end * groups.num_groups, groups.num_groups,
+                                     &block_sums[block * groups.num_groups]);
+                  }
+                });
+  for (size_t i = 0; i < block_sums.size(); ++i) sums[i % groups.num_groups] += block_sums[i];
 }
 
 void ComputeMaskedLossElements(const MaskedLossInputs& inputs, ElementKind kind,

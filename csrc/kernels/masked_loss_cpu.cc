@@ -5,10 +5,10 @@
 //   A. The arithmetic runs on strips of kStrip elements: whole registers on every instruction set,
 //      and one accumulator lane for each element of the strip, so that the order of additions is
 //      the same everywhere. Contraction to fused multiply-add is off for the same reason.
-//   B. Whatever is not a dense array of the computing type (a mask, weights of a smaller shape) is
-//      expanded into a buffer in the first-level cache, a chunk at a time; arrays that can be read
-//      in place are. A false mask becomes a NaN label, so that the arithmetic knows one kind of
-//      invalid element.
+//   B. Whatever is not a dense array of the computing type (other types, a mask, weights of a
+//      smaller shape) is expanded into a buffer in the first-level cache, a chunk at a time; arrays
+//      that can be read in place are. A false mask becomes a NaN label, and so does a missing label
+//      of another type: the arithmetic knows one kind of invalid element.
 //   C. The last, partial strip is padded with NaN labels and runs through the same code.
 #include <cstdint>
 #include <cstring>
@@ -17,6 +17,7 @@
 #include "csrc/kernels/cpu_kernels.h"
 #include "csrc/kernels/simd.h"
 #include "csrc/kernels/simd_math.h"
+#include "csrc/kernels/stored_types.h"
 #include "csrc/losses/losses.h"
 #include "csrc/losses/value_math.h"
 
@@ -31,16 +32,10 @@ constexpr int64_t kStreamedBytes = int64_t{32} << 20;
 constexpr int64_t kShortRow = 64;  // rows up to this length share a chunk
 static_assert(kChunk % kStrip == 0 && kBlockSize % kChunk == 0 && kShortRow <= kChunk);
 
+// Whether arrays of this type can be read as arrays of T.
 template <typename T>
-const T* Offset(const void* array, int64_t index) {
-  return static_cast<const T*>(array) + index;
-}
-
-template <typename T>
-T Read(const void* array, int64_t index) {
-  T value;
-  std::memcpy(&value, Offset<T>(array, index), sizeof(T));  // of any alignment
-  return value;
+constexpr bool Is(DataType type) {
+  return type == (sizeof(T) == sizeof(double) ? DataType::kFloat64 : DataType::kFloat32);
 }
 
 // Writes elements [begin, begin + count) of the expanded array to `out`.
@@ -83,37 +78,25 @@ void Expand(const Broadcast& view, int64_t begin, int64_t count, T* out) {
   }
 }
 
-// Tells valid labels from missing ones.
+// Tells valid labels from missing ones, in the computing type.
 template <typename T>
 class Validity {
  public:
-  explicit Validity(const Missing& missing)
-      : sentinel_(Sentinel(missing.sentinel)),
-        limit_(missing.nonfinite ? std::numeric_limits<T>::max()
-                                 : std::numeric_limits<T>::infinity()) {}
+  // Labels of another type are NaN by now where they are missing, and the others may have become
+  // the sentinel's equal by rounding.
+  explicit Validity(const MaskedLossInputs& inputs)
+      : missing_(Is<T>(inputs.label_type) ? inputs.missing : Missing{}) {}
 
   // False for NaN, since every comparison with it is.
   Mask<T> operator()(Vec<T> y_true) const {
-    return Le(Abs(y_true), Vec<T>::Broadcast(limit_)) &
-           Mask<T>{y_true.native != Vec<T>::Broadcast(sentinel_).native};
+    return Le(Abs(y_true), Vec<T>::Broadcast(missing_.limit())) &
+           Mask<T>{y_true.native != Vec<T>::Broadcast(missing_.sentinel()).native};
   }
 
-  bool operator()(T y_true) const {
-    return __builtin_fabs(static_cast<double>(y_true)) <= static_cast<double>(limit_) &&
-           y_true != sentinel_;
-  }
+  bool operator()(T y_true) const { return missing_.IsValid(y_true); }
 
  private:
-  // A finite number beyond the type's range is no label's; NaN is already missing.
-  static T Sentinel(double number) {
-    const double magnitude = __builtin_fabs(number);
-    const bool is_beyond = magnitude > static_cast<double>(std::numeric_limits<T>::max()) &&
-                           magnitude < std::numeric_limits<double>::infinity();
-    return is_beyond ? std::numeric_limits<T>::quiet_NaN() : static_cast<T>(number);
-  }
-
-  T sentinel_;
-  T limit_;
+  StoredMissing<T> missing_;
 };
 
 // A part of the elements as dense arrays.
@@ -128,7 +111,9 @@ struct Chunk {
 template <typename T>
 struct ChunkBuffers {
   alignas(64) T y_true[kChunk];
+  alignas(64) T y_pred[kChunk];
   alignas(64) T weight[kChunk];
+  alignas(64) T factor[kChunk];
   alignas(64) uint8_t mask[kChunk];  // not bool: any byte but 0 is true
 };
 
@@ -136,7 +121,14 @@ struct ChunkBuffers {
 template <typename T>
 const T* MaskedLabels(const MaskedLossInputs& inputs, int64_t begin, int64_t count,
                       ChunkBuffers<T>* buffers) {
-  const T* y_true = Offset<T>(inputs.y_true, begin);
+  const T* y_true = buffers->y_true;
+  if (Is<T>(inputs.label_type)) {
+    y_true = Offset<T>(inputs.y_true, begin);
+  } else {
+    VisitType(inputs.label_type, [&](auto stored) {
+      WidenLabels<decltype(stored)>(inputs.y_true, begin, count, inputs.missing, buffers->y_true);
+    });
+  }
   if (!inputs.mask.IsPresent()) return y_true;
   const uint8_t* mask = buffers->mask;
   if (inputs.mask.IsFull()) {
@@ -144,7 +136,7 @@ const T* MaskedLabels(const MaskedLossInputs& inputs, int64_t begin, int64_t cou
   } else {
     Expand(inputs.mask, begin, count, buffers->mask);
   }
-  std::memcpy(buffers->y_true, y_true, count * sizeof(T));
+  if (y_true != buffers->y_true) std::memcpy(buffers->y_true, y_true, count * sizeof(T));
   for (int64_t i = 0; i < count; ++i) {
     buffers->y_true[i] = mask[i] != 0 ? buffers->y_true[i] : std::numeric_limits<T>::quiet_NaN();
   }
@@ -152,24 +144,62 @@ const T* MaskedLabels(const MaskedLossInputs& inputs, int64_t begin, int64_t cou
 }
 
 template <typename T>
+const T* Predictions(const MaskedLossInputs& inputs, int64_t begin, int64_t count,
+                     ChunkBuffers<T>* buffers) {
+  if (Is<T>(inputs.prediction_type)) return Offset<T>(inputs.y_pred, begin);
+  if (inputs.prediction_type == DataType::kFloat16) {
+    WidenArray<Float16>(inputs.y_pred, begin, count, buffers->y_pred);
+  } else {
+    WidenArray<Bfloat16>(inputs.y_pred, begin, count, buffers->y_pred);
+  }
+  return buffers->y_pred;
+}
+
+// One of the weights; null if it was not given.
+template <typename T>
+const T* Factors(const Broadcast& weight, int64_t begin, int64_t count, T* buffer) {
+  if (!weight.IsPresent()) return nullptr;
+  if (weight.IsFull()) return Offset<T>(weight.data, begin);
+  Expand(weight, begin, count, buffer);
+  return buffer;
+}
+
+// The products of the weights; null if there are none.
+template <typename T>
 const T* Weights(const MaskedLossInputs& inputs, int64_t begin, int64_t count,
                  ChunkBuffers<T>* buffers) {
-  if (!inputs.sample_weight.IsPresent()) return nullptr;
-  if (inputs.sample_weight.IsFull()) return Offset<T>(inputs.sample_weight.data, begin);
-  Expand(inputs.sample_weight, begin, count, buffers->weight);
+  static_assert(kMaxWeights == 2);
+  const T* first = Factors(inputs.weights[0], begin, count, buffers->weight);
+  const T* second = Factors(inputs.weights[1], begin, count, buffers->factor);
+  if (first == nullptr || second == nullptr) return first ? first : second;
+  for (int64_t i = 0; i < count; ++i) {
+    buffers->weight[i] = Read<T>(first, i) * Read<T>(second, i);
+  }
   return buffers->weight;
 }
 
-// Calls body(chunk, offset) for consecutive chunks that cover the elements [begin, end).
+bool IsWeighted(const MaskedLossInputs& inputs) {
+  return inputs.weights[0].IsPresent() || inputs.weights[1].IsPresent();
+}
+
+// Whether all that the arithmetic needs can be read where it is.
+template <typename T>
+bool IsInPlace(const MaskedLossInputs& inputs) {
+  const auto& [first, second] = inputs.weights;
+  return Is<T>(inputs.label_type) && Is<T>(inputs.prediction_type) && !inputs.mask.IsPresent() &&
+         (!first.IsPresent() || first.IsFull()) && !second.IsPresent();
+}
+
+// Calls body(chunk, offset) for consecutive chunks that cover the elements [begin, end). A chunk
+// that had to be expanded has at most kChunk elements.
 template <typename T, typename Body>
 void ForEachChunk(const MaskedLossInputs& inputs, int64_t begin, int64_t end, Body&& body) {
-  const bool in_place = !inputs.mask.IsPresent() &&
-                        (!inputs.sample_weight.IsPresent() || inputs.sample_weight.IsFull());
-  const int64_t step = in_place ? end - begin : kChunk;
+  const int64_t step = IsInPlace<T>(inputs) ? end - begin : kChunk;
   ChunkBuffers<T> buffers;
   for (int64_t offset = begin; offset < end; offset += step) {
     const int64_t count = end - offset < step ? end - offset : step;
-    body(Chunk<T>{MaskedLabels(inputs, offset, count, &buffers), Offset<T>(inputs.y_pred, offset),
+    body(Chunk<T>{MaskedLabels(inputs, offset, count, &buffers),
+                  Predictions(inputs, offset, count, &buffers),
                   Weights(inputs, offset, count, &buffers), count},
          offset);
   }
@@ -258,7 +288,7 @@ class Accumulator {
 template <bool kWeighted, typename T, typename Loss>
 Sums SumElements(const Loss& loss, const MaskedLossInputs& inputs, int64_t begin, int64_t end) {
   using V = Vec<T>;
-  const Validity<T> is_valid(inputs.missing);
+  const Validity<T> is_valid(inputs);
   const V zero{};
   Accumulator<T, kWeighted> accumulator;
   ForEachChunk<T>(inputs, begin, end, [&](const Chunk<T>& chunk, int64_t) {
@@ -277,8 +307,8 @@ Sums SumElements(const Loss& loss, const MaskedLossInputs& inputs, int64_t begin
 
 template <typename T, typename Loss>
 Sums SumElements(const Loss& loss, const MaskedLossInputs& inputs, int64_t begin, int64_t end) {
-  return inputs.sample_weight.IsPresent() ? SumElements<true, T>(loss, inputs, begin, end)
-                                          : SumElements<false, T>(loss, inputs, begin, end);
+  return IsWeighted(inputs) ? SumElements<true, T>(loss, inputs, begin, end)
+                            : SumElements<false, T>(loss, inputs, begin, end);
 }
 
 // What to do with a strip of results.
@@ -315,10 +345,9 @@ struct Scale {
 
 // out[i] = valid ? scale * w_i * formula(t_i, p_i) : +0.0
 template <bool kWeighted, typename T, typename Formula, typename Write>
-void MapChunk(const Formula& formula, const Missing& missing, const Chunk<T>& chunk, Scale<T> scale,
-              T* out, Write write) {
+void MapChunk(const Formula& formula, const Validity<T>& is_valid, const Chunk<T>& chunk,
+              Scale<T> scale, T* out, Write write) {
   using V = Vec<T>;
-  const Validity<T> is_valid(missing);
   const V first = V::Broadcast(scale.first);
   const V second = V::Broadcast(scale.second);
   ForEachStrip(
@@ -338,12 +367,29 @@ void MapChunk(const Formula& formula, const Missing& missing, const Chunk<T>& ch
 }
 
 template <typename T, typename Formula, typename Write = StoreStrip>
-void MapChunk(const Formula& formula, const Missing& missing, const Chunk<T>& chunk, Scale<T> scale,
-              T* out, Write write = {}) {
+void MapChunk(const Formula& formula, const Validity<T>& is_valid, const Chunk<T>& chunk,
+              Scale<T> scale, T* out, Write write = {}) {
   if (chunk.weight) {
-    MapChunk<true>(formula, missing, chunk, scale, out, write);
+    MapChunk<true>(formula, is_valid, chunk, scale, out, write);
   } else {
-    MapChunk<false>(formula, missing, chunk, scale, out, write);
+    MapChunk<false>(formula, is_valid, chunk, scale, out, write);
+  }
+}
+
+// Calls map(out) with memory for `count` values of type T, which then are the gradient's elements
+// from `begin` on; through a buffer if the gradient has another type. A buffer takes one chunk.
+template <typename T, typename Map>
+void WriteGradient(const MaskedLossInputs& inputs, int64_t begin, int64_t count, void* gradient,
+                   Map&& map) {
+  if (Is<T>(inputs.prediction_type)) return map(static_cast<T*>(gradient) + begin);
+  if constexpr (sizeof(T) == sizeof(float)) {
+    alignas(64) T values[kChunk];
+    map(values);
+    if (inputs.prediction_type == DataType::kFloat16) {
+      NarrowArray<Float16>(values, count, gradient, begin);
+    } else {
+      NarrowArray<Bfloat16>(values, count, gradient, begin);
+    }
   }
 }
 
@@ -361,35 +407,46 @@ T MeanOrZero(double sum, int64_t count) {
   return count == 0 ? T{0} : static_cast<T>(sum / static_cast<double>(count));
 }
 
-// Means of rows so short that summing them lane by lane would waste most lanes: the element losses
+// Sums of rows so short that adding them up lane by lane would waste most lanes: the element losses
 // are computed across row borders, then each row is added up.
-template <typename T, typename Loss>
-void MeanShortRows(const Loss& loss, const MaskedLossInputs& inputs, int64_t first_row,
-                   int64_t num_rows, T* row_means, Sums* sums) {
-  const int64_t row_size = inputs.row_size;
+template <typename T, typename Loss, typename Body>
+void SumShortRows(const Loss& loss, const MaskedLossInputs& inputs, int64_t row_size,
+                  int64_t first_row, int64_t num_rows, Body&& body) {
   const int64_t begin = first_row * row_size;
   const int64_t size = num_rows * row_size;
   ChunkBuffers<T> buffers;
   alignas(64) T values[kChunk];
-  Chunk<T> chunk{MaskedLabels(inputs, begin, size, &buffers), Offset<T>(inputs.y_pred, begin),
-                 nullptr, size};
-  MapChunk([&](Vec<T> t, Vec<T> p) { return loss.Value(t, p); }, inputs.missing, chunk,
-           Scale<T>(1.0), values);
+  const Validity<T> is_valid(inputs);
+  const Chunk<T> chunk{MaskedLabels(inputs, begin, size, &buffers),
+                       Predictions(inputs, begin, size, &buffers), nullptr, size};
+  MapChunk([&](Vec<T> t, Vec<T> p) { return loss.Value(t, p); }, is_valid, chunk, Scale<T>(1.0),
+           values);
   const T* weight = Weights(inputs, begin, size, &buffers);
-  const Validity<T> is_valid(inputs.missing);
   for (int64_t row = 0; row < num_rows; ++row) {
-    double total = 0.0;
-    int64_t count = 0;
+    Sums sums;
     for (int64_t i = row * row_size; i < (row + 1) * row_size; ++i) {
       if (!is_valid(Read<T>(chunk.y_true, i))) continue;
-      total +=
-          static_cast<double>(values[i]) * (weight ? static_cast<double>(Read<T>(weight, i)) : 1.0);
-      ++count;
+      const double w = weight ? static_cast<double>(Read<T>(weight, i)) : 1.0;
+      sums.loss_sum += static_cast<double>(values[i]) * w;
+      sums.weight_sum += w;
+      ++sums.valid_count;
     }
-    const T mean = MeanOrZero<T>(total, count);
-    sums->loss_sum += count == 0 ? 0.0 : total / static_cast<double>(count);
-    sums->valid_count += count;
-    if (row_means) std::memcpy(row_means + first_row + row, &mean, sizeof(T));
+    body(first_row + row, sums);
+  }
+}
+
+// Takes the elements as rows of `row_size` and calls body(row, sums) for the rows [begin, end).
+template <typename T, typename Loss, typename Body>
+void ForEachRow(const Loss& loss, const MaskedLossInputs& inputs, int64_t row_size, int64_t begin,
+                int64_t end, Body&& body) {
+  if (row_size <= kShortRow) {
+    ForEachGroupOfShortRows(row_size, begin, end, [&](int64_t row, int64_t num_rows) {
+      SumShortRows<T>(loss, inputs, row_size, row, num_rows, body);
+    });
+    return;
+  }
+  for (int64_t row = begin; row < end; ++row) {
+    body(row, SumElements<T>(loss, inputs, row * row_size, (row + 1) * row_size));
   }
 }
 
@@ -398,14 +455,14 @@ void MeanShortRows(const Loss& loss, const MaskedLossInputs& inputs, int64_t fir
 template <typename T, typename Loss>
 void GradientOfShortRows(const Loss& loss, const MaskedLossInputs& inputs, int64_t first_row,
                          int64_t num_rows, double loss_gradient, const void* row_gradients,
-                         T* gradient) {
+                         void* gradient) {
   const int64_t row_size = inputs.row_size;
   const int64_t begin = first_row * row_size;
   const int64_t size = num_rows * row_size;
   ChunkBuffers<T> buffers;
   const T* y_true = MaskedLabels(inputs, begin, size, &buffers);
   const T* weight = Weights(inputs, begin, size, &buffers);
-  const Validity<T> is_valid(inputs.missing);
+  const Validity<T> is_valid(inputs);
   for (int64_t row = 0; row < num_rows; ++row) {
     int64_t count = 0;
     for (int64_t i = row * row_size; i < (row + 1) * row_size; ++i) {
@@ -418,16 +475,18 @@ void GradientOfShortRows(const Loss& loss, const MaskedLossInputs& inputs, int64
       buffers.weight[i] = weight ? factor * Read<T>(weight, i) : factor;
     }
   }
-  const Chunk<T> chunk{y_true, Offset<T>(inputs.y_pred, begin), buffers.weight, size};
-  MapChunk([&](Vec<T> t, Vec<T> p) { return loss.Derivative(t, p); }, inputs.missing, chunk,
-           Scale<T>(1.0), gradient + begin);
+  const Chunk<T> chunk{y_true, Predictions(inputs, begin, size, &buffers), buffers.weight, size};
+  WriteGradient<T>(inputs, begin, size, gradient, [&](T* out) {
+    MapChunk([&](Vec<T> t, Vec<T> p) { return loss.Derivative(t, p); }, is_valid, chunk,
+             Scale<T>(1.0), out);
+  });
 }
 
 // Calls body(loss, T{}) with the inputs' loss and computing type.
 template <typename Body>
 void Dispatch(const MaskedLossInputs& inputs, Body&& body) {
   AllLosses::Visit(inputs.loss, inputs.parameters, [&](const auto& loss) {
-    if (inputs.dtype == DataType::kFloat64) {
+    if (inputs.computing_type() == DataType::kFloat64) {
       body(loss, double{});
     } else {
       body(loss, float{});
@@ -445,38 +504,43 @@ void MeanRows(const MaskedLossInputs& inputs, int64_t begin, int64_t end, void* 
               Sums* sums) {
   Dispatch(inputs, [&](const auto& loss, auto type) {
     using T = decltype(type);
-    T* means = static_cast<T*>(row_means);
     *sums = Sums{};
-    if (inputs.row_size <= kShortRow) {
-      ForEachGroupOfShortRows(inputs.row_size, begin, end, [&](int64_t row, int64_t num_rows) {
-        MeanShortRows<T>(loss, inputs, row, num_rows, means, sums);
-      });
-      return;
-    }
-    for (int64_t row = begin; row < end; ++row) {
-      const Sums row_sums =
-          SumElements<T>(loss, inputs, row * inputs.row_size, (row + 1) * inputs.row_size);
-      const T mean = MeanOrZero<T>(row_sums.loss_sum, row_sums.valid_count);
-      sums->loss_sum += MeanOrZero<double>(row_sums.loss_sum, row_sums.valid_count);
-      sums->valid_count += row_sums.valid_count;
-      if (means) std::memcpy(means + row, &mean, sizeof(T));
-    }
+    ForEachRow<T>(loss, inputs, inputs.row_size, begin, end, [&](int64_t row, const Sums& of_row) {
+      sums->loss_sum += MeanOrZero<double>(of_row.loss_sum, of_row.valid_count);
+      sums->valid_count += of_row.valid_count;
+      if (row_means == nullptr) return;
+      const T mean = MeanOrZero<T>(of_row.loss_sum, of_row.valid_count);
+      std::memcpy(static_cast<T*>(row_means) + row, &mean, sizeof(T));
+    });
+  });
+}
+
+void SumRows(const MaskedLossInputs& inputs, int64_t row_size, int64_t begin, int64_t end,
+             int64_t num_groups, Sums* groups) {
+  Dispatch(inputs, [&](const auto& loss, auto type) {
+    ForEachRow<decltype(type)>(
+        loss, inputs, row_size, begin, end,
+        [&](int64_t row, const Sums& of_row) { groups[row % num_groups] += of_row; });
   });
 }
 
 template <typename T, typename Loss>
 void GradientOfElements(const Loss& loss, const MaskedLossInputs& inputs, int64_t begin,
-                        int64_t end, double scale, T* gradient) {
-  const bool streams = inputs.num_elements() * int64_t{sizeof(T)} >= kStreamedBytes &&
-                       reinterpret_cast<uintptr_t>(gradient + begin) % kVectorBytes == 0;
+                        int64_t end, double scale, void* gradient) {
+  const bool streams =
+      Is<T>(inputs.prediction_type) &&
+      inputs.num_elements() * int64_t{sizeof(T)} >= kStreamedBytes &&
+      reinterpret_cast<uintptr_t>(static_cast<T*>(gradient) + begin) % kVectorBytes == 0;
+  const Validity<T> is_valid(inputs);
   const auto derivative = [&](Vec<T> t, Vec<T> p) { return loss.Derivative(t, p); };
   ForEachChunk<T>(inputs, begin, end, [&](const Chunk<T>& chunk, int64_t offset) {
-    if (streams) {
-      MapChunk(derivative, inputs.missing, chunk, Scale<T>(scale), gradient + offset,
-               StreamStrip{});
-    } else {
-      MapChunk(derivative, inputs.missing, chunk, Scale<T>(scale), gradient + offset);
-    }
+    WriteGradient<T>(inputs, offset, chunk.size, gradient, [&](T* out) {
+      if (streams) {
+        MapChunk(derivative, is_valid, chunk, Scale<T>(scale), out, StreamStrip{});
+      } else {
+        MapChunk(derivative, is_valid, chunk, Scale<T>(scale), out);
+      }
+    });
   });
   if (streams) StreamFence();
 }
@@ -484,8 +548,7 @@ void GradientOfElements(const Loss& loss, const MaskedLossInputs& inputs, int64_
 void Gradient(const MaskedLossInputs& inputs, int64_t begin, int64_t end, double scale,
               void* gradient) {
   Dispatch(inputs, [&](const auto& loss, auto type) {
-    using T = decltype(type);
-    GradientOfElements<T>(loss, inputs, begin, end, scale, static_cast<T*>(gradient));
+    GradientOfElements<decltype(type)>(loss, inputs, begin, end, scale, gradient);
   });
 }
 
@@ -493,14 +556,13 @@ void GradientRows(const MaskedLossInputs& inputs, int64_t begin, int64_t end, do
                   const void* row_gradients, void* gradient) {
   Dispatch(inputs, [&](const auto& loss, auto type) {
     using T = decltype(type);
-    T* out = static_cast<T*>(gradient);
     if (inputs.row_size <= kShortRow) {
       ForEachGroupOfShortRows(inputs.row_size, begin, end, [&](int64_t row, int64_t num_rows) {
-        GradientOfShortRows<T>(loss, inputs, row, num_rows, loss_gradient, row_gradients, out);
+        GradientOfShortRows<T>(loss, inputs, row, num_rows, loss_gradient, row_gradients, gradient);
       });
       return;
     }
-    const Validity<T> is_valid(inputs.missing);
+    const Validity<T> is_valid(inputs);
     for (int64_t row = begin; row < end; ++row) {
       const int64_t first = row * inputs.row_size;
       const int64_t last = first + inputs.row_size;
@@ -510,7 +572,7 @@ void GradientRows(const MaskedLossInputs& inputs, int64_t begin, int64_t end, do
       });
       const double mean_gradient = row_gradients ? Read<T>(row_gradients, row) : loss_gradient;
       GradientOfElements<T>(loss, inputs, first, last, MeanOrZero<double>(mean_gradient, count),
-                            out);
+                            gradient);
     }
   });
 }
@@ -520,10 +582,11 @@ void Elements(const MaskedLossInputs& inputs, int64_t begin, int64_t end, Elemen
   Dispatch(inputs, [&](const auto& loss, auto type) {
     using T = decltype(type);
     using V = Vec<T>;
+    const Validity<T> is_valid(inputs);
     const auto map = [&](const auto& formula) {
       ForEachChunk<T>(inputs, begin, end, [&](Chunk<T> chunk, int64_t offset) {
         chunk.weight = nullptr;
-        MapChunk(formula, inputs.missing, chunk, Scale<T>(1.0), static_cast<T*>(elements) + offset);
+        MapChunk(formula, is_valid, chunk, Scale<T>(1.0), static_cast<T*>(elements) + offset);
       });
     };
     switch (kind) {
@@ -542,6 +605,7 @@ void Elements(const MaskedLossInputs& inputs, int64_t begin, int64_t end, Elemen
 }  // namespace
 
 extern const CpuKernels MASKLSTM_KERNEL_TABLE;
-const CpuKernels MASKLSTM_KERNEL_TABLE = {SumBlock, MeanRows, Gradient, GradientRows, Elements};
+const CpuKernels MASKLSTM_KERNEL_TABLE = {SumBlock, MeanRows,     SumRows,
+                                          Gradient, GradientRows, Elements};
 
 }  // namespace masklstm

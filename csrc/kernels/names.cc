@@ -17,6 +17,18 @@ std::string Interval(const Domain& domain) {
   return text.str();
 }
 
+// The value of the entry of that name.
+template <typename Entry, int kSize, typename Value>
+bool Find(const Entry (&entries)[kSize], const std::string& name, Value Entry::* member,
+          Value* value) {
+  for (const Entry& entry : entries) {
+    if (entry.name != name) continue;
+    *value = entry.*member;
+    return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 const std::vector<LossDescription>& Losses() {
@@ -44,21 +56,24 @@ int FindLoss(const std::string& name) {
 }
 
 bool FindElementKind(const std::string& name, ElementKind* kind) {
-  for (const ElementKindName& entry : kElementKinds) {
-    if (entry.name != name) continue;
-    *kind = entry.kind;
-    return true;
-  }
-  return false;
+  return Find(kElementKinds, name, &ElementKindName::kind, kind);
 }
 
 bool FindReduction(const std::string& name, Reduction* reduction) {
-  for (const ReductionName& entry : kReductions) {
-    if (entry.name != name) continue;
-    *reduction = entry.reduction;
-    return true;
-  }
-  return false;
+  return Find(kReductions, name, &ReductionName::reduction, reduction);
+}
+
+bool FindBalance(const std::string& name, Balance* balance) {
+  return Find(kBalances, name, &BalanceName::balance, balance);
+}
+
+bool FindDataType(const std::string& name, DataType* type) {
+  return Find(kDataTypes, name, &DataTypeName::type, type);
+}
+
+bool IsFloatingPoint(DataType type) {
+  return type == DataType::kFloat16 || type == DataType::kBfloat16 || type == DataType::kFloat32 ||
+         type == DataType::kFloat64;
 }
 
 bool ParseNumber(const std::string& text, double* value) {

@@ -41,6 +41,17 @@ inline constexpr ReductionName kReductions[] = {
     {"sum", Reduction::kSumOfRows},
 };
 
+struct BalanceName {
+  const char* name;
+  Balance balance;
+};
+
+inline constexpr BalanceName kBalances[] = {
+    {"sample", Balance::kSample},
+    {"timestep", Balance::kTimestep},
+    {"feature", Balance::kFeature},
+};
+
 struct ElementKindName {
   const char* name;
   ElementKind kind;
@@ -53,9 +64,29 @@ inline constexpr ElementKindName kElementKinds[] = {
     {"second_derivative", ElementKind::kSecondDerivative},
 };
 
+struct DataTypeName {
+  const char* name;
+  DataType type;
+};
+
+// As NumPy and TensorFlow call them.
+inline constexpr DataTypeName kDataTypes[] = {
+    {"bool", DataType::kBool},         {"int8", DataType::kInt8},
+    {"int16", DataType::kInt16},       {"int32", DataType::kInt32},
+    {"int64", DataType::kInt64},       {"uint8", DataType::kUint8},
+    {"uint16", DataType::kUint16},     {"uint32", DataType::kUint32},
+    {"uint64", DataType::kUint64},     {"float16", DataType::kFloat16},
+    {"bfloat16", DataType::kBfloat16}, {"float32", DataType::kFloat32},
+    {"float64", DataType::kFloat64},
+};
+
+bool IsFloatingPoint(DataType type);
+
 // False if there is none of that name.
+bool FindDataType(const std::string& name, DataType* type);
 bool FindElementKind(const std::string& name, ElementKind* kind);
 bool FindReduction(const std::string& name, Reduction* reduction);
+bool FindBalance(const std::string& name, Balance* balance);
 
 // A number as C's strtod reads it, whatever the process's locale; false if the text is none.
 bool ParseNumber(const std::string& text, double* value);

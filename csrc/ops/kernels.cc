@@ -3,7 +3,7 @@
 #include <atomic>
 #include <functional>
 #include <string>
-#include <type_traits>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -22,13 +22,26 @@ using tensorflow::OpKernelContext;
 using tensorflow::Tensor;
 using tensorflow::TensorShape;
 
-template <typename T>
-inline constexpr DataType kDataType =
-    std::is_same_v<T, double> ? DataType::kFloat64 : DataType::kFloat32;
-
 template <typename... Args>
 absl::Status InvalidArgument(const Args&... args) {
   return absl::InvalidArgumentError(absl::StrCat(args...));
+}
+
+// TensorFlow's type; its name for the halves is not NumPy's.
+DataType DataTypeOf(const Tensor& tensor) {
+  switch (tensor.dtype()) {
+    case tensorflow::DT_HALF:
+      return DataType::kFloat16;
+    case tensorflow::DT_FLOAT:
+      return DataType::kFloat32;
+    case tensorflow::DT_DOUBLE:
+      return DataType::kFloat64;
+    default: {
+      DataType type;
+      FindDataType(tensorflow::DataTypeString(tensor.dtype()), &type);
+      return type;
+    }
+  }
 }
 
 // What a kernel knows before it sees a tensor.
@@ -52,29 +65,42 @@ struct Attributes {
         InvalidArgument("Invalid value for attribute 'missing'. Expected 'nan', 'nonfinite' or a "
                         "number. Received: missing='",
                         text, "'"));
-    if (context->HasAttr("reduction")) {
-      OP_REQUIRES_OK(context, context->GetAttr("reduction", &text));
-      FindReduction(text, &reduction);
+    tensorflow::DataType prediction_type, type;
+    OP_REQUIRES_OK(context, context->GetAttr("T", &prediction_type));
+    const bool is_double = prediction_type == tensorflow::DT_DOUBLE;
+    const auto computing_type = is_double ? tensorflow::DT_DOUBLE : tensorflow::DT_FLOAT;
+    if (context->HasAttr("Tcompute")) {
+      OP_REQUIRES_OK(context, context->GetAttr("Tcompute", &type));
+      OP_REQUIRES(context, type == computing_type,
+                  InvalidArgument("Expected Tcompute = double for T = double, else float."));
     }
+    if (context->HasAttr("Tweights")) {
+      std::vector<tensorflow::DataType> types;
+      OP_REQUIRES_OK(context, context->GetAttr("Tweights", &types));
+      for (const tensorflow::DataType weight_type : types) {
+        OP_REQUIRES(context, weight_type == computing_type,
+                    InvalidArgument("Expected weights of type double for T = double, else float."));
+      }
+    }
+    if (!context->HasAttr("reduction")) return;
+    OP_REQUIRES_OK(context, context->GetAttr("reduction", &text));
+    FindReduction(text, &reduction);
+    OP_REQUIRES_OK(context, context->GetAttr("Tloss", &type));
+    OP_REQUIRES(
+        context, reduction != Reduction::kNone || type == computing_type,
+        InvalidArgument("Expected Tloss = double for row means of T = double, else float."));
   }
 };
 
-absl::Status BroadcastInput(OpKernelContext* context, const char* name, const TensorShape& full,
-                            Broadcast* broadcast) {
-  OpInputList list;
-  TF_RETURN_IF_ERROR(context->input_list(name, &list));
-  if (list.size() == 0) return absl::OkStatus();
-  if (list.size() > 1) {
-    return InvalidArgument("Expected at most one tensor for '", name, "'. Received: ", list.size());
-  }
-  const TensorShape& shape = list[0].shape();
+absl::Status MakeView(const Tensor& tensor, const char* name, const TensorShape& full,
+                      Broadcast* view) {
+  const TensorShape& shape = tensor.shape();
   // An empty tensor may have no memory, but it was given.
   static const char kNothing = 0;
-  const void* data = list[0].data() ? list[0].data() : &kNothing;
+  const void* data = tensor.data() ? tensor.data() : &kNothing;
   const auto dims = shape.dim_sizes();
   const auto full_dims = full.dim_sizes();
-  switch (
-      MakeBroadcast(data, dims.data(), shape.dims(), full_dims.data(), full.dims(), broadcast)) {
+  switch (MakeBroadcast(data, dims.data(), shape.dims(), full_dims.data(), full.dims(), view)) {
     case BroadcastResult::kOk:
       return absl::OkStatus();
     case BroadcastResult::kShapesDiffer:
@@ -90,7 +116,22 @@ absl::Status BroadcastInput(OpKernelContext* context, const char* name, const Te
   return absl::InternalError("unknown BroadcastResult");
 }
 
-template <typename T>
+// Fills views[0], views[1] ... with the tensors of the list input.
+template <int kSize>
+absl::Status MakeViews(OpKernelContext* context, const char* name, const TensorShape& full,
+                       Broadcast (&views)[kSize]) {
+  OpInputList list;
+  TF_RETURN_IF_ERROR(context->input_list(name, &list));
+  if (list.size() > kSize) {
+    return InvalidArgument("Expected at most ", kSize, " tensors for '", name,
+                           "'. Received: ", list.size());
+  }
+  for (int i = 0; i < list.size(); ++i) {
+    TF_RETURN_IF_ERROR(MakeView(list[i], name, full, &views[i]));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ReadInputs(OpKernelContext* context, const Attributes& attributes,
                         bool has_sample_weight, MaskedLossInputs* inputs) {
   const Tensor* y_true;
@@ -106,16 +147,20 @@ absl::Status ReadInputs(OpKernelContext* context, const Attributes& attributes,
   inputs->loss = attributes.loss;
   std::copy_n(attributes.parameters, kMaxParameters, inputs->parameters);
   inputs->missing = attributes.missing;
-  inputs->dtype = kDataType<T>;
+  inputs->label_type = DataTypeOf(*y_true);
+  inputs->prediction_type = DataTypeOf(*y_pred);
   inputs->y_true = y_true->data();
   inputs->y_pred = y_pred->data();
   inputs->row_size = shape.dims() == 0 ? 1 : shape.dim_size(shape.dims() - 1);
   inputs->num_rows = 1;
   for (int axis = 0; axis + 1 < shape.dims(); ++axis) inputs->num_rows *= shape.dim_size(axis);
   if (has_sample_weight) {
-    TF_RETURN_IF_ERROR(BroadcastInput(context, "sample_weight", shape, &inputs->sample_weight));
+    TF_RETURN_IF_ERROR(MakeViews(context, "sample_weight", shape, inputs->weights));
   }
-  return BroadcastInput(context, "mask", shape, &inputs->mask);
+  Broadcast masks[1];
+  TF_RETURN_IF_ERROR(MakeViews(context, "mask", shape, masks));
+  inputs->mask = masks[0];
+  return absl::OkStatus();
 }
 
 // TensorFlow's own threads. Each takes the next few units when it is done with its last ones: cores
@@ -137,25 +182,29 @@ ParallelFor ThreadPoolOf(OpKernelContext* context) {
   };
 }
 
-template <typename T, typename Tloss>
-absl::Status CheckTypes(const Attributes& attributes) {
-  if (attributes.reduction == Reduction::kNone && !std::is_same_v<T, Tloss>) {
-    return InvalidArgument("Row means have the type of y_pred: expected Tloss = T.");
-  }
-  return absl::OkStatus();
+// The value of a loss tensor, float or double.
+double ReadScalar(const Tensor& tensor) {
+  return tensor.dtype() == tensorflow::DT_DOUBLE ? tensor.flat<double>()(0)
+                                                 : tensor.flat<float>()(0);
 }
 
-template <typename T, typename Tloss>
+void WriteScalar(double value, Tensor* tensor) {
+  if (tensor->dtype() == tensorflow::DT_DOUBLE) {
+    tensor->scalar<double>()() = value;
+  } else {
+    tensor->scalar<float>()() = static_cast<float>(value);
+  }
+}
+
 class MaskedLossOp : public OpKernel {
  public:
   explicit MaskedLossOp(OpKernelConstruction* context) : OpKernel(context) {
     attributes_.Read(context);
-    OP_REQUIRES_OK(context, CheckTypes<T, Tloss>(attributes_));
   }
 
   void Compute(OpKernelContext* context) override {
     MaskedLossInputs inputs;
-    OP_REQUIRES_OK(context, ReadInputs<T>(context, attributes_, true, &inputs));
+    OP_REQUIRES_OK(context, ReadInputs(context, attributes_, true, &inputs));
     const bool rowwise = attributes_.reduction == Reduction::kNone;
     TensorShape loss_shape;
     if (rowwise) {
@@ -172,8 +221,7 @@ class MaskedLossOp : public OpKernel {
     const Sums sums = ComputeMaskedLoss(inputs, attributes_.reduction, ThreadPoolOf(context),
                                         rowwise ? loss->data() : nullptr);
     if (!rowwise) {
-      loss->scalar<Tloss>()() =
-          static_cast<Tloss>(Divided(sums.loss_sum, sums, attributes_.reduction));
+      WriteScalar(Divided(sums.loss_sum, sums, attributes_.reduction), loss);
     }
     weight_sum->scalar<double>()() = sums.weight_sum;
     valid_count->scalar<int64_t>()() = sums.valid_count;
@@ -183,17 +231,15 @@ class MaskedLossOp : public OpKernel {
   Attributes attributes_;
 };
 
-template <typename T, typename Tloss>
 class MaskedLossGradOp : public OpKernel {
  public:
   explicit MaskedLossGradOp(OpKernelConstruction* context) : OpKernel(context) {
     attributes_.Read(context);
-    OP_REQUIRES_OK(context, CheckTypes<T, Tloss>(attributes_));
   }
 
   void Compute(OpKernelContext* context) override {
     MaskedLossInputs inputs;
-    OP_REQUIRES_OK(context, ReadInputs<T>(context, attributes_, true, &inputs));
+    OP_REQUIRES_OK(context, ReadInputs(context, attributes_, true, &inputs));
     const Tensor& loss_gradient = context->input(0);
     const bool rowwise = attributes_.reduction == Reduction::kNone;
     OP_REQUIRES(context, loss_gradient.NumElements() == (rowwise ? inputs.num_rows : 1),
@@ -213,7 +259,7 @@ class MaskedLossGradOp : public OpKernel {
     OP_REQUIRES_OK(context, context->forward_input_or_allocate_output(
                                 {kYTrue, kYPred}, 0, context->input(kYTrue).shape(), &gradient));
     ComputeMaskedLossGradient(
-        inputs, attributes_.reduction, sums, rowwise ? 0.0 : loss_gradient.flat<Tloss>()(0),
+        inputs, attributes_.reduction, sums, rowwise ? 0.0 : ReadScalar(loss_gradient),
         rowwise ? loss_gradient.data() : nullptr, ThreadPoolOf(context), gradient->data());
   }
 
@@ -224,7 +270,6 @@ class MaskedLossGradOp : public OpKernel {
   Attributes attributes_;
 };
 
-template <typename T>
 class MaskedLossElementsOp : public OpKernel {
  public:
   explicit MaskedLossElementsOp(OpKernelConstruction* context) : OpKernel(context) {
@@ -236,7 +281,7 @@ class MaskedLossElementsOp : public OpKernel {
 
   void Compute(OpKernelContext* context) override {
     MaskedLossInputs inputs;
-    OP_REQUIRES_OK(context, ReadInputs<T>(context, attributes_, false, &inputs));
+    OP_REQUIRES_OK(context, ReadInputs(context, attributes_, false, &inputs));
     Tensor* elements;
     OP_REQUIRES_OK(context, context->allocate_output(0, context->input(0).shape(), &elements));
     ComputeMaskedLossElements(inputs, kind_, ThreadPoolOf(context), elements->data());
@@ -247,28 +292,54 @@ class MaskedLossElementsOp : public OpKernel {
   ElementKind kind_;
 };
 
-#define MASKLSTM_REGISTER(T, Tloss)                            \
-  REGISTER_KERNEL_BUILDER(Name("Masklstm>MaskedLoss")          \
-                              .Device(tensorflow::DEVICE_CPU)  \
-                              .TypeConstraint<T>("T")          \
-                              .TypeConstraint<Tloss>("Tloss"), \
-                          MaskedLossOp<T, Tloss>);             \
-  REGISTER_KERNEL_BUILDER(Name("Masklstm>MaskedLossGrad")      \
-                              .Device(tensorflow::DEVICE_CPU)  \
-                              .TypeConstraint<T>("T")          \
-                              .TypeConstraint<Tloss>("Tloss"), \
-                          MaskedLossGradOp<T, Tloss>)
-MASKLSTM_REGISTER(float, float);
-MASKLSTM_REGISTER(float, double);
-MASKLSTM_REGISTER(double, double);
-#undef MASKLSTM_REGISTER
+class MaskedGroupSumsOp : public OpKernel {
+ public:
+  explicit MaskedGroupSumsOp(OpKernelConstruction* context) : OpKernel(context) {
+    attributes_.Read(context);
+    OP_REQUIRES_OK(context, context->GetAttr("balance", &balance_name_));
+    FindBalance(balance_name_, &balance_);
+  }
 
-REGISTER_KERNEL_BUILDER(
-    Name("Masklstm>MaskedLossElements").Device(tensorflow::DEVICE_CPU).TypeConstraint<float>("T"),
-    MaskedLossElementsOp<float>);
-REGISTER_KERNEL_BUILDER(
-    Name("Masklstm>MaskedLossElements").Device(tensorflow::DEVICE_CPU).TypeConstraint<double>("T"),
-    MaskedLossElementsOp<double>);
+  void Compute(OpKernelContext* context) override {
+    MaskedLossInputs inputs;
+    OP_REQUIRES_OK(context, ReadInputs(context, attributes_, true, &inputs));
+    const TensorShape& shape = context->input(0).shape();
+    const int axis = GroupAxis(balance_, shape.dims());
+    OP_REQUIRES(context, axis >= 0,
+                InvalidArgument("y_true of shape ", shape.DebugString(),
+                                " has no axis for balance='", balance_name_, "'"));
+    const auto dims = shape.dim_sizes();
+    const Groups groups = GroupsAlong(axis, dims.data(), shape.dims());
+    const TensorShape result_shape({groups.num_groups});
+    Tensor* loss_sum;
+    Tensor* weight_sum;
+    Tensor* valid_count;
+    OP_REQUIRES_OK(context, context->allocate_output(0, result_shape, &loss_sum));
+    OP_REQUIRES_OK(context, context->allocate_output(1, result_shape, &weight_sum));
+    OP_REQUIRES_OK(context, context->allocate_output(2, result_shape, &valid_count));
+    std::vector<Sums> sums(groups.num_groups);
+    ComputeGroupSums(inputs, groups, ThreadPoolOf(context), sums.data());
+    for (int64_t i = 0; i < groups.num_groups; ++i) {
+      loss_sum->vec<double>()(i) = sums[i].loss_sum;
+      weight_sum->vec<double>()(i) = sums[i].weight_sum;
+      valid_count->vec<int64_t>()(i) = sums[i].valid_count;
+    }
+  }
+
+ private:
+  Attributes attributes_;
+  std::string balance_name_;
+  Balance balance_;
+};
+
+// One kernel for all types: they are told apart by the library underneath.
+REGISTER_KERNEL_BUILDER(Name("Masklstm>MaskedLoss").Device(tensorflow::DEVICE_CPU), MaskedLossOp);
+REGISTER_KERNEL_BUILDER(Name("Masklstm>MaskedGroupSums").Device(tensorflow::DEVICE_CPU),
+                        MaskedGroupSumsOp);
+REGISTER_KERNEL_BUILDER(Name("Masklstm>MaskedLossGrad").Device(tensorflow::DEVICE_CPU),
+                        MaskedLossGradOp);
+REGISTER_KERNEL_BUILDER(Name("Masklstm>MaskedLossElements").Device(tensorflow::DEVICE_CPU),
+                        MaskedLossElementsOp);
 
 }  // namespace
 }  // namespace masklstm

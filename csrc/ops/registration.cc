@@ -53,21 +53,52 @@ absl::Status LossShape(InferenceContext* context) {
   return absl::OkStatus();
 }
 
+constexpr char kLabelTypes[] =
+    "Tlabel: {bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, half, bfloat16, "
+    "float, double}";
+constexpr char kPredictionTypes[] = "T: {half, bfloat16, float, double}";
+
+// One entry for each group: all that its axis of the labels has.
+absl::Status GroupsShape(InferenceContext* context) {
+  ShapeHandle elements;
+  TF_RETURN_IF_ERROR(ElementShape(context, 0, 1, &elements));
+  std::string name;
+  TF_RETURN_IF_ERROR(context->GetAttr("balance", &name));
+  Balance balance;
+  FindBalance(name, &balance);
+  DimensionHandle num_groups = context->UnknownDim();
+  if (context->RankKnown(elements)) {
+    const int axis = GroupAxis(balance, context->Rank(elements));
+    if (axis < 0) {
+      return absl::InvalidArgumentError("y_true of shape " + context->DebugString(elements) +
+                                        " has no axis for balance='" + name + "'");
+    }
+    num_groups = context->Dim(elements, axis);
+  }
+  for (int output = 0; output < 3; ++output) {
+    context->set_output(output, context->Vector(num_groups));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
-// `sample_weight` and `mask` are lists of zero or one tensor, aligned with the labels from the
-// left. `parameters` and `missing` are texts, since float attributes have only 24 bits.
+// T is the type of the predictions and of their gradient. The computing type, double for double
+// predictions and else float, is that of weights, row means and elements. `sample_weight` and
+// `mask` are lists of zero or one tensor, aligned with the labels from the left. `parameters` and
+// `missing` are texts, since float attributes have only 24 bits.
 REGISTER_OP("Masklstm>MaskedLoss")
-    .Input("y_true: T")
+    .Input("y_true: Tlabel")
     .Input("y_pred: T")
-    .Input("sample_weight: num_weights * T")
+    .Input("sample_weight: Tweights")
     .Input("mask: num_masks * bool")
     .Output("reduced_loss: Tloss")
     .Output("weight_sum: double")
     .Output("valid_count: int64")
-    .Attr("T: {float, double}")
+    .Attr(kLabelTypes)
+    .Attr(kPredictionTypes)
     .Attr("Tloss: {float, double}")
-    .Attr("num_weights: int >= 0 = 0")
+    .Attr("Tweights: list({float, double}) >= 0")
     .Attr("num_masks: int >= 0 = 0")
     .Attr(Attribute("loss", Losses()))
     .Attr(Attribute("reduction", kReductions))
@@ -75,18 +106,38 @@ REGISTER_OP("Masklstm>MaskedLoss")
     .Attr("missing: string = 'nan'")
     .SetShapeFn(LossShape);
 
+// The sums of each group of elements; `balance` says which belong together.
+REGISTER_OP("Masklstm>MaskedGroupSums")
+    .Input("y_true: Tlabel")
+    .Input("y_pred: T")
+    .Input("sample_weight: Tweights")
+    .Input("mask: num_masks * bool")
+    .Output("loss_sum: double")
+    .Output("weight_sum: double")
+    .Output("valid_count: int64")
+    .Attr(kLabelTypes)
+    .Attr(kPredictionTypes)
+    .Attr("Tweights: list({float, double}) >= 0")
+    .Attr("num_masks: int >= 0 = 0")
+    .Attr(Attribute("loss", Losses()))
+    .Attr(Attribute("balance", kBalances))
+    .Attr("parameters: string = ''")
+    .Attr("missing: string = 'nan'")
+    .SetShapeFn(GroupsShape);
+
 REGISTER_OP("Masklstm>MaskedLossGrad")
     .Input("loss_gradient: Tloss")
     .Input("weight_sum: double")
     .Input("valid_count: int64")
-    .Input("y_true: T")
+    .Input("y_true: Tlabel")
     .Input("y_pred: T")
-    .Input("sample_weight: num_weights * T")
+    .Input("sample_weight: Tweights")
     .Input("mask: num_masks * bool")
     .Output("gradient: T")
-    .Attr("T: {float, double}")
+    .Attr(kLabelTypes)
+    .Attr(kPredictionTypes)
     .Attr("Tloss: {float, double}")
-    .Attr("num_weights: int >= 0 = 0")
+    .Attr("Tweights: list({float, double}) >= 0")
     .Attr("num_masks: int >= 0 = 0")
     .Attr(Attribute("loss", Losses()))
     .Attr(Attribute("reduction", kReductions))
@@ -95,11 +146,13 @@ REGISTER_OP("Masklstm>MaskedLossGrad")
     .SetShapeFn([](InferenceContext* context) { return ElementwiseShape(context, 3, 4); });
 
 REGISTER_OP("Masklstm>MaskedLossElements")
-    .Input("y_true: T")
+    .Input("y_true: Tlabel")
     .Input("y_pred: T")
     .Input("mask: num_masks * bool")
-    .Output("elements: T")
-    .Attr("T: {float, double}")
+    .Output("elements: Tcompute")
+    .Attr(kLabelTypes)
+    .Attr(kPredictionTypes)
+    .Attr("Tcompute: {float, double}")
     .Attr("num_masks: int >= 0 = 0")
     .Attr(Attribute("kind", kElementKinds))
     .Attr(Attribute("loss", Losses()))

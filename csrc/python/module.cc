@@ -39,6 +39,28 @@ void RequireDtype(const py::array& array, const char* name, const py::dtype& exp
   }
 }
 
+// The array's type, one of the library's own.
+DataType DataTypeOf(const py::array& array, const char* name, bool is_floating_point) {
+  DataType type;
+  std::string names;
+  for (const DataTypeName& known : kDataTypes) {
+    if (is_floating_point && !IsFloatingPoint(known.type)) continue;
+    names += (names.empty() ? "" : ", ") + std::string(known.name);
+  }
+  // Text, since bfloat16 is no type of NumPy's own. It marks foreign byte order, too.
+  const std::string text = py::str(array.dtype());
+  if (!FindDataType(text, &type) || (is_floating_point && !IsFloatingPoint(type))) {
+    throw py::type_error("Expected '" + std::string(name) + "' to have one of the dtypes " + names +
+                         ". Received: " + text);
+  }
+  return type;
+}
+
+py::dtype ComputingType(const MaskedLossInputs& inputs) {
+  return inputs.computing_type() == DataType::kFloat64 ? py::dtype::of<double>()
+                                                       : py::dtype::of<float>();
+}
+
 Broadcast MakeView(const std::optional<py::array>& array, const char* name, const py::dtype& dtype,
                    const py::array& y_true) {
   Broadcast view;
@@ -63,19 +85,26 @@ Broadcast MakeView(const std::optional<py::array>& array, const char* name, cons
   return view;
 }
 
+template <typename Entries>
+[[noreturn]] void ThrowUnknownName(const std::string& argument, const std::string& name,
+                                   const Entries& known) {
+  std::string names;
+  for (const auto& entry : known) {
+    names += (names.empty() ? "'" : ", '") + std::string(entry.name) + "'";
+  }
+  throw py::value_error("Invalid value for argument '" + argument + "'. Expected one of {" + names +
+                        "}. Received: " + argument + "='" + name + "'");
+}
+
 MaskedLossInputs MakeInputs(const py::array& y_true, const py::array& y_pred,
                             const std::string& loss, const std::optional<py::array>& sample_weight,
                             const std::optional<py::array>& mask, const py::object& missing,
                             const py::dict& parameters) {
   RequireDense(y_true, "y_true");
   RequireDense(y_pred, "y_pred");
-  const py::dtype float32 = py::dtype::of<float>();
-  const py::dtype float64 = py::dtype::of<double>();
   MaskedLossInputs inputs;
-  inputs.dtype = y_pred.dtype().equal(float64) ? DataType::kFloat64 : DataType::kFloat32;
-  const py::dtype& dtype = inputs.dtype == DataType::kFloat64 ? float64 : float32;
-  RequireDtype(y_pred, "y_pred", dtype);
-  RequireDtype(y_true, "y_true", dtype);
+  inputs.label_type = DataTypeOf(y_true, "y_true", false);
+  inputs.prediction_type = DataTypeOf(y_pred, "y_pred", true);
   if (!y_true.attr("shape").equal(y_pred.attr("shape"))) {
     throw py::value_error(
         "y_true and y_pred must have the same shape. Received: y_true with shape " +
@@ -86,7 +115,7 @@ MaskedLossInputs MakeInputs(const py::array& y_true, const py::array& y_pred,
   inputs.row_size = y_true.ndim() == 0 ? 1 : y_true.shape(y_true.ndim() - 1);
   inputs.num_rows = 1;
   for (int axis = 0; axis + 1 < y_true.ndim(); ++axis) inputs.num_rows *= y_true.shape(axis);
-  inputs.sample_weight = MakeView(sample_weight, "sample_weight", dtype, y_true);
+  inputs.weights[0] = MakeView(sample_weight, "sample_weight", ComputingType(inputs), y_true);
   inputs.mask = MakeView(mask, "mask", py::dtype::of<bool>(), y_true);
 
   if (py::isinstance<py::float_>(missing) || PyIndex_Check(missing.ptr()) ||
@@ -101,12 +130,7 @@ MaskedLossInputs MakeInputs(const py::array& y_true, const py::array& y_pred,
   }
 
   inputs.loss = FindLoss(loss);
-  if (inputs.loss < 0) {
-    std::string names;
-    for (const auto& known : Losses()) names += (names.empty() ? "'" : ", '") + known.name + "'";
-    throw py::value_error("Invalid value for argument 'loss'. Expected one of {" + names +
-                          "}. Received: loss='" + loss + "'");
-  }
+  if (inputs.loss < 0) ThrowUnknownName("loss", loss, Losses());
   const auto& descriptions = Losses()[inputs.loss].parameters;
   py::size_t num_used = 0;
   for (py::size_t i = 0; i < descriptions.size(); ++i) {
@@ -155,15 +179,20 @@ ParallelFor Threads(int threads) {
 
 Reduction MakeReduction(const std::string& name) {
   Reduction reduction;
-  if (!FindReduction(name, &reduction)) {
-    std::string names;
-    for (const auto& known : kReductions) {
-      names += (names.empty() ? "'" : ", '") + std::string(known.name) + "'";
-    }
-    throw py::value_error("Invalid value for argument 'reduction'. Expected one of {" + names +
-                          "}. Received: reduction='" + name + "'");
-  }
+  if (!FindReduction(name, &reduction)) ThrowUnknownName("reduction", name, kReductions);
   return reduction;
+}
+
+Groups MakeGroups(const std::string& name, const py::array& y_true) {
+  Balance balance;
+  if (!FindBalance(name, &balance)) ThrowUnknownName("balance", name, kBalances);
+  const int axis = GroupAxis(balance, y_true.ndim());
+  if (axis < 0) {
+    throw py::value_error("y_true of shape " + ShapeOf(y_true) + " has no axis for balance='" +
+                          name + "'");
+  }
+  const std::vector<int64_t> shape(y_true.shape(), y_true.shape() + y_true.ndim());
+  return GroupsAlong(axis, shape.data(), shape.size());
 }
 
 // Refuses an output that shares memory with an input, unless it is the input itself: each element
@@ -197,7 +226,7 @@ py::tuple MaskedLoss(const py::array& y_true, const py::array& y_pred, const std
   py::object result;
   void* row_means = nullptr;
   if (reduction == Reduction::kNone) {
-    py::array rows = EmptyLike(y_true, y_pred.dtype(), 1);
+    py::array rows = EmptyLike(y_true, ComputingType(inputs), 1);
     row_means = rows.mutable_data();
     result = rows;
   }
@@ -210,6 +239,30 @@ py::tuple MaskedLoss(const py::array& y_true, const py::array& y_pred, const std
     result = py::float_(Divided(sums.loss_sum, sums, reduction));
   }
   return py::make_tuple(result, sums.weight_sum, sums.valid_count);
+}
+
+py::tuple MaskedGroupSums(const py::array& y_true, const py::array& y_pred, const std::string& loss,
+                          const std::optional<py::array>& sample_weight,
+                          const std::optional<py::array>& mask, const std::string& balance,
+                          const py::object& missing, int threads, const py::kwargs& parameters) {
+  const MaskedLossInputs inputs =
+      MakeInputs(y_true, y_pred, loss, sample_weight, mask, missing, parameters);
+  const Groups groups = MakeGroups(balance, y_true);
+  const ParallelFor parallel_for = Threads(threads);
+  std::vector<Sums> sums(groups.num_groups);
+  {
+    py::gil_scoped_release release;
+    ComputeGroupSums(inputs, groups, parallel_for, sums.data());
+  }
+  py::array_t<double> loss_sum(groups.num_groups);
+  py::array_t<double> weight_sum(groups.num_groups);
+  py::array_t<int64_t> valid_count(groups.num_groups);
+  for (int64_t i = 0; i < groups.num_groups; ++i) {
+    loss_sum.mutable_at(i) = sums[i].loss_sum;
+    weight_sum.mutable_at(i) = sums[i].weight_sum;
+    valid_count.mutable_at(i) = sums[i].valid_count;
+  }
+  return py::make_tuple(loss_sum, weight_sum, valid_count);
 }
 
 py::array MaskedLossGradient(const py::array& y_true, const py::array& y_pred,
@@ -266,17 +319,19 @@ py::dict LossTable() {
 
 constexpr char kModuleDoc[] = R"(The native kernels on NumPy arrays, without TensorFlow.
 
-All arrays are C-contiguous and of one dtype, float32 or float64; they may be read-only and of any
-alignment, and are never copied.
+Arrays are C-contiguous; they may be read-only and of any alignment, and are never copied. Predictions
+are float16, bfloat16 (of ml_dtypes), float32 or float64; labels are of one of these types, or
+integers or booleans. float64 predictions are computed in float64, all others in float32.
 )";
 
 constexpr char kMaskedLossDoc[] = R"(Reduces a masked loss in one pass.
 
 Args:
-    y_true: Labels; float32 or float64 array of any shape. NaN means missing.
-    y_pred: Predictions, of the same shape and dtype.
+    y_true: Labels; array of any shape and type (see the module). NaN means missing.
+    y_pred: Predictions of the same shape, floating point.
     loss: Name of the loss, one of `losses()`.
-    sample_weight: Weights of the same dtype, whose axes are y_true's from the left, or 1.
+    sample_weight: Weights of the computing type, float32 or float64, whose axes are y_true's from
+        the left, or 1.
     mask: Booleans, True = keep, whose axes are y_true's from the left, or 1.
     reduction: "mean", "mean_with_sample_weight", "sum", "none", or "sum_of_elements".
     missing: A number that means "no label" besides NaN, or "nonfinite".
@@ -299,6 +354,24 @@ Example:
 >>> y_pred = np.array([2.0, 5.0, 5.0], dtype="float32")
 >>> kernels.masked_loss(y_true, y_pred)
 (2.5, 2.0, 2)
+)";
+
+constexpr char kGroupSumsDoc[] = R"(The sums of each sample, step or feature in one pass.
+
+Arguments as for `masked_loss`; `balance` is "sample" (the first axis), "timestep" (the second) or
+"feature" (the last).
+
+Returns:
+    Tuple (loss_sum, weight_sum, valid_count) of arrays with one entry for each group.
+
+Example:
+
+>>> import numpy as np
+>>> from masklstm import kernels
+>>> y_true = np.array([[1.0, np.nan], [3.0, 4.0]], dtype="float32")
+>>> y_pred = np.array([[2.0, 5.0], [5.0, 4.0]], dtype="float32")
+>>> kernels.masked_group_sums(y_true, y_pred, balance="feature")
+(array([5., 0.]), array([2., 1.]), array([2, 1]))
 )";
 
 constexpr char kGradientDoc[] =
@@ -324,6 +397,11 @@ PYBIND11_MODULE(kernels, module) {
   module.def("masked_loss", &MaskedLoss, kMaskedLossDoc, py::arg("y_true"), py::arg("y_pred"),
              py::arg("loss") = "squared_error", py::arg("sample_weight") = py::none(),
              py::arg("mask") = py::none(), py::arg("reduction") = "mean",
+             py::arg("missing") = std::numeric_limits<double>::quiet_NaN(), py::arg("threads") = 1);
+  module.def("masked_group_sums", &MaskedGroupSums, kGroupSumsDoc, py::arg("y_true"),
+             py::arg("y_pred"), py::arg("loss") = "squared_error",
+             py::arg("sample_weight") = py::none(), py::arg("mask") = py::none(),
+             py::arg("balance") = "sample",
              py::arg("missing") = std::numeric_limits<double>::quiet_NaN(), py::arg("threads") = 1);
   module.def("masked_loss_gradient", &MaskedLossGradient, kGradientDoc, py::arg("y_true"),
              py::arg("y_pred"), py::arg("loss") = "squared_error",

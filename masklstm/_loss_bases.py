@@ -1,0 +1,146 @@
+"""What the Keras losses have in common: options, config, and the reduction over replicas."""
+
+from typing import Any, TypedDict
+
+import keras
+import tensorflow as tf
+
+from masklstm import _arguments, ops
+from masklstm._arguments import MaskedSums
+from masklstm._keras_compat import get_keras_mask
+from masklstm._reduction import reduce_sums, reduce_sums_of_replica, sums_of_group_means
+
+
+class GapOptions(TypedDict, total=False):
+    """Keyword arguments that every loss takes besides Keras's own."""
+
+    missing: Any
+    balance: str | None
+    normalizer: float | None
+
+
+class GapAwareLoss(keras.losses.Loss):  # type: ignore[misc]
+    """Base of all losses. Subclasses override `__call__`.
+
+    Keras's own `__call__` would reduce once more what is reduced already, by the wrong count.
+    """
+
+    def __init__(self, reduction: str | None, name: str, dtype: Any, options: GapOptions) -> None:
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        unknown = options.keys() - GapOptions.__annotations__.keys()
+        if unknown:
+            raise TypeError(f"{type(self).__name__}() got unexpected arguments {sorted(unknown)}")
+        text = _arguments.standardize_missing(options.get("missing", float("nan")))
+        self.missing = text if text == "nonfinite" else float(text)
+        self.balance = options.get("balance")
+        self.normalizer = options.get("normalizer")
+        reduction = _arguments.standardize_reduction(reduction)
+        _arguments.check_balance(self.balance, reduction)
+        if tf.is_tensor(self.normalizer):
+            raise _arguments.out_of_domain("normalizer", "(0, inf)", self.normalizer)
+        _arguments.standardize_normalizer(self.normalizer, reduction)
+
+    def get_config(self) -> dict[str, Any]:
+        config = dict(super().get_config())
+        if self.missing == self.missing:  # a NaN would not be equal to itself after loading
+            config["missing"] = self.missing
+        if self.balance is not None:
+            config["balance"] = self.balance
+        if self.normalizer is not None:
+            config["normalizer"] = self.normalizer
+        return config
+
+    def _reduce(self, sums: MaskedSums) -> tf.Tensor:
+        """The loss of sums that have this loss's balance, a float64 scalar."""
+        reduction = _arguments.standardize_reduction(self.reduction)
+        normalizer = _arguments.standardize_normalizer(self.normalizer, reduction)
+        context = _context_of_replica()
+        if context is None:
+            return reduce_sums(sums, reduction, normalizer)
+        if self.balance == "sample":
+            # Each replica has samples of its own: their means are what is added up.
+            sums = sums_of_group_means(sums, reduction)
+            reduction = "sum" if reduction == "sum" else "mean"
+        return reduce_sums_of_replica(context, sums, reduction, normalizer)
+
+
+def _context_of_replica() -> tf.distribute.ReplicaContext | None:
+    """None where there is only one replica."""
+    context = tf.distribute.get_replica_context()
+    return context if context and context.num_replicas_in_sync > 1 else None
+
+
+class ElementwiseLoss(GapAwareLoss):
+    """Base of the losses that are computed element by element.
+
+    A subclass names its element loss in `loss` and passes that one's parameters to `__init__`.
+    Overriding `call` has no effect on `__call__`, which reduces in the same pass.
+    """
+
+    loss: str
+
+    def __init__(
+        self,
+        reduction: str | None,
+        name: str,
+        dtype: Any,
+        options: GapOptions,
+        **parameters: Any,
+    ) -> None:
+        super().__init__(reduction, name, dtype, options)
+        self.parameters = parameters
+        ops.check_loss(self.loss, parameters)
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tf.Tensor:
+        """The loss, reduced.
+
+        Args:
+            y_true: Labels, shape `(batch, ..., features)`; NaN means missing.
+            y_pred: Predictions of the same shape.
+            sample_weight: Weights, aligned with the labels from the left.
+
+        Returns:
+            The loss in this loss's dtype; its shape is as `reduction` says.
+        """
+        mask = get_keras_mask(y_pred)
+        with keras.name_scope(self.name):
+            arguments = self._arguments(y_true, y_pred)
+            arguments.update(sample_weight=sample_weight, mask=mask)
+            reduction = _arguments.standardize_reduction(self.reduction)
+            if _context_of_replica() is None or reduction == "none":
+                loss = ops.masked_loss(
+                    **arguments,
+                    reduction=reduction,
+                    balance=self.balance,
+                    normalizer=self.normalizer,
+                )
+            elif reduction == "sum" and self.balance is None:
+                rows = tf.cast(ops.masked_loss(**arguments, reduction="sum"), tf.float64)
+                nothing = tf.zeros([], tf.float64)
+                loss = self._reduce(MaskedSums(rows, nothing, nothing))
+            else:
+                loss = self._reduce(ops.masked_sums(**arguments, balance=self.balance))
+            return tf.cast(loss, self.dtype)
+
+    def call(self, y_true: Any, y_pred: Any) -> tf.Tensor:
+        """The loss of each row, unweighted: shape `y_true.shape[:-1]`."""
+        return ops.masked_loss(**self._arguments(y_true, y_pred), reduction="none")
+
+    def _arguments(self, y_true: Any, y_pred: Any) -> dict[str, Any]:
+        # Labels and predictions are read in the types that they have. Only a float64 loss, and
+        # integers as predictions, ask for another one.
+        y_pred = keras.ops.convert_to_tensor(y_pred)
+        if self.dtype == "float64":
+            y_pred = _arguments.cast(y_pred, tf.float64)
+        elif y_pred.dtype not in _arguments.PREDICTION_DTYPES:
+            y_pred = tf.cast(y_pred, tf.float32)
+        return {
+            "y_true": y_true,
+            "y_pred": y_pred,
+            "loss": self.loss,
+            "missing": self.missing,
+            **self.parameters,
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **self.parameters}

@@ -1,0 +1,270 @@
+"""`Masked`: any Keras loss, over the rows that have a label.
+
+The oracle is the inner loss itself, called with the rows that are left when the others are dropped.
+"""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import labels_and_predictions, loss_and_gradients
+
+from masklstm import losses
+
+NAN = float("nan")
+ROWS, CLASSES = 24, 5
+
+# Every loss of Keras with its kind of labels and predictions. Losses that Keras may add later
+# fail the test that compares this list with Keras's.
+ELEMENTS = [name for name in losses.__all__ if hasattr(keras.losses, name)]
+CLASS_LABELS = ["SparseCategoricalCrossentropy", "CategoricalGeneralizedCrossEntropy", "Circle"]
+ONE_HOT = ["CategoricalCrossentropy", "CategoricalFocalCrossentropy", "CategoricalHinge"]
+DISTRIBUTIONS = ["KLDivergence", "Dice", "Tversky"]
+SIGNS = ["Hinge", "SquaredHinge"]
+VECTORS = ["CosineSimilarity"]
+SEQUENCES = ["CTC"]
+ALL = [*ELEMENTS, *CLASS_LABELS, *ONE_HOT, *DISTRIBUTIONS, *SIGNS, *VECTORS, *SEQUENCES]
+ARGUMENTS = [
+    ("CategoricalCrossentropy", {"from_logits": True, "label_smoothing": 0.1}),
+    ("CategoricalCrossentropy", {"axis": 1}),
+    ("SparseCategoricalCrossentropy", {"from_logits": True}),
+    ("SparseCategoricalCrossentropy", {"ignore_class": 2}),
+    ("CosineSimilarity", {"axis": 1}),
+    ("Dice", {"axis": (1, 2)}),
+    ("Tversky", {"axis": (1,), "alpha": 0.3}),
+]
+CASES = [(name, {}) for name in ALL] + ARGUMENTS
+SCALAR = {"Dice", "Tversky"}
+
+
+def case_id(case):
+    return "-".join([case[0], *(f"{k}={v}" for k, v in case[1].items())])
+
+
+@pytest.fixture(params=CASES, ids=case_id)
+def masked_case(request):
+    return request.param
+
+
+def test_every_keras_loss_is_here():
+    classes = {
+        name
+        for name, cls in vars(keras.losses).items()
+        if inspect.isclass(cls) and cls is not keras.losses.Loss
+    }
+    assert classes == set(ALL)
+
+
+def inner_loss(case, **options):
+    name, arguments = case
+    if name == "CategoricalGeneralizedCrossEntropy":
+        arguments = {"q": 0.5, **arguments}
+    return getattr(keras.losses, name)(**arguments, **options)
+
+
+def data(case, rng):
+    """Complete labels, predictions, and a function that takes labels away from the chosen rows."""
+    name, arguments = case
+    if name in ELEMENTS:
+        loss = getattr(losses, name)()
+        y_true, y_pred = labels_and_predictions(
+            rng, (ROWS, 3), "float32", loss.loss, loss.parameters, missing_share=0
+        )
+    elif name in CLASS_LABELS:
+        y_true = rng.integers(0, CLASSES, ROWS).astype("float32")
+        y_pred = rng.random((ROWS, CLASSES)).astype("float32")
+        y_pred /= np.sqrt((y_pred**2).sum(-1, keepdims=True))
+    elif name in SEQUENCES:
+        y_true = rng.integers(1, CLASSES, (ROWS, 3)).astype("float32")
+        y_pred = rng.normal(size=(ROWS, 9, CLASSES)).astype("float32")
+    else:
+        shape = (ROWS, 4, 3) if "axis" in arguments else (ROWS, CLASSES)
+        y_pred = 0.1 + rng.random(shape).astype("float32")
+        y_true = rng.random(shape).astype("float32")
+        axis = arguments.get("axis", -1) if name in ONE_HOT else -1
+        if name in ONE_HOT:
+            classes = np.argmax(y_true, axis)
+            y_true = np.moveaxis(np.eye(shape[axis])[classes], -1, axis).astype("float32")
+        if name in SIGNS:
+            y_true = np.round(y_true)
+    return y_true, y_pred
+
+
+def with_gaps(case, y_true, rng):
+    """Labels with gaps, and which samples have none."""
+    missing = rng.random(ROWS) < 0.4
+    y_true = y_true.copy()
+    if case[0] in CLASS_LABELS:
+        y_true[missing] = np.where(rng.random(missing.sum()) < 0.5, NAN, -1)
+    else:
+        # One element of each row is enough.
+        y_true[missing, ..., rng.integers(y_true.shape[-1])] = NAN
+        if case[1].get("axis") not in (None, -1):
+            y_true[missing] = NAN
+    return y_true, ~missing
+
+
+def compare(actual, expected):
+    np.testing.assert_allclose(actual[0], expected[0], rtol=2e-5, atol=1e-6)
+    np.testing.assert_allclose(actual[1], expected[1], rtol=2e-5, atol=1e-6)
+
+
+def value_and_gradient(loss, y_true, y_pred, weight=None):
+    def weighted(y_true, y_pred, sample_weight):
+        return loss(y_true, y_pred, weight)
+
+    return [x.numpy() for x in loss_and_gradients(weighted, y_true, y_pred)]
+
+
+def spread(gradient, valid, shape):
+    full = np.zeros(shape, "float32")
+    full[valid] = gradient
+    return full
+
+
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight", "sum"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_equals_the_inner_loss_of_what_is_left(reduction, weighted, masked_case, rng):
+    name, arguments = masked_case
+    y_true, y_pred = data(masked_case, rng)
+    y_true, valid = with_gaps(masked_case, y_true, rng)
+    inner = inner_loss(masked_case, reduction=reduction)
+    weight = rng.random(ROWS).astype("float32") if weighted else None
+    if weighted and name in SCALAR and "axis" not in arguments:
+        weight = np.float32(0.7)
+    left = weight[valid] if np.ndim(weight) else weight
+    if weighted:
+        # Keras adds weights up as they are given, and forgets to divide a scalar.
+        shape = inner.call(y_true[valid], y_pred[valid]).shape
+        if len(shape) == 2:
+            left = left[:, None] * np.ones(shape)
+        if shape == () and reduction == "mean_with_sample_weight":
+            left = None
+    y_pred_poisoned = y_pred.copy()
+    y_pred_poisoned[~valid] = np.inf  # whatever it holds there
+    value, gradient = value_and_gradient(inner, y_true[valid], y_pred[valid], left)
+    actual = value_and_gradient(losses.Masked(inner), y_true, y_pred_poisoned, weight)
+    assert not np.any(actual[1][~valid])
+    compare(actual, [value, spread(gradient, valid, y_pred.shape)])
+
+
+def test_numbers_without_gaps(masked_case, run, rng):
+    y_true, y_pred = map(tf.constant, data(masked_case, rng))
+    inner = inner_loss(masked_case)
+    for reduction in ("sum_over_batch_size", "sum", "none"):
+        inner = inner_loss(masked_case, reduction=reduction)
+        np.testing.assert_allclose(
+            run(losses.Masked(inner), y_true, y_pred), inner(y_true, y_pred), rtol=2e-6, atol=1e-7
+        )
+
+
+def test_nothing_valid(masked_case, rng):
+    y_true, y_pred = data(masked_case, rng)
+    for reduction in ("sum_over_batch_size", "mean_with_sample_weight", "sum", "none"):
+        loss = losses.Masked(inner_loss(masked_case, reduction=reduction))
+        value, gradient = value_and_gradient(loss, np.full_like(y_true, NAN), NAN * y_pred)
+        assert not np.any(value)
+        assert not np.any(gradient)
+
+
+def test_divergence_is_never_hidden(masked_case, rng):
+    y_true, y_pred = data(masked_case, rng)
+    y_true, valid = with_gaps(masked_case, y_true, rng)
+    y_pred[np.flatnonzero(valid)[3]] = NAN
+    assert not np.isfinite(losses.Masked(inner_loss(masked_case))(y_true, y_pred))
+
+
+class TestClassLabels:
+    y_pred = np.array([[[0.5, 0.25, 0.25], [0.1, 0.8, 0.1]], [[0.2, 0.2, 0.6], [1.0, 0.0, 0.0]]])
+    expected = -(np.log(0.5) + np.log(0.6)) / 2
+
+    def test_integers(self):
+        y_true = np.array([[0, -1], [2, -1]])
+        for labels in (y_true, y_true[..., None]):
+            loss = losses.Masked(keras.losses.SparseCategoricalCrossentropy())
+            assert float(loss(labels, self.y_pred)) == pytest.approx(self.expected)
+
+    def test_floats_and_a_class_that_means_no_label(self):
+        y_true = np.array([[0, NAN], [2, 1]])
+        loss = losses.Masked("sparse_categorical_crossentropy", missing=1)
+        assert float(loss(y_true, self.y_pred)) == pytest.approx(self.expected)
+
+    def test_unsigned_labels_have_no_class_below_0(self):
+        loss = losses.Masked("sparse_categorical_crossentropy", missing=255)
+        y_true = np.array([[0, 255], [2, 255]], "uint8")
+        assert float(loss(y_true, self.y_pred)) == pytest.approx(self.expected)
+
+    def test_weights_mask_and_balance(self):
+        y_true = np.array([[0, 1], [2, -1]])
+        nll = -np.log([0.5, 0.8, 0.6])
+        loss = losses.Masked("sparse_categorical_crossentropy", balance="sample")
+        assert float(loss(y_true, self.y_pred)) == pytest.approx((nll[:2].mean() + nll[2]) / 2)
+        loss = losses.Masked("sparse_categorical_crossentropy", reduction="mean_with_sample_weight")
+        value = loss(y_true, self.y_pred, np.array([3.0, 1.0]))
+        assert float(value) == pytest.approx((3 * nll[0] + 3 * nll[1] + nll[2]) / 7)
+        y_pred = tf.constant(self.y_pred)
+        y_pred._keras_mask = tf.constant([[True, False], [True, True]])
+        loss = losses.Masked("sparse_categorical_crossentropy")
+        assert float(loss(y_true, y_pred)) == pytest.approx(self.expected)
+        loss = losses.Masked("sparse_categorical_crossentropy", normalizer=10)
+        assert float(loss(y_true, self.y_pred)) == pytest.approx(nll.sum() / 10)
+
+
+def test_a_function_of_the_users_own(rng):
+    def worst(y_true, y_pred):
+        return tf.reduce_max(tf.abs(y_true - y_pred), -1)
+
+    loss = losses.Masked(worst)
+    assert loss.name == "worst"
+    assert float(loss([[1.0, 2.0], [NAN, 0.0]], [[1.5, 0.0], [3.0, 3.0]])) == 2.0
+
+
+def test_saving(masked_case, tmp_path, rng):
+    y_true, y_pred = data(masked_case, rng)
+    if masked_case in [("CosineSimilarity", {"axis": 1})]:
+        pytest.skip("Keras's own config lacks the axis")
+    y_true, _ = with_gaps(masked_case, y_true, rng)
+    loss = losses.Masked(inner_loss(masked_case), reduction="sum", missing=-5.0)
+    config = keras.saving.serialize_keras_object(loss)
+    copy = keras.saving.deserialize_keras_object(config)
+    assert copy.get_config() == loss.get_config()
+    np.testing.assert_array_equal(copy(y_true, y_pred), loss(y_true, y_pred))
+
+
+def test_fit_save_load_fit(tmp_path, rng):
+    x = rng.normal(size=(64, 6, 2)).astype("float32")
+    y = (x.sum(-1) > 0).astype("int32")
+    y[rng.random(y.shape) < 0.5] = -1
+    model = keras.Sequential(
+        [
+            keras.Input((6, 2)),
+            keras.layers.LSTM(8, return_sequences=True),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
+    )
+    model.compile("adam", losses.Masked(keras.losses.SparseCategoricalCrossentropy()))
+    history = model.fit(x, y, epochs=8, verbose=0).history["loss"]
+    assert history[-1] < history[0]
+    model.save(tmp_path / "model.keras")
+    copy = keras.saving.load_model(tmp_path / "model.keras")
+    expected = model.evaluate(x, y, verbose=0)
+    assert copy.evaluate(x, y, verbose=0) == pytest.approx(expected, rel=1e-6)
+    assert copy.fit(x, y, epochs=1, verbose=0).history["loss"][-1] < history[0]
+
+
+class TestErrors:
+    def test_not_a_loss(self):
+        for loss in (None, "no_such_loss", 3):
+            with pytest.raises(ValueError, match=r"loss"):
+                losses.Masked(loss)
+
+    def test_rows_have_no_features(self):
+        with pytest.raises(ValueError, match=r"'balance'. Expected 'sample', 'timestep' or None"):
+            losses.Masked("kl_divergence", balance="feature")
+
+    def test_weights_that_do_not_fit(self):
+        loss = losses.Masked("kl_divergence")
+        with pytest.raises(ValueError, match=r"'sample_weight'.*\(4,\).*\(4, 3\)"):
+            loss(tf.ones([4, 3]), tf.ones([4, 3]), tf.ones([4, 3]))
