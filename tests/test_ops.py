@@ -221,20 +221,6 @@ def test_the_mean_is_one_mean_over_all_valid_elements():
     assert float(loss) == pytest.approx((1 + 4 + 9) / 3)
 
 
-def test_float32_sums_are_exact_to_the_last_place(rng):
-    """One large element among many small ones, which a float32 sum would lose."""
-    y_pred = np.ones(2**20, "float32")
-    y_pred[12345] = 1e4
-    loss = ops.masked_loss(np.zeros_like(y_pred), y_pred)
-    exact = (float(np.float32(1e4)) ** 2 + 2**20 - 1) / 2**20
-    assert float(loss) == np.float32(exact)
-
-
-def test_counts_are_exact_beyond_the_integers_of_float32():
-    y_true = tf.zeros([2**24 + 3])
-    assert int(ops.masked_sums(y_true, y_true).valid_count) == 2**24 + 3
-
-
 @pytest.mark.parametrize(
     ("true_shape", "pred_shape", "shape"),
     [((4,), (4, 1), (4, 1)), ((4, 1), (4,), (4, 1)), ((4, 3), (4, 3, 1), (4, 3))],
@@ -259,18 +245,6 @@ def test_unknown_shapes_trace_once():
     assert loss(tf.zeros([3, 2]), tf.ones([3, 2]), tf.ones([3])).shape == [3]
     assert loss(tf.zeros([2, 4, 2]), tf.ones([2, 4, 2]), tf.ones([2, 4])).shape == [2, 4]
     assert len(traces) == 1
-
-
-def test_half_predictions_get_gradients_of_their_own_type(loss_case):
-    loss, parameters = loss_case
-    for half in (tf.float16, tf.bfloat16):
-        y_pred = tf.constant([[1.0], [300.0]], half)  # 300^2 overflows float16
-        value, gradient = loss_and_gradients(
-            ops.masked_loss, [[NAN], [1.0]], y_pred, loss=loss, **parameters
-        )
-        assert value.dtype == tf.float32
-        assert np.isfinite(value)
-        assert gradient.dtype == half
 
 
 class TestErrors:
