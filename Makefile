@@ -10,7 +10,7 @@ NATIVE := $(shell find csrc cmake -type f 2>/dev/null) CMakeLists.txt setup.py p
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint format bench wheel clean
+.PHONY: help demo test fuzz lint format docs bench wheel clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/\1	/p' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ format: $(VENV)/.installed  ## put the sources into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(shell find csrc -name '*.h' -o -name '*.cc')
+
+docs: $(VENV)/.installed  ## print docs/why.md anew
+	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python docs/why.py > docs/why.md.new
+	mv docs/why.md.new docs/why.md
 
 bench: $(VENV)/.installed  ## time masked losses against what else there is
 	$(BIN)/python -m bench.run
