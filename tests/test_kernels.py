@@ -174,6 +174,14 @@ def test_read_only_arrays_and_out(dtype):
         kernels.masked_loss_gradient(y_true, y_pred, out=y_pred)
 
 
+def test_denormal_numbers_are_kept_outside_of_tensorflow():
+    y_true = np.array([np.nan, 0.0, 0.0], "float32")
+    y_pred = np.array([1.0, 1e-40, -3e-45], "float32")
+    loss, _, _ = kernels.masked_loss(y_true, y_pred, "absolute_error", reduction="sum_of_elements")
+    assert loss == float(y_pred[1]) - float(y_pred[2])
+    assert loss > 0
+
+
 def test_a_large_gradient_is_written_past_the_caches_with_the_same_bits(dtype):
     """Above 32 MiB other instructions write it; a shifted `out` takes the ordinary ones."""
     size = 2**25 // np.dtype(dtype).itemsize + 5

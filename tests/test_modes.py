@@ -8,9 +8,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import labels_and_predictions, loss_and_gradients
 from test_losses import lstm_data, lstm_model
 
-from masklstm import losses
+from masklstm import losses, ops
 
 # Prints a digest of every loss with its gradients, and of a training run.
 DETERMINISM = """
@@ -61,6 +62,45 @@ def test_deterministic_ops_give_the_same_bits():
         assert process.returncode == 0, process.stderr[-2000:]
         digests.add(process.stdout.split()[-1])
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize("options", [{}, {"reduction": "sum"}, {"balance": "timestep"}], ids=str)
+def test_eager_and_graph_give_the_same_bits(options, loss_case, rng):
+    loss, parameters = loss_case
+    y_true, y_pred = labels_and_predictions(rng, (300, 20, 3), "float32", loss, parameters)
+    tensors = [tf.constant(x) for x in (y_true, y_pred, rng.random((300, 20)).astype("float32"))]
+
+    def results(*tensors):
+        return loss_and_gradients(ops.masked_loss, *tensors, loss=loss, **options, **parameters)
+
+    for a, b in zip(results(*tensors), tf.function(results)(*tensors), strict=True):
+        assert a.numpy().tobytes() == b.numpy().tobytes()
+
+
+@pytest.mark.parametrize("options", [{}, {"reduction": "sum"}, {"balance": "feature"}], ids=str)
+def test_no_other_tensor_of_the_full_shape(options):
+    """Forward and backward touch labels, predictions and gradient; weights keep their shape."""
+    shape = [32, 10, 4]
+
+    @tf.function
+    def step(y_true, y_pred, sample_weight, mask):
+        with tf.GradientTape() as tape:
+            tape.watch(y_pred)
+            loss = ops.masked_loss(
+                y_true, y_pred, sample_weight=sample_weight, mask=mask, **options
+            )
+        return tape.gradient(loss, y_pred)
+
+    for weight in ([32], [32, 10], [1, 1, 4]):
+        graph = step.get_concrete_function(
+            tf.TensorSpec(shape),
+            tf.TensorSpec(shape),
+            tf.TensorSpec(weight),
+            tf.TensorSpec([32], tf.bool),
+        ).graph
+        full = [op.type for op in graph.get_operations() for x in op.outputs if x.shape == shape]
+        full = [type for type in full if type != "Identity"]  # of the function's own result
+        assert sorted(full) == ["Masklstm>MaskedLossGrad", "Placeholder", "Placeholder"]
 
 
 class CountingLoss(losses.MeanSquaredError):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -140,3 +141,21 @@ print(digest.hexdigest())
         assert process.returncode == 0, process.stderr
         digests.add(process.stdout)
     assert len(digests) == 1
+
+
+def test_the_native_path_does_without_the_reference(monkeypatch):
+    from masklstm import losses, ops, reference
+
+    def refuse(*arguments, **options):
+        raise AssertionError("the reference was used")
+
+    for name, value in vars(reference).items():
+        if callable(value):
+            monkeypatch.setattr(reference, name, refuse)
+    y_true, y_pred = [[1.0, float("nan")]], [[3.0, 5.0]]
+    for options in ({}, {"balance": "sample"}, {"reduction": "none"}, {"normalizer": 2.0}):
+        assert np.all(np.isfinite(ops.masked_loss(y_true, y_pred, **options)))
+    assert float(losses.Huber()(y_true, y_pred)) == 1.5
+    assert float(losses.Masked("mean_squared_error")(y_true, y_pred)) == 0.0
+    with pytest.raises(AssertionError, match="was used"):
+        reference.masked_loss(y_true, y_pred)
