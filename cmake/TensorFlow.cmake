@@ -40,3 +40,15 @@ target_compile_definitions(masklstm_tensorflow INTERFACE
   _GLIBCXX_USE_CXX11_ABI=1 EIGEN_MAX_ALIGN_BYTES=64 NDEBUG)
 target_link_libraries(masklstm_tensorflow INTERFACE
   ${tensorflow_folder}/libtensorflow_cc.so.2 ${tensorflow_folder}/libtensorflow_framework.so.2)
+
+# The target `masklstm_xla`: what a lowering to XLA needs besides.
+set(MASKLSTM_XLA_FOUND FALSE)
+if(EXISTS ${tensorflow_folder}/include/xla/hlo/builder/xla_builder.h
+   AND EXISTS ${tensorflow_folder}/include/tensorflow/compiler/tf2xla/xla_op_registry.h)
+  set(MASKLSTM_XLA_FOUND TRUE)
+  add_library(masklstm_xla INTERFACE)
+  target_include_directories(masklstm_xla SYSTEM INTERFACE
+    ${tensorflow_folder}/include/external/highwayhash
+    ${tensorflow_folder}/include/external/farmhash_archive/src)
+  target_link_libraries(masklstm_xla INTERFACE masklstm_tensorflow)
+endif()

@@ -4,6 +4,7 @@ The results' types are here as well; the backends do not import each other.
 """
 
 import math
+import operator
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
@@ -70,7 +71,7 @@ def standardize_reduction(reduction: str | None) -> str:
 
 
 def check_balance(balance: str | None, reduction: str | None = None) -> None:
-    if balance not in BALANCES:
+    if not (balance is None or isinstance(balance, str)) or balance not in BALANCES:
         raise unknown_name("balance", balance, BALANCES)
     if balance is not None and reduction == "none":
         raise ValueError(
@@ -94,9 +95,14 @@ def standardize_normalizer(normalizer: Any, reduction: str) -> tf.Tensor | None:
                 "Expected 'normalizer' to be a scalar. "
                 f"Received: normalizer with shape {normalizer.shape}"
             )
-        return tf.cast(normalizer, tf.float64)
+        if normalizer.dtype not in (*PREDICTION_DTYPES, *_INTEGERS):
+            raise ValueError(
+                "Expected 'normalizer' to be a number. "
+                f"Received: normalizer with dtype {normalizer.dtype.name}"
+            )
+        return tf.reshape(tf.cast(normalizer, tf.float64), [])
     number = number_or_nan(normalizer)
-    if isinstance(normalizer, bool) or not 0.0 < number < math.inf:
+    if isinstance(normalizer, (bool, np.bool_)) or not 0.0 < number < math.inf:
         raise out_of_domain("normalizer", "(0, inf)", normalizer)
     return tf.constant(number, tf.float64)
 
@@ -106,10 +112,12 @@ def standardize_missing(missing: Any) -> str:
     if isinstance(missing, str) and missing in ("nan", "nonfinite"):
         return missing
     try:
-        if isinstance(missing, (str, bool)):
+        if isinstance(missing, (str, bool, np.bool_)):
             raise TypeError
+        if hasattr(missing, "__index__"):  # an integer of any library
+            missing = operator.index(missing)
         number = float(missing)
-        if isinstance(missing, int) and number != missing:
+        if number != missing and not math.isnan(number):
             raise OverflowError
     except (TypeError, ValueError, OverflowError):
         raise ValueError(
@@ -164,14 +172,14 @@ def standardize_tensors(
     return Tensors(y_true, y_pred, sample_weight, mask, missing)
 
 
-def group_axis(balance: str, y_true: tf.Tensor) -> int:
+def group_axis(balance: str, y_true: tf.Tensor, name: str = "y_true") -> int:
     """The axis of the labels along which the groups lie; -1 for the last one."""
     axis = {"sample": 0, "timestep": 1, "feature": -1}[balance]
     if y_true.shape.rank is not None and y_true.shape.rank < (1 if balance == "sample" else 2):
         raise ValueError(
-            f"Expected 'y_true' to have an axis for balance={balance!r}: the first one is that of "
+            f"Expected {name} to have an axis for balance={balance!r}: the first one is that of "
             "the samples, the second that of the steps, the last that of the features. "
-            f"Received: y_true with shape {y_true.shape}"
+            f"Received: {name} of shape {y_true.shape}"
         )
     return axis
 
@@ -187,6 +195,14 @@ def is_observed(y_true: tf.Tensor, missing: str) -> tf.Tensor:
         number = float(missing) if y_true.dtype.is_floating else int(float(missing))
         observed &= y_true != tf.constant(y_true.dtype.as_numpy_dtype(number))
     return observed
+
+
+def divided(value: tf.Tensor, divisor: tf.Tensor) -> tf.Tensor:
+    """0 where there is nothing to divide by; but what is not finite stays so: weights that add up
+    to 0 do not hide that the predictions have diverged.
+    """
+    hidden = tf.stop_gradient(tf.where(divisor == 0, value - value, tf.zeros_like(value)))
+    return tf.math.divide_no_nan(value, divisor) + hidden
 
 
 def broadcast_left(tensor: tf.Tensor, y_true: tf.Tensor) -> tf.Tensor:
@@ -225,10 +241,16 @@ def to_tensor(
             f"Expected '{name}' to be a dense tensor; pad ragged labels with NaN "
             f"(to_tensor(default_value=nan)). Received: {name} of type {type(value).__name__}"
         )
-    if not hasattr(value, "dtype"):
-        tensor = tf.convert_to_tensor(value, dtype_hint=dtype_hint)
-    else:
-        tensor = tf.convert_to_tensor(value)
+    try:
+        if not hasattr(value, "dtype"):
+            tensor = tf.convert_to_tensor(value, dtype_hint=dtype_hint)
+        else:
+            tensor = tf.convert_to_tensor(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Expected '{name}' to be a tensor, an array or numbers. Received: {name} of type "
+            f"{type(value).__name__} ({error})"
+        ) from error
     if tensor.dtype not in dtypes:
         raise ValueError(
             f"Expected '{name}' to have one of the dtypes {[dtype.name for dtype in dtypes]}. "

@@ -6,15 +6,15 @@ each row):
     by y_pred:          u w l' / d                       one pass of Masklstm>MaskedLossGrad
     by sample_weight:   u l / d, and what comes in for the sum of the weights
 
-The second line, and the gradient's own gradient, are made of `Masklstm>MaskedLossElements` and
-TensorFlow's ops: they are right for everything, but only the first line is fused.
+The second line, and the gradient's own gradient, are made of `Masklstm>MaskedLossElements`, of
+`_sums` and of TensorFlow's ops: they are right for everything, but only the first line is fused.
 """
 
 from typing import Any
 
 import tensorflow as tf
 
-from masklstm import _arguments, _native
+from masklstm import _arguments, _native, _sums
 
 _ROWWISE = ("none", "sum")
 
@@ -96,11 +96,23 @@ class _Inputs:
 
     def _sum_to(self, weight: tf.Tensor, full: tf.Tensor) -> tf.Tensor:
         """Adds up along the axes that the weights repeat along."""
-        shape = self.aligned_shape(weight)
-        _, axes = tf.raw_ops.BroadcastGradientArgs(s0=tf.shape(full), s1=shape)
-        total = tf.reduce_sum(self.where_valid(full), axes)
+        full = self.where_valid(full)
+        axes = self._repeated_axes(weight)
+        if axes is None:
+            shape = self.aligned_shape(weight)
+            _, axes = tf.raw_ops.BroadcastGradientArgs(s0=tf.shape(full), s1=shape)
+            total = tf.reduce_sum(full, axes)
+        else:
+            total = _sums.total_along(full, axes) if axes else full
         total = tf.reshape(total, tf.shape(weight))
         return tf.cast(total, weight.dtype)
+
+    def _repeated_axes(self, weight: tf.Tensor) -> list[int] | None:
+        """None if they are only known when the op runs."""
+        rank, lengths = self.y_true.shape.rank, weight.shape
+        if rank is None or lengths.rank is None or None in lengths:
+            return None
+        return [axis for axis in range(rank) if axis >= lengths.rank or lengths[axis] == 1]
 
 
 def _text(op: tf.Operation, name: str) -> str:
@@ -135,7 +147,7 @@ def _masked_loss_gradient(
         losses = inputs.elements("value")
         by_weight_sum = weight_sum_gradient
         if inputs.reduction == "mean_with_sample_weight":
-            total = tf.reduce_sum(inputs.weight() * losses)
+            total = _sums.total(inputs.weight() * losses)
             by_weight_sum -= scale * tf.math.divide_no_nan(total, inputs.divisor())
         by_weights = inputs.by_weights(scale * losses + by_weight_sum, op)
     return [None, gradient, *by_weights, *(None for _ in inputs.mask)]
@@ -178,7 +190,7 @@ def _masked_loss_grad_gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf
     by_loss_gradient = _gradient_by_loss_gradient(inputs, weight * slopes)
     by_weight_sum = None
     if inputs.reduction == "mean_with_sample_weight":
-        total = tf.reduce_sum(upstream * tf.cast(op.outputs[0], tf.float64))
+        total = _sums.total(upstream * tf.cast(op.outputs[0], tf.float64))
         by_weight_sum = -tf.math.divide_no_nan(total, inputs.divisor())
     curvature = scale * weight * upstream * inputs.elements("second_derivative")
     by_y_pred = tf.cast(inputs.where_valid(curvature), inputs.y_pred.dtype)
@@ -190,9 +202,13 @@ def _masked_loss_grad_gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf
 def _gradient_by_loss_gradient(inputs: _Inputs, slopes: tf.Tensor) -> tf.Tensor:
     by_element = tf.math.divide_no_nan(slopes, inputs.divisor())
     if inputs.reduction == "none" and not inputs.is_scalar:
-        total = tf.reduce_sum(by_element, axis=-1)
+        rank = by_element.shape.rank
+        known = rank is not None
+        total = (
+            _sums.total_along(by_element, [rank - 1]) if known else tf.reduce_sum(by_element, -1)
+        )
     else:
-        total = tf.reduce_sum(by_element)
+        total = _sums.total(by_element)
     return tf.cast(total, inputs.loss_gradient.dtype)
 
 

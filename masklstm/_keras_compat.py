@@ -1,5 +1,6 @@
 """The only file that touches Keras's or TensorFlow's internals."""
 
+import inspect
 from typing import Any
 
 import keras
@@ -20,3 +21,16 @@ def get_keras_mask(tensor: Any) -> tf.Tensor | None:
 def row_axis(loss: Any) -> Any:
     """The axis (or axes, or None for all) that a Keras loss reduces to one number."""
     return getattr(loss, "_fn_kwargs", {}).get("axis", getattr(loss, "axis", -1))
+
+
+def complete_config(loss: Any) -> Any:
+    """A loss serialized with all of its arguments. Keras 3.15 forgets some, as CosineSimilarity's
+    axis and Huber's delta, and every dtype.
+    """
+    serialized = keras.saving.serialize_keras_object(loss)
+    if isinstance(loss, keras.losses.Loss):
+        accepted = inspect.signature(type(loss).__init__).parameters
+        given = {**getattr(loss, "_fn_kwargs", {}), "dtype": loss.dtype}
+        for name in accepted.keys() & given.keys() - serialized["config"].keys():
+            serialized["config"][name] = keras.saving.serialize_keras_object(given[name])
+    return serialized

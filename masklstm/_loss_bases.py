@@ -27,6 +27,7 @@ class GapAwareLoss(keras.losses.Loss):  # type: ignore[misc]
 
     def __init__(self, reduction: str | None, name: str, dtype: Any, options: GapOptions) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self._has_own_dtype = dtype is not None
         unknown = options.keys() - GapOptions.__annotations__.keys()
         if unknown:
             raise TypeError(f"{type(self).__name__}() got unexpected arguments {sorted(unknown)}")
@@ -42,6 +43,8 @@ class GapAwareLoss(keras.losses.Loss):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         config = dict(super().get_config())
+        if self._has_own_dtype:  # which Keras's own config lacks
+            config["dtype"] = self.dtype
         if self.missing == self.missing:  # a NaN would not be equal to itself after loading
             config["missing"] = self.missing
         if self.balance is not None:

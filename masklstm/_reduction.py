@@ -2,7 +2,8 @@
 
 import tensorflow as tf
 
-from masklstm._arguments import MaskedSums
+from masklstm import _sums
+from masklstm._arguments import MaskedSums, divided
 
 
 def reduce_sums(sums: MaskedSums, reduction: str, normalizer: tf.Tensor | None = None) -> tf.Tensor:
@@ -11,15 +12,13 @@ def reduce_sums(sums: MaskedSums, reduction: str, normalizer: tf.Tensor | None =
     Of scalars it is "mean", "mean_with_sample_weight" or "sum" of the elements; of vectors that of
     the groups' means: those groups that have something to divide by have the same say.
     """
-    divisor = _divisor(sums, reduction)
     if sums.loss_sum.shape.rank == 1:
-        total = tf.reduce_sum(tf.math.divide_no_nan(sums.loss_sum, divisor))
-        divisor = tf.cast(tf.math.count_nonzero(divisor), tf.float64)
-    else:
-        total = sums.loss_sum
+        sums = sums_of_group_means(sums, reduction)
+        reduction = "sum" if reduction == "sum" else "mean"
     if reduction == "sum":
-        return total
-    return total / normalizer if normalizer is not None else tf.math.divide_no_nan(total, divisor)
+        return sums.loss_sum
+    divisor = _divisor(sums, reduction) if normalizer is None else normalizer
+    return divided(sums.loss_sum, divisor)
 
 
 def _divisor(sums: MaskedSums, reduction: str) -> tf.Tensor:
@@ -31,7 +30,7 @@ def _divisor(sums: MaskedSums, reduction: str) -> tf.Tensor:
 def sums_of_group_means(sums: MaskedSums, reduction: str) -> MaskedSums:
     """Groups as elements: their means, and the number of those that have one."""
     divisor = _divisor(sums, reduction)
-    total = tf.reduce_sum(tf.math.divide_no_nan(sums.loss_sum, divisor))
+    total = _sums.total(divided(sums.loss_sum, divisor))
     count = tf.math.count_nonzero(divisor)
     return MaskedSums(total, tf.cast(count, tf.float64), count)
 
@@ -66,7 +65,7 @@ def reduce_sums_of_replica(
     if reduction == "mean_with_sample_weight":
         # This term is 0; its gradient is that of the divisor.
         own_weight = sums.weight_sum - tf.stop_gradient(sums.weight_sum)
-        own_loss_sum -= tf.math.divide_no_nan(loss_sum, weight_sum) * own_weight
+        own_loss_sum -= divided(loss_sum, weight_sum) * own_weight
     own = reduce_sums(MaskedSums(own_loss_sum, weight_sum, count), reduction, normalizer)
     value = reduce_sums(of_all, reduction, normalizer) / context.num_replicas_in_sync
     return value + (own - tf.stop_gradient(own))

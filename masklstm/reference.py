@@ -168,7 +168,7 @@ def masked_loss(
             divisor = tf.cast(sums.valid_count, tf.float64)
         if normalizer is not None:
             divisor = normalizer
-        result = tf.math.divide_no_nan(sums.loss_sum, divisor)
+        result = _arguments.divided(sums.loss_sum, divisor)
     return tf.cast(result, tensors.computing_dtype)
 
 
@@ -236,7 +236,7 @@ DOMAINS = {
 
 def check_loss(loss: str, parameters: dict[str, float]) -> None:
     """Raises the error that `masked_loss` would raise for this loss and these parameters."""
-    if loss not in LOSSES:
+    if not isinstance(loss, str) or loss not in LOSSES:
         raise _arguments.unknown_name("loss", loss, LOSSES)
     try:
         inspect.signature(LOSSES[loss]).bind(None, None, **parameters)
@@ -281,11 +281,11 @@ def _balanced(sums: MaskedSums, reduction: str, normalizer: tf.Tensor | None) ->
     if reduction == "mean_with_sample_weight":
         divisor = sums.weight_sum
     counts = divisor != 0
-    total = tf.reduce_sum(tf.where(counts, sums.loss_sum / tf.where(counts, divisor, 1), 0))
+    total = tf.reduce_sum(_arguments.divided(sums.loss_sum, divisor))
     if reduction == "sum":
         return total
     number = tf.reduce_sum(tf.cast(counts, tf.float64)) if normalizer is None else normalizer
-    return tf.math.divide_no_nan(total, number)
+    return _arguments.divided(total, number)
 
 
 def _row_means(elements: _Elements) -> tf.Tensor:

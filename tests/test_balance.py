@@ -203,6 +203,16 @@ def test_accumulated_gradients_are_exact(balance, rng):
     np.testing.assert_allclose(np.concatenate([g for _, g in parts]), gradient, rtol=1e-14)
 
 
+@pytest.mark.parametrize("balance", [None, "sample"])
+def test_a_normalizer_of_0_where_nothing_is_valid(balance):
+    """As the count of a batch without labels is."""
+    y_true = tf.constant([[NAN], [NAN]])
+    count = tf.math.count_nonzero(~tf.math.is_nan(y_true))
+    for backend in (ops, reference):
+        loss = backend.masked_loss(y_true, tf.ones([2, 1]), normalizer=count, balance=balance)
+        assert float(loss) == 0.0
+
+
 @pytest.mark.parametrize("balance", [*BALANCES, None])
 @pytest.mark.parametrize("normalizer", [None, 7.0])
 def test_keras_classes(balance, normalizer, rng):
@@ -236,8 +246,9 @@ class TestErrors:
         for call in (ops.masked_loss, reference.masked_loss, ops.masked_sums):
             with pytest.raises(ValueError, match=r"'balance'. Expected one of .*balance='row'"):
                 call(self.one, self.one, balance="row")
-        with pytest.raises(ValueError, match=r"'balance'. Expected one of"):
-            losses.MeanSquaredError(balance="row")
+        for balance in ("row", tf.constant("sample"), np.array(["sample", "timestep"])):
+            with pytest.raises(ValueError, match=r"'balance'. Expected one of"):
+                losses.MeanSquaredError(balance=balance)
 
     def test_rows_have_no_balance(self):
         for call in (ops.masked_loss, reference.masked_loss):
@@ -251,7 +262,7 @@ class TestErrors:
                     call(tf.ones(shape), tf.ones(shape), balance=balance)
 
     def test_normalizer(self):
-        for normalizer in (0, -1.0, NAN, np.inf, "ten", True):
+        for normalizer in (0, -1.0, NAN, np.inf, "ten", True, np.bool_(True)):
             for call in (ops.masked_loss, reference.masked_loss):
                 with pytest.raises(ValueError, match=r"'normalizer'. Expected a number in \(0, in"):
                     call(self.one, self.one, normalizer=normalizer)
@@ -259,6 +270,15 @@ class TestErrors:
                 losses.Huber(normalizer=normalizer)
         with pytest.raises(ValueError, match=r"'normalizer' to be a scalar.*\(2,\)"):
             ops.masked_loss(self.one, self.one, normalizer=tf.ones([2]))
+        for dtype in (tf.bool, tf.complex64):
+            with pytest.raises(ValueError, match=r"'normalizer' to be a number.*dtype"):
+                ops.masked_loss(self.one, self.one, normalizer=tf.cast(1.0, dtype))
+        unknown = tf.function(
+            lambda n: ops.masked_loss(self.one, self.one, normalizer=n),
+            input_signature=[tf.TensorSpec(None)],
+        )
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            unknown(tf.ones([2]))
         for reduction in ("sum", "none"):
             with pytest.raises(ValueError, match=r"place of a mean's divisor.*normalizer=2.0"):
                 ops.masked_loss(self.one, self.one, normalizer=2.0, reduction=reduction)

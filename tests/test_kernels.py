@@ -207,6 +207,13 @@ class TestErrors:
             with pytest.raises(ValueError, match=rf"'{name}' to be C-contig.*ascontiguousarray"):
                 kernels.masked_loss(**arrays)
 
+    def test_masked_arrays(self):
+        masked = np.ma.masked_array(self.one, self.one > 0)
+        for name in ("y_true", "y_pred", "sample_weight"):
+            arrays = {"y_true": self.one, "y_pred": self.one, name: masked}
+            with pytest.raises(ValueError, match=rf"'{name}' to be a plain array"):
+                kernels.masked_loss(**arrays)
+
     def test_dtypes(self):
         with pytest.raises(TypeError, match=r"'y_true' to have one of.*bool, int8.*complex64"):
             kernels.masked_loss(self.one.astype("complex64"), self.one)
@@ -236,12 +243,19 @@ class TestErrors:
             ("loss", "mse", "'squared_error'.*loss='mse'"),
             ("reduction", "avg", "'mean'.*reduction='avg'"),
             ("missing", "soon", "'nonfinite' or a number.*'soon'"),
+            ("missing", "-999", "'nonfinite' or a number.*'-999'"),
+            ("missing", True, "'nonfinite' or a number.*True"),
+            ("missing", np.bool_(True), "'nonfinite' or a number.*True"),
+            ("missing", 1j, "'nonfinite' or a number.*1j"),
+            ("missing", 2**1100, "'nonfinite' or a number"),
+            ("missing", np.ones(2), "'nonfinite' or a number"),
             ("threads", 0, "at least 1.*0"),
         ):
             with pytest.raises(ValueError, match=message):
                 kernels.masked_loss(self.one, self.one, **{argument: value})
-        with pytest.raises(ValueError, match=r"'delta'. Expected a number in \(0, inf\)"):
-            kernels.masked_loss(self.one, self.one, loss="huber", delta=-1.0)
+        for delta in (-1.0, 1j, 2**1100, np.ones(2), "wide", None):
+            with pytest.raises(ValueError, match=r"'delta'. Expected a number in \(0, inf\)"):
+                kernels.masked_loss(self.one, self.one, loss="huber", delta=delta)
         with pytest.raises(TypeError, match=r"unexpected parameters.*delta"):
             kernels.masked_loss(self.one, self.one, delta=1.0)
         with pytest.raises(ValueError, match=r"'timestep'.*balance='row'"):

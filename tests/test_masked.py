@@ -3,6 +3,7 @@
 The oracle is the inner loss itself, called with the rows that are left when the others are dropped.
 """
 
+import functools
 import inspect
 
 import keras
@@ -212,6 +213,66 @@ class TestClassLabels:
         assert float(loss(y_true, self.y_pred)) == pytest.approx(nll.sum() / 10)
 
 
+@pytest.mark.parametrize("name", ["dice", "tversky", "circle", "ctc", "kl_divergence", "hinge"])
+def test_functions_are_like_their_classes(name, rng):
+    classes = {"ctc": "CTC", "kl_divergence": "KLDivergence"}
+    case = (classes.get(name, name.capitalize()), {})
+    y_true, y_pred = data(case, rng)
+    y_true, _ = with_gaps(case, y_true, rng)
+    for function in (name, getattr(keras.losses, name)):
+        np.testing.assert_array_equal(
+            losses.Masked(function)(y_true, y_pred), losses.Masked(inner_loss(case))(y_true, y_pred)
+        )
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda t, p: tf.reduce_mean(tf.abs(t - p), -1),
+        functools.partial(keras.losses.huber, delta=2.0),
+    ],
+    ids=["lambda", "partial"],
+)
+def test_what_keras_trains_with_trains(loss, rng):
+    model = keras.Sequential([keras.layers.Dense(2)])
+    model.compile("sgd", losses.Masked(loss))
+    y = rng.normal(size=(8, 2))
+    y[::2, 0] = NAN
+    assert np.isfinite(model.fit(rng.normal(size=(8, 3)), y, verbose=0).history["loss"][0])
+
+
+@pytest.mark.parametrize("name", ["Dice", "Tversky"])
+@pytest.mark.parametrize("weight", [NAN, 100.0])
+def test_the_weight_of_a_missing_row_is_of_no_interest(name, weight):
+    y_true = np.array([[1.0, 0], [NAN, 1], [0, 1]], "float32")
+    y_pred = np.array([[0.7, 0.3], [0.5, 0.5], [0.4, 0.6]], "float32")
+    loss = losses.Masked(name)
+    expected = loss(y_true, y_pred, np.array([1.0, 1.0, 3.0]))
+    assert float(loss(y_true, y_pred, np.array([1.0, weight, 3.0]))) == float(expected)
+    assert float(expected) == pytest.approx(2 * float(loss(y_true, y_pred)), rel=1e-6)
+
+
+def test_saving_keeps_what_keras_forgets():
+    for loss in (
+        losses.Masked(keras.losses.CosineSimilarity(axis=1)),
+        losses.Masked(keras.losses.Huber(delta=0.3)),
+        losses.Masked(keras.losses.KLDivergence(dtype="float64")),
+        losses.Masked("kl_divergence", dtype="float64"),
+        losses.MeanSquaredError(dtype="float64"),
+    ):
+        copy = keras.losses.deserialize(keras.losses.serialize(loss))
+        t, p = np.random.default_rng(0).random((2, 4, 3, 2))
+        assert copy(t, p).dtype == loss(t, p).dtype
+        assert float(copy(t, p)) == float(loss(t, p))
+
+
+def test_classes_that_half_types_do_not_have():
+    y_pred = np.eye(300, dtype="float32")[[257, 257]]
+    for dtype in ("float16", "bfloat16"):
+        loss = losses.Masked("sparse_categorical_crossentropy", dtype=dtype)
+        assert float(loss([257, -1], y_pred)) < 0.1
+
+
 def test_a_function_of_the_users_own(rng):
     def worst(y_true, y_pred):
         return tf.reduce_max(tf.abs(y_true - y_pred), -1)
@@ -223,8 +284,6 @@ def test_a_function_of_the_users_own(rng):
 
 def test_saving(masked_case, tmp_path, rng):
     y_true, y_pred = data(masked_case, rng)
-    if masked_case in [("CosineSimilarity", {"axis": 1})]:
-        pytest.skip("Keras's own config lacks the axis")
     y_true, _ = with_gaps(masked_case, y_true, rng)
     loss = losses.Masked(inner_loss(masked_case), reduction="sum", missing=-5.0)
     config = keras.saving.serialize_keras_object(loss)
@@ -259,6 +318,47 @@ class TestErrors:
         for loss in (None, "no_such_loss", 3):
             with pytest.raises(ValueError, match=r"loss"):
                 losses.Masked(loss)
+
+    def test_losses_that_skip_gaps_themselves(self):
+        for inner in (losses.MeanSquaredError(), losses.Masked("kl_divergence")):
+            with pytest.raises(ValueError, match=r"'loss'. Expected one that does not skip gaps"):
+                losses.Masked(inner)
+
+    @pytest.mark.parametrize(
+        ("labels", "predictions"),
+        [((4, 3), (1, 3)), ((4, 3), (3,)), ((4, 1), (4, 3)), ((4, 5, 3), (4, 1, 3)), ((), ())],
+        ids=str,
+    )
+    @pytest.mark.parametrize("name", ["kl_divergence", "mse", "hinge", "Dice", "CosineSimilarity"])
+    def test_labels_are_not_broadcast(self, name, labels, predictions):
+        with pytest.raises(ValueError, match=r"do not fit together.*y_true with shape.*y_pred"):
+            losses.Masked(name)(np.ones(labels), np.ones(predictions))
+
+    def test_labels_are_not_broadcast_in_a_graph(self):
+        spec = tf.TensorSpec([None, None])
+        loss = tf.function(losses.Masked("mse"), input_signature=[spec, spec])
+        assert loss(tf.zeros([4, 3]), tf.ones([4, 3])) == 1.0
+        with pytest.raises(tf.errors.InvalidArgumentError, match="do not fit together"):
+            loss(tf.zeros([4, 3]), tf.ones([1, 3]))
+
+    def test_class_labels_that_do_not_fit(self):
+        for labels in ((5,), (4, 3), (4, 2), ()):
+            with pytest.raises(ValueError, match=r"class labels.*y_pred with shape \(4, 3\)"):
+                losses.Masked("sparse_categorical_crossentropy")(np.zeros(labels), np.ones((4, 3)))
+
+    def test_unknown_ranks(self):
+        loss = tf.function(losses.Masked("mse"), input_signature=[tf.TensorSpec(None)] * 2)
+        with pytest.raises(ValueError, match=r"'y_true' to have a known rank"):
+            loss(tf.zeros([4, 3]), tf.ones([4, 3]))
+
+    def test_a_loss_that_is_not_one_for_each_row(self):
+        y_true, y_pred = np.array([[1.0, 2.0], [NAN, 2.0]]), np.zeros((2, 2))
+        for inner in (
+            lambda t, p: tf.reduce_mean(tf.square(t - p)),
+            lambda t, p: tf.square(t - p),
+        ):
+            with pytest.raises(ValueError, match=r"one loss for each row, with shape \(2,\)"):
+                losses.Masked(inner)(y_true, y_pred)
 
     def test_rows_have_no_features(self):
         with pytest.raises(ValueError, match=r"'balance'. Expected 'sample', 'timestep' or None"):

@@ -118,19 +118,25 @@ def test_same_bits_for_every_number_of_tensorflow_threads():
     code = """
 import hashlib, numpy as np, tensorflow as tf
 tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[1]))
-from masklstm import ops
+from masklstm import losses, ops
 rng = np.random.default_rng(0)
 digest = hashlib.sha256()
 for shape in ((300000, 1), (40000, 7), (900, 300)):
     y_true = rng.normal(size=shape).astype("float32")
     y_true[rng.random(shape) < 0.3] = np.nan
     y_pred = tf.constant(rng.normal(size=shape), tf.float32)
-    for reduction in ("mean", "sum", "none"):
+    weight = tf.constant(0.6)
+    for options in (
+        {}, {"reduction": "sum"}, {"reduction": "none"}, {"reduction": "mean_with_sample_weight"},
+        {"balance": "sample"}, {"balance": "feature"}, {"normalizer": 3.0},
+    ):
         with tf.GradientTape() as tape:
-            tape.watch(y_pred)
-            loss = ops.masked_loss(y_true, y_pred, "huber", reduction=reduction)
-        for result in (loss, tape.gradient(loss, y_pred)):
+            tape.watch([y_pred, weight])
+            loss = ops.masked_loss(y_true, y_pred, "huber", sample_weight=weight, **options)
+        for result in (loss, *tape.gradient(loss, [y_pred, weight])):
             digest.update(result.numpy().tobytes())
+    rows = losses.Masked("mse")(y_true, y_pred, tf.abs(y_pred[:, 0]))
+    digest.update(rows.numpy().tobytes())
 print(digest.hexdigest())
 """
     digests = set()
@@ -159,3 +165,24 @@ def test_the_native_path_does_without_the_reference(monkeypatch):
     assert float(losses.Masked("mean_squared_error")(y_true, y_pred)) == 0.0
     with pytest.raises(AssertionError, match="was used"):
         reference.masked_loss(y_true, y_pred)
+
+
+def test_a_lack_of_memory_is_an_error():
+    """Not the end of the process: there is no room for the results, or for sums beside them."""
+    code = """
+import re, resource
+import tensorflow as tf
+from masklstm import ops
+y = tf.zeros([2**24, 1])
+ops.masked_loss(y[:100], y[:100], balance="sample")
+used = int(re.search(r"VmSize:\\s+(\\d+)", open("/proc/self/status").read()).group(1)) << 10
+for more in ((24 << 24) - (100 << 20), (24 << 24) + (100 << 20)):
+    resource.setrlimit(resource.RLIMIT_AS, (used + more, resource.RLIM_INFINITY))
+    try:
+        ops.masked_loss(y, y, balance="sample")
+    except tf.errors.ResourceExhaustedError:
+        print("refused")
+"""
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr[-2000:]
+    assert process.stdout.count("refused") == 2

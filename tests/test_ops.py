@@ -200,6 +200,19 @@ def test_divergence_is_never_hidden(poison, loss_case, dtype, run, rng):
         assert np.all(np.isfinite(np.delete(gradient.numpy().ravel(), 17 * 3 + 1)))
 
 
+@pytest.mark.parametrize("poison", [NAN, np.inf])
+@pytest.mark.parametrize("balance", [None, "sample"])
+def test_weights_that_add_up_to_0_do_not_hide_divergence(poison, balance, dtype):
+    y_true, y_pred = np.ones((2, 1), dtype), np.array([[poison], [1.0]], dtype)
+    arguments = {"reduction": "mean_with_sample_weight", "balance": balance}
+    for weight in ([0.0, 0.0], [0.0, 1.0]):
+        for backend in (ops, reference):
+            loss = backend.masked_loss(y_true, y_pred, sample_weight=weight, **arguments)
+            assert not np.isfinite(loss)
+    loss = ops.masked_loss(y_true, y_true, sample_weight=[0.0, 0.0], **arguments)
+    assert float(loss) == 0.0
+
+
 def test_an_infinite_label_is_data(loss_case, dtype):
     loss, parameters = loss_case
     y_true = np.array([1.0, np.inf], dtype)
@@ -267,6 +280,12 @@ class TestErrors:
         for delta in (0, -1.0, NAN, "wide", None):
             with pytest.raises(ValueError, match=r"'delta'. Expected a number in \(0, inf\)"):
                 ops.masked_loss([1.0], [1.0], loss="huber", delta=delta)
+
+    def test_no_tensors(self):
+        for name in ("y_true", "y_pred"):
+            for value in (None, {}, "text"):
+                with pytest.raises(ValueError, match=rf"'{name}'"):
+                    ops.masked_loss(**{"y_true": [1.0], "y_pred": [1.0], name: value})
 
     def test_unknown_parameter(self):
         for loss, _ in LOSSES:

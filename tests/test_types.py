@@ -1,5 +1,7 @@
 """Labels and predictions are read in the types that they are stored in."""
 
+import decimal
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -137,6 +139,17 @@ class TestSentinels:
                 else:  # no float64: refused, instead of finding another label
                     with pytest.raises(ValueError, match=r"'missing'.*beyond 2\^53"):
                         count(labels, end)
+
+    def test_integers_that_no_float64_can_be_are_refused(self):
+        labels = np.array([2**53, 2**53 + 1], "int64")
+        number = 2**53 + 1
+        for missing in (number, np.int64(number), tf.constant(number), decimal.Decimal(number)):
+            with pytest.raises(ValueError, match=r"'missing'.*beyond 2\^53"):
+                ops.masked_loss(labels, [0.0, 0.0], missing=missing)
+        for missing in (number, np.int64(number)):
+            with pytest.raises(ValueError, match=r"'missing'.*beyond 2\^53"):
+                kernels.masked_loss(labels, np.zeros(2), missing=missing)
+        assert count(labels, np.int64(2**53)) == 1
 
     def test_a_number_that_no_label_can_be_marks_none(self):
         for name, number in (("uint8", -1), ("int8", 128), ("int16", 0.5), ("bool", 2)):

@@ -142,7 +142,8 @@ double Divided(double value, const Sums& sums, Reduction reduction) {
   double divisor = 1.0;
   if (reduction == Reduction::kMean) divisor = static_cast<double>(sums.valid_count);
   if (reduction == Reduction::kMeanWithSampleWeight) divisor = sums.weight_sum;
-  return divisor == 0.0 ? 0.0 : value / divisor;
+  // Weights that add up to 0 do not hide a sum that is not finite: its difference to itself is NaN.
+  return divisor == 0.0 ? value - value : value / divisor;
 }
 
 void ComputeMaskedLossGradient(const MaskedLossInputs& inputs, Reduction reduction,

@@ -103,8 +103,8 @@ using ParallelFor = std::function<void(
 Sums ComputeMaskedLoss(const MaskedLossInputs& inputs, Reduction reduction,
                        const ParallelFor& parallel_for, void* row_means);
 
-// `value` (loss_sum, or an upstream gradient) divided by the divisor of the reduction; 0 where
-// there is nothing to divide by.
+// `value` (loss_sum, or an upstream gradient) divided by the divisor of the reduction; where there
+// is nothing to divide by, 0, or NaN for a value that is not finite.
 double Divided(double value, const Sums& sums, Reduction reduction);
 
 // gradient = d loss / d y_pred times the loss's own gradient: `loss_gradient`, or for

@@ -100,6 +100,7 @@ class StoredMissing {
       limit_ = missing.nonfinite ? std::numeric_limits<Number>::max()
                                  : std::numeric_limits<Number>::infinity();
       sentinel_ = RoundedSentinel(missing.sentinel);
+      has_sentinel_ = sentinel_ == sentinel_;
     } else {
       const double lowest = static_cast<double>(std::numeric_limits<Number>::lowest());
       // The largest number itself may not be a double; the one after it is.
@@ -120,9 +121,9 @@ class StoredMissing {
     }
   }
 
-  // For the floating-point types.
-  Number limit() const { return limit_; }
+  Number limit() const { return limit_; }  // of the floating-point types
   Number sentinel() const { return sentinel_; }
+  bool has_sentinel() const { return has_sentinel_; }
 
  private:
   // The nearest number of the stored type. A finite sentinel beyond the type's range is no label's:

@@ -2,13 +2,13 @@
 #include <algorithm>
 #include <atomic>
 #include <functional>
+#include <new>
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
 #include "csrc/kernels/masked_loss.h"
 #include "csrc/kernels/names.h"
+#include "csrc/ops/arguments.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/util/work_sharder.h"
 
@@ -22,112 +22,15 @@ using tensorflow::OpKernelContext;
 using tensorflow::Tensor;
 using tensorflow::TensorShape;
 
-template <typename... Args>
-absl::Status InvalidArgument(const Args&... args) {
-  return absl::InvalidArgumentError(absl::StrCat(args...));
-}
-
-// TensorFlow's type; its name for the halves is not NumPy's.
-DataType DataTypeOf(const Tensor& tensor) {
-  switch (tensor.dtype()) {
-    case tensorflow::DT_HALF:
-      return DataType::kFloat16;
-    case tensorflow::DT_FLOAT:
-      return DataType::kFloat32;
-    case tensorflow::DT_DOUBLE:
-      return DataType::kFloat64;
-    default: {
-      DataType type;
-      FindDataType(tensorflow::DataTypeString(tensor.dtype()), &type);
-      return type;
-    }
-  }
-}
-
-// What a kernel knows before it sees a tensor.
-struct Attributes {
-  int loss;
-  double parameters[kMaxParameters] = {};
-  Missing missing;
-  Reduction reduction = Reduction::kSumOfElements;
-
-  void Read(OpKernelConstruction* context) {
-    std::string error;
-    OP_REQUIRES(context, !InstructionSet(&error).empty(), InvalidArgument(error));
-    std::string text;
-    OP_REQUIRES_OK(context, context->GetAttr("loss", &text));
-    loss = FindLoss(text);  // found, since the attribute allows only known names
-    OP_REQUIRES_OK(context, context->GetAttr("parameters", &text));
-    OP_REQUIRES(context, ParseParameters(loss, text, parameters, &error), InvalidArgument(error));
-    OP_REQUIRES_OK(context, context->GetAttr("missing", &text));
-    OP_REQUIRES(
-        context, ParseMissing(text, &missing),
-        InvalidArgument("Invalid value for attribute 'missing'. Expected 'nan', 'nonfinite' or a "
-                        "number. Received: missing='",
-                        text, "'"));
-    tensorflow::DataType prediction_type, type;
-    OP_REQUIRES_OK(context, context->GetAttr("T", &prediction_type));
-    const bool is_double = prediction_type == tensorflow::DT_DOUBLE;
-    const auto computing_type = is_double ? tensorflow::DT_DOUBLE : tensorflow::DT_FLOAT;
-    if (context->HasAttr("Tcompute")) {
-      OP_REQUIRES_OK(context, context->GetAttr("Tcompute", &type));
-      OP_REQUIRES(context, type == computing_type,
-                  InvalidArgument("Expected Tcompute = double for T = double, else float."));
-    }
-    if (context->HasAttr("Tweights")) {
-      std::vector<tensorflow::DataType> types;
-      OP_REQUIRES_OK(context, context->GetAttr("Tweights", &types));
-      for (const tensorflow::DataType weight_type : types) {
-        OP_REQUIRES(context, weight_type == computing_type,
-                    InvalidArgument("Expected weights of type double for T = double, else float."));
-      }
-    }
-    if (!context->HasAttr("reduction")) return;
-    OP_REQUIRES_OK(context, context->GetAttr("reduction", &text));
-    FindReduction(text, &reduction);
-    OP_REQUIRES_OK(context, context->GetAttr("Tloss", &type));
-    OP_REQUIRES(
-        context, reduction != Reduction::kNone || type == computing_type,
-        InvalidArgument("Expected Tloss = double for row means of T = double, else float."));
-  }
-};
-
-absl::Status MakeView(const Tensor& tensor, const char* name, const TensorShape& full,
-                      Broadcast* view) {
-  const TensorShape& shape = tensor.shape();
-  // An empty tensor may have no memory, but it was given.
-  static const char kNothing = 0;
-  const void* data = tensor.data() ? tensor.data() : &kNothing;
-  const auto dims = shape.dim_sizes();
-  const auto full_dims = full.dim_sizes();
-  switch (MakeBroadcast(data, dims.data(), shape.dims(), full_dims.data(), full.dims(), view)) {
-    case BroadcastResult::kOk:
-      return absl::OkStatus();
-    case BroadcastResult::kShapesDiffer:
-      return InvalidArgument("Incompatible shape for argument '", name,
-                             "'. Expected a shape whose axes, from the ",
-                             "left, are those of y_true, ", full.DebugString(),
-                             ", or 1. Received: ", name, " with shape ", shape.DebugString());
-    case BroadcastResult::kTooManyAxes:
-      return InvalidArgument("Argument '", name, "' of shape ", shape.DebugString(),
-                             " repeats along too many ", "separate axes of y_true, ",
-                             full.DebugString(), ". Broadcast it to that shape first.");
-  }
-  return absl::InternalError("unknown BroadcastResult");
-}
-
 // Fills views[0], views[1] ... with the tensors of the list input.
 template <int kSize>
 absl::Status MakeViews(OpKernelContext* context, const char* name, const TensorShape& full,
                        Broadcast (&views)[kSize]) {
   OpInputList list;
   TF_RETURN_IF_ERROR(context->input_list(name, &list));
-  if (list.size() > kSize) {
-    return InvalidArgument("Expected at most ", kSize, " tensors for '", name,
-                           "'. Received: ", list.size());
-  }
+  TF_RETURN_IF_ERROR(CheckNumber(list.size(), kSize, name));
   for (int i = 0; i < list.size(); ++i) {
-    TF_RETURN_IF_ERROR(MakeView(list[i], name, full, &views[i]));
+    TF_RETURN_IF_ERROR(MakeView(list[i].data(), list[i].shape(), name, full, &views[i]));
   }
   return absl::OkStatus();
 }
@@ -139,16 +42,12 @@ absl::Status ReadInputs(OpKernelContext* context, const Attributes& attributes,
   TF_RETURN_IF_ERROR(context->input("y_true", &y_true));
   TF_RETURN_IF_ERROR(context->input("y_pred", &y_pred));
   const TensorShape& shape = y_true->shape();
-  if (shape != y_pred->shape()) {
-    return InvalidArgument(
-        "y_true and y_pred must have the same shape. Received: y_true with shape ",
-        shape.DebugString(), ", y_pred with shape ", y_pred->shape().DebugString());
-  }
+  TF_RETURN_IF_ERROR(CheckSameShape(shape, y_pred->shape()));
   inputs->loss = attributes.loss;
   std::copy_n(attributes.parameters, kMaxParameters, inputs->parameters);
   inputs->missing = attributes.missing;
-  inputs->label_type = DataTypeOf(*y_true);
-  inputs->prediction_type = DataTypeOf(*y_pred);
+  inputs->label_type = DataTypeOf(y_true->dtype());
+  inputs->prediction_type = DataTypeOf(y_pred->dtype());
   inputs->y_true = y_true->data();
   inputs->y_pred = y_pred->data();
   inputs->row_size = shape.dims() == 0 ? 1 : shape.dim_size(shape.dims() - 1);
@@ -196,6 +95,17 @@ void WriteScalar(double value, Tensor* tensor) {
   }
 }
 
+// Runs compute(), and turns a lack of memory for the library's own sums into TensorFlow's error for
+// it: an exception would end the process.
+template <typename Compute>
+void WithMemory(OpKernelContext* context, const Compute& compute) {
+  try {
+    compute();
+  } catch (const std::bad_alloc&) {
+    context->SetStatus(absl::ResourceExhaustedError("masklstm: out of memory for partial sums"));
+  }
+}
+
 class MaskedLossOp : public OpKernel {
  public:
   explicit MaskedLossOp(OpKernelConstruction* context) : OpKernel(context) {
@@ -218,8 +128,11 @@ class MaskedLossOp : public OpKernel {
     OP_REQUIRES_OK(context, context->allocate_output(1, TensorShape({}), &weight_sum));
     OP_REQUIRES_OK(context, context->allocate_output(2, TensorShape({}), &valid_count));
 
-    const Sums sums = ComputeMaskedLoss(inputs, attributes_.reduction, ThreadPoolOf(context),
-                                        rowwise ? loss->data() : nullptr);
+    Sums sums;
+    WithMemory(context, [&] {
+      sums = ComputeMaskedLoss(inputs, attributes_.reduction, ThreadPoolOf(context),
+                               rowwise ? loss->data() : nullptr);
+    });
     if (!rowwise) {
       WriteScalar(Divided(sums.loss_sum, sums, attributes_.reduction), loss);
     }
@@ -296,18 +209,14 @@ class MaskedGroupSumsOp : public OpKernel {
  public:
   explicit MaskedGroupSumsOp(OpKernelConstruction* context) : OpKernel(context) {
     attributes_.Read(context);
-    OP_REQUIRES_OK(context, context->GetAttr("balance", &balance_name_));
-    FindBalance(balance_name_, &balance_);
   }
 
   void Compute(OpKernelContext* context) override {
     MaskedLossInputs inputs;
     OP_REQUIRES_OK(context, ReadInputs(context, attributes_, true, &inputs));
     const TensorShape& shape = context->input(0).shape();
-    const int axis = GroupAxis(balance_, shape.dims());
-    OP_REQUIRES(context, axis >= 0,
-                InvalidArgument("y_true of shape ", shape.DebugString(),
-                                " has no axis for balance='", balance_name_, "'"));
+    int axis;
+    OP_REQUIRES_OK(context, FindGroupAxis(attributes_, shape, &axis));
     const auto dims = shape.dim_sizes();
     const Groups groups = GroupsAlong(axis, dims.data(), shape.dims());
     const TensorShape result_shape({groups.num_groups});
@@ -317,19 +226,19 @@ class MaskedGroupSumsOp : public OpKernel {
     OP_REQUIRES_OK(context, context->allocate_output(0, result_shape, &loss_sum));
     OP_REQUIRES_OK(context, context->allocate_output(1, result_shape, &weight_sum));
     OP_REQUIRES_OK(context, context->allocate_output(2, result_shape, &valid_count));
-    std::vector<Sums> sums(groups.num_groups);
-    ComputeGroupSums(inputs, groups, ThreadPoolOf(context), sums.data());
-    for (int64_t i = 0; i < groups.num_groups; ++i) {
-      loss_sum->vec<double>()(i) = sums[i].loss_sum;
-      weight_sum->vec<double>()(i) = sums[i].weight_sum;
-      valid_count->vec<int64_t>()(i) = sums[i].valid_count;
-    }
+    WithMemory(context, [&] {
+      std::vector<Sums> sums(groups.num_groups);
+      ComputeGroupSums(inputs, groups, ThreadPoolOf(context), sums.data());
+      for (int64_t i = 0; i < groups.num_groups; ++i) {
+        loss_sum->vec<double>()(i) = sums[i].loss_sum;
+        weight_sum->vec<double>()(i) = sums[i].weight_sum;
+        valid_count->vec<int64_t>()(i) = sums[i].valid_count;
+      }
+    });
   }
 
  private:
   Attributes attributes_;
-  std::string balance_name_;
-  Balance balance_;
 };
 
 // One kernel for all types: they are told apart by the library underneath.

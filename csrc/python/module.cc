@@ -22,6 +22,11 @@ std::string Repr(const py::handle& object) { return py::repr(object); }
 
 // The array itself if it is dense and row-major, else an error: a silent copy would hide its cost.
 void RequireDense(const py::array& array, const char* name) {
+  if (py::hasattr(array, "mask")) {
+    throw py::value_error("Expected '" + std::string(name) +
+                          "' to be a plain array, since NumPy's masks would be lost. Fill the gaps "
+                          "of labels with NaN: filled(numpy.nan). Received: a masked array");
+  }
   if ((array.flags() & py::array::c_style) == 0) {
     throw py::value_error("Expected '" + std::string(name) +
                           "' to be C-contiguous; make a dense copy with numpy.ascontiguousarray. "
@@ -37,6 +42,30 @@ void RequireDtype(const py::array& array, const char* name, const py::dtype& exp
                          std::string(py::str(expected)) +
                          ". Received: " + std::string(py::str(array.dtype())));
   }
+}
+
+// The object as a double; none for a boolean, a text, what is not one real number, and an integer
+// that no double can be.
+std::optional<double> ToNumber(const py::object& object) {
+  if (py::isinstance<py::bool_>(object) || py::isinstance<py::str>(object) ||
+      py::str(py::type::of(object).attr("__name__")).equal(py::str("bool"))) {
+    return std::nullopt;
+  }
+  const double number = PyFloat_AsDouble(object.ptr());
+  if (PyErr_Occurred()) {
+    PyErr_Clear();
+    return std::nullopt;
+  }
+  if (PyIndex_Check(object.ptr())) {
+    // Python's own integer, since NumPy's become doubles when they are compared with one.
+    const auto integer = py::reinterpret_steal<py::object>(PyNumber_Index(object.ptr()));
+    if (!integer) {
+      PyErr_Clear();
+      return std::nullopt;
+    }
+    if (!py::float_(number).equal(integer)) return std::nullopt;
+  }
+  return number;
 }
 
 // The array's type, one of the library's own.
@@ -118,14 +147,14 @@ MaskedLossInputs MakeInputs(const py::array& y_true, const py::array& y_pred,
   inputs.weights[0] = MakeView(sample_weight, "sample_weight", ComputingType(inputs), y_true);
   inputs.mask = MakeView(mask, "mask", py::dtype::of<bool>(), y_true);
 
-  if (py::isinstance<py::float_>(missing) || PyIndex_Check(missing.ptr()) ||
-      PyNumber_Check(missing.ptr())) {
-    inputs.missing.sentinel = missing.cast<double>();
+  if (const std::optional<double> number = ToNumber(missing)) {
+    inputs.missing.sentinel = *number;
   } else if (!py::isinstance<py::str>(missing) ||
+             !(missing.equal(py::str("nan")) || missing.equal(py::str("nonfinite"))) ||
              !ParseMissing(py::str(missing), &inputs.missing)) {
     throw py::value_error(
-        "Invalid value for argument 'missing'. Expected 'nonfinite' or a number. "
-        "Received: missing=" +
+        "Invalid value for argument 'missing'. Expected 'nonfinite' or a number (an integer beyond "
+        "2^53 only if it is a float64). Received: missing=" +
         Repr(missing));
   }
 
@@ -139,9 +168,10 @@ MaskedLossInputs MakeInputs(const py::array& y_true, const py::array& y_pred,
     if (!parameters.contains(description.name)) continue;
     ++num_used;
     const py::object value = parameters[py::str(description.name)];
-    inputs.parameters[i] = py::isinstance<py::str>(value) || !PyNumber_Check(value.ptr())
-                               ? std::numeric_limits<double>::quiet_NaN()
-                               : value.cast<double>();
+    // Booleans are numbers here, since some parameters are switches.
+    inputs.parameters[i] = py::isinstance<py::bool_>(value)
+                               ? value.cast<double>()
+                               : ToNumber(value).value_or(std::numeric_limits<double>::quiet_NaN());
     if (!description.accepts(inputs.parameters[i])) {
       throw py::value_error("Invalid value for argument '" + description.name +
                             "'. Expected a number in " + description.domain +

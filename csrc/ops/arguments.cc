@@ -1,0 +1,109 @@
+#include "csrc/ops/arguments.h"
+
+namespace masklstm {
+
+using tensorflow::OpKernelConstruction;
+using tensorflow::TensorShape;
+
+DataType DataTypeOf(tensorflow::DataType tensorflow_type) {
+  switch (tensorflow_type) {
+    case tensorflow::DT_HALF:
+      return DataType::kFloat16;
+    case tensorflow::DT_FLOAT:
+      return DataType::kFloat32;
+    case tensorflow::DT_DOUBLE:
+      return DataType::kFloat64;
+    default: {
+      DataType type;
+      FindDataType(tensorflow::DataTypeString(tensorflow_type), &type);
+      return type;
+    }
+  }
+}
+
+void Attributes::Read(OpKernelConstruction* context) {
+  std::string error;
+  OP_REQUIRES(context, !InstructionSet(&error).empty(), InvalidArgument(error));
+  std::string text;
+  OP_REQUIRES_OK(context, context->GetAttr("loss", &text));
+  loss = FindLoss(text);  // found, since the attribute allows only known names
+  OP_REQUIRES_OK(context, context->GetAttr("parameters", &text));
+  OP_REQUIRES(context, ParseParameters(loss, text, parameters, &error), InvalidArgument(error));
+  OP_REQUIRES_OK(context, context->GetAttr("missing", &text));
+  OP_REQUIRES(
+      context, ParseMissing(text, &missing),
+      InvalidArgument("Invalid value for attribute 'missing'. Expected 'nan', 'nonfinite' or a "
+                      "number. Received: missing='",
+                      text, "'"));
+  tensorflow::DataType prediction_type, type;
+  OP_REQUIRES_OK(context, context->GetAttr("T", &prediction_type));
+  const bool is_double = prediction_type == tensorflow::DT_DOUBLE;
+  const auto computing_type = is_double ? tensorflow::DT_DOUBLE : tensorflow::DT_FLOAT;
+  if (context->HasAttr("Tcompute")) {
+    OP_REQUIRES_OK(context, context->GetAttr("Tcompute", &type));
+    OP_REQUIRES(context, type == computing_type,
+                InvalidArgument("Expected Tcompute = double for T = double, else float."));
+  }
+  if (context->HasAttr("Tweights")) {
+    std::vector<tensorflow::DataType> types;
+    OP_REQUIRES_OK(context, context->GetAttr("Tweights", &types));
+    for (const tensorflow::DataType weight_type : types) {
+      OP_REQUIRES(context, weight_type == computing_type,
+                  InvalidArgument("Expected weights of type double for T = double, else float."));
+    }
+  }
+  if (context->HasAttr("balance")) {
+    OP_REQUIRES_OK(context, context->GetAttr("balance", &balance_name));
+    FindBalance(balance_name, &balance);
+  }
+  if (!context->HasAttr("reduction")) return;
+  OP_REQUIRES_OK(context, context->GetAttr("reduction", &text));
+  FindReduction(text, &reduction);
+  OP_REQUIRES_OK(context, context->GetAttr("Tloss", &type));
+  OP_REQUIRES(context, reduction != Reduction::kNone || type == computing_type,
+              InvalidArgument("Expected Tloss = double for row means of T = double, else float."));
+}
+
+absl::Status CheckSameShape(const TensorShape& y_true, const TensorShape& y_pred) {
+  if (y_true == y_pred) return absl::OkStatus();
+  return InvalidArgument("y_true and y_pred must have the same shape. Received: y_true with shape ",
+                         y_true.DebugString(), ", y_pred with shape ", y_pred.DebugString());
+}
+
+absl::Status FindGroupAxis(const Attributes& attributes, const TensorShape& y_true, int* axis) {
+  *axis = GroupAxis(attributes.balance, y_true.dims());
+  if (*axis >= 0) return absl::OkStatus();
+  return InvalidArgument("y_true of shape ", y_true.DebugString(), " has no axis for balance='",
+                         attributes.balance_name, "'");
+}
+
+absl::Status MakeView(const void* data, const TensorShape& shape, const char* name,
+                      const TensorShape& full, Broadcast* view) {
+  // An empty tensor may have no memory, but it was given.
+  static const char kNothing = 0;
+  if (data == nullptr) data = &kNothing;
+  const auto dims = shape.dim_sizes();
+  const auto full_dims = full.dim_sizes();
+  switch (MakeBroadcast(data, dims.data(), shape.dims(), full_dims.data(), full.dims(), view)) {
+    case BroadcastResult::kOk:
+      return absl::OkStatus();
+    case BroadcastResult::kShapesDiffer:
+      return InvalidArgument("Incompatible shape for argument '", name,
+                             "'. Expected a shape whose axes, from the ",
+                             "left, are those of y_true, ", full.DebugString(),
+                             ", or 1. Received: ", name, " with shape ", shape.DebugString());
+    case BroadcastResult::kTooManyAxes:
+      return InvalidArgument("Argument '", name, "' of shape ", shape.DebugString(),
+                             " repeats along too many ", "separate axes of y_true, ",
+                             full.DebugString(), ". Broadcast it to that shape first.");
+  }
+  return absl::InternalError("unknown BroadcastResult");
+}
+
+absl::Status CheckNumber(int number, int most, const char* name) {
+  if (number <= most) return absl::OkStatus();
+  return InvalidArgument("Expected at most ", most, " tensors for '", name,
+                         "'. Received: ", number);
+}
+
+}  // namespace masklstm
