@@ -5,6 +5,9 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.python.framework import op_def_registry
+
+__all__ = ["complete_config", "get_keras_mask", "op_def_registry", "row_axis"]
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(

@@ -14,6 +14,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from masklstm._keras_compat import op_def_registry
+
 _FOLDER = Path(__file__).parent
 _BUILD_FILE = _FOLDER / "_build.json"
 _LIBRARY_FILE = _FOLDER / "_masklstm_ops.so"
@@ -62,6 +64,12 @@ def _read_build() -> dict[str, Any]:
 
 
 def _load() -> ModuleType:
+    # A second registration of an XLA lowering would abort the process.
+    if op_def_registry.get("Masklstm>MaskedLoss") is not None:
+        raise ImportError(
+            "The ops of masklstm are registered already: another copy of its native library was "
+            f"loaded in this process, before {_LIBRARY_FILE}. Import only one of them."
+        )
     try:
         return tf.load_op_library(str(_LIBRARY_FILE))  # type: ignore[no-any-return]
     except tf.errors.OpError as error:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from masklstm import kernels
+from masklstm import _native, kernels
 
 # Every loss with its default parameters, and with others where it has any.
 OTHER_PARAMETERS = {
@@ -46,12 +46,16 @@ def dtype(request):
     return request.param
 
 
-@pytest.fixture(params=["eager", "graph"])
+@pytest.fixture(params=["eager", "graph", "xla"])
 def run(request):
     """Calls a function of tensors in one of TensorFlow's modes."""
     if request.param == "eager":
         return lambda function, *arguments: function(*arguments)
-    return lambda function, *arguments: tf.function(function)(*arguments)
+    if request.param == "xla" and not _native.build["xla"]:
+        pytest.skip("built without XLA")
+    return lambda function, *arguments: tf.function(function, jit_compile=request.param == "xla")(
+        *arguments
+    )
 
 
 @pytest.fixture
