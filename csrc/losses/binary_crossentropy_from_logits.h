@@ -32,9 +32,11 @@ struct BinaryCrossentropyFromLogits {
     const V t = Smoothed(y_true, label_smoothing);
     const V one = ScalarLike(t, 1.0);
     const V zero = ScalarLike(t, 0.0);
+    const auto is_positive = Gt(y_pred, zero);
     const V e = Exp(zero - Abs(y_pred));
     const V tail = e / (one + e);
-    return Select(Gt(y_pred, zero), (one - t) - tail, tail - t);
+    // Used once: what an XLA formula uses twice may be written to memory.
+    return Select(is_positive, one - t, zero - t) + Select(is_positive, zero - one, one) * tail;
   }
 
   template <typename V>

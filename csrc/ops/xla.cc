@@ -74,6 +74,30 @@ std::vector<XlaOp> AddUp(const std::vector<XlaOp>& terms, const std::vector<int6
   return sums;
 }
 
+// The sums of all elements, in two steps where that lets XLA share the first one out to threads,
+// which it does along the axes of a result.
+std::vector<XlaOp> AddUpAll(std::vector<XlaOp> terms, const TensorShape& shape) {
+  constexpr int64_t kLarge = int64_t{1} << 18;
+  constexpr int64_t kMostParts = 1024;
+  int rank = shape.dims();
+  if (shape.num_elements() >= kLarge) {
+    int64_t parts = shape.dim_size(0);
+    if (rank == 1) {
+      const int64_t size = parts;
+      for (parts = kMostParts; size % parts != 0;) --parts;
+      for (XlaOp& term : terms) term = xla::Reshape(term, {parts, size / parts});
+      rank = 2;
+    }
+    if (parts > 1) {
+      std::vector<int64_t> within = AllAxes(rank);
+      within.erase(within.begin());
+      terms = AddUp(terms, within);
+      rank = 1;
+    }
+  }
+  return AddUp(terms, AllAxes(rank));
+}
+
 // Labels, predictions and weights of one op, in the computing type.
 class Inputs {
  public:
@@ -134,6 +158,7 @@ class Inputs {
     XlaOp valid_count;
   };
   Sums SumAlong(const std::vector<int64_t>& axes) const {
+    const bool is_total = static_cast<int>(axes.size()) == shape_.dims();
     int64_t size = 1;
     for (const int64_t axis : axes) size *= shape_.dim_size(axis);
     // 32 bits are enough for most, and faster.
@@ -145,7 +170,7 @@ class Inputs {
       // Exact for float: the product of two 24-bit numbers fits a double.
       terms[1] = terms[1] * terms[2];
     }
-    const std::vector<XlaOp> totals = AddUp(terms, axes);
+    const std::vector<XlaOp> totals = is_total ? AddUpAll(terms, shape_) : AddUp(terms, axes);
     Sums sums;
     sums.valid_count = xla::ConvertElementType(totals[0], xla::S64);
     sums.loss_sum = totals[1];
