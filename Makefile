@@ -47,9 +47,11 @@ format: $(VENV)/.installed  ## put the sources into shape
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(shell find csrc -name '*.h' -o -name '*.cc')
 
-docs: $(VENV)/.installed  ## print docs/why.md anew
+docs: $(VENV)/.installed  ## print docs/why.md and docs/xla.md anew
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python docs/why.py > docs/why.md.new
 	mv docs/why.md.new docs/why.md
+	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python docs/xla.py > docs/xla.md.new
+	mv docs/xla.md.new docs/xla.md
 
 bench: $(VENV)/.installed  ## time masked losses against what else there is
 	$(BIN)/python -m bench.run

@@ -8,11 +8,12 @@ import os
 import ml_dtypes
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import LOSSES, REDUCTIONS, labels_and_predictions, loss_and_gradients
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from masklstm import ops, reference
+from masklstm import _native, ops, reference
 
 CASES = int(os.environ.get("MASKLSTM_FUZZ_CASES", "500"))
 every_case = settings(
@@ -112,10 +113,7 @@ def computing_type(problem):
     return "float64" if problem["y_pred"].dtype == "float64" else "float32"
 
 
-@given(problems())
-@every_case
-def test_equals_the_float64_reference(problem):
-    actual = loss_and_gradients(ops.masked_loss, **problem)
+def assert_equals_the_float64_reference(problem, actual):
     exact = {
         key: value.astype("float64")
         if isinstance(value, np.ndarray) and value.dtype != "bool"
@@ -138,6 +136,27 @@ def test_equals_the_float64_reference(problem):
             rtol=max(tolerance, float(ml_dtypes.finfo(own).eps)),
             atol=tolerance * size,
         )
+
+
+@given(problems())
+@every_case
+def test_equals_the_float64_reference(problem):
+    assert_equals_the_float64_reference(problem, loss_and_gradients(ops.masked_loss, **problem))
+
+
+@pytest.mark.skipif(not _native.build["xla"], reason="built without XLA")
+@given(problems())
+@settings(every_case, max_examples=CASES // 20)  # each one is compiled
+def test_equals_the_float64_reference_under_xla(problem):
+    arrays = {key: x for key, x in problem.items() if isinstance(x, np.ndarray)}
+    rest = {key: x for key, x in problem.items() if key not in arrays}
+
+    @tf.function(jit_compile=True)
+    def results(tensors):
+        return loss_and_gradients(ops.masked_loss, **tensors, **rest)
+
+    actual = results({key: tf.constant(x) for key, x in arrays.items()})
+    assert_equals_the_float64_reference(problem, actual)
 
 
 def flat(problem):

@@ -1,0 +1,104 @@
+"""Prints docs/xla.md: what becomes of the ops under XLA, and how fast that is.
+
+    python docs/xla.py > docs/xla.md
+
+The program is compiled here; the times are those of bench/results/xla.json (`python -m bench.xla`).
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import tensorflow as tf
+
+import masklstm
+
+RESULTS = Path(__file__).parent.parent / "bench" / "results" / "xla.json"
+
+TEXT = """\
+# Under XLA
+
+With `jit_compile=True` (in `tf.function` or in `model.compile`) the ops are lowered to XLA's own
+operations, from the same formulas as the CPU kernels, and fuse with what stands around them.
+Built by default; `MASKLSTM_XLA=OFF pip install .` leaves it out, and `masklstm info` says which
+it is. Under `jit_compile=True` without it, TensorFlow reports that `Masklstm>MaskedLoss` has no
+kernel for its XLA device.
+
+## What is the same, and what is not
+
+- Values, gradients, zeros for what is not valid, errors: those of [the contract](contract.md);
+  the tests run there too.
+- Sums are added up as doubles and counts as integers there as well: float32 sums and means of
+  weights that are not negative are within one unit in the last place of the exact ones.
+- The bits are not those of the native op. XLA has its own exponentials and logarithms, joins
+  products with sums, and adds up in another order; [losses.md](losses.md) has the bounds.
+- TensorFlow compiles once for each shape: let `batch(..., drop_remainder=True)` keep it at one.
+- Several replicas on CPU devices cannot be compiled: TensorFlow's XLA does not reach variables on
+  another device.
+- An exported model (`model.export`) holds no loss and needs nothing of masklstm. A SavedModel
+  whose signature computes a loss needs `import masklstm` before it is loaded; without it, loading
+  says that `Masklstm>MaskedLoss` is not registered.
+
+## The program
+
+One fused reduction forward, one fused loop backward, and a few scalars between them. This is
+`squared_error` of labels `(1024, 24, 3)` with its gradient after all of XLA's optimisations,
+without the bodies of the scalar fusions:
+"""
+
+
+def optimized_program() -> str:
+    @tf.function(jit_compile=True)
+    def step(y_true, y_pred):
+        with tf.GradientTape() as tape:
+            tape.watch(y_pred)
+            loss = masklstm.ops.masked_loss(y_true, y_pred)
+        return loss, tape.gradient(loss, y_pred)
+
+    zeros = tf.zeros([1024, 24, 3])
+    text = step.experimental_get_compiler_ir(zeros, zeros)(stage="optimized_hlo")
+    text = re.sub(r", (metadata|parameter_replication|backend_config)=\{[^}]*\}+", "", text)
+    text = text.replace("{2,1,0}", "").replace("Masklstm_", "")
+    blocks = text.strip().split("\n\n")[1:]
+    return "\n\n".join(block for block in blocks if "1024" in block).strip()
+
+
+def table() -> str:
+    result = json.loads(RESULTS.read_text())
+    sizes = sorted({case["elements"] for case in result["cases"]})
+    lines = [
+        f"| loss | {' | '.join(f'2^{size.bit_length() - 1} elements' for size in sizes)} |",
+        f"| --- |{' --- |' * len(sizes)}",
+    ]
+    for loss in dict.fromkeys(case["loss"] for case in result["cases"]):
+        cells = []
+        for size in sizes:
+            (case,) = (c for c in result["cases"] if (c["loss"], c["elements"]) == (loss, size))
+            ratio = case["ratios"]["tf.where, XLA"]
+            cells.append(f"{ratio['median']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]")
+        lines.append(f"| `{loss}` | {' | '.join(cells)} |")
+    errors = [case["ratios"]["A/A"]["median"] for case in result["cases"]]
+    machine = result["machine"]
+    about = (
+        f"{result['rounds']} rounds on {machine['cores']} cores ({machine['processor']}), "
+        f"TensorFlow {machine['tensorflow']}; the same code against itself gave "
+        f"{min(errors):.2f} to {max(errors):.2f}."
+    )
+    return "\n".join(lines) + "\n\n" + about
+
+
+def main():
+    print(TEXT)
+    print(f"```\n{optimized_program()}\n```")
+    print("\n## How fast\n")
+    print("How many times as long the same loss takes in pure TensorFlow under XLA (labels and")
+    print("predictions selected before the formula, the losses after it), forward with gradient,")
+    print("30% of the labels missing; median of paired rounds with its 95% interval.\n")
+    print(table())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""The pages that scripts print are what the scripts print."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from masklstm import _native
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="the tests run away from the source tree")
+
+
+def printed(name):
+    process = subprocess.run([sys.executable, DOCS / name], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr[-2000:]
+    return process.stdout
+
+
+def test_why():
+    page = printed("why.py")
+    assert page == (DOCS / "why.md").read_text(), "run `make docs`"
+    assert page.count("| the code above |") == 9
+
+
+@pytest.mark.skipif(not _native.build["xla"], reason="built without XLA")
+def test_xla():
+    """But for the program, whose details are the machine's."""
+    page, committed = printed("xla.py").split("```"), (DOCS / "xla.md").read_text().split("```")
+    assert page[::2] == committed[::2], "run `make docs`"
+    assert " reduce(" in page[1]
