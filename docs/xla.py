@@ -34,7 +34,9 @@ kernel for its XLA device.
 - Sums are added up as doubles and counts as integers there as well: float32 sums and means of
   weights that are not negative are within one unit in the last place of the exact ones.
 - The bits are not those of the native op. XLA has its own exponentials and logarithms, joins
-  products with sums, and adds up in another order; [losses.md](losses.md) has the bounds.
+  products with sums, and adds up in another order; [losses.md](losses.md) has the bounds. Over 50
+  steps of training, each starting from the rounding of the one before, the losses that `fit`
+  reports agree to a relative 1e-4 with those of `jit_compile=False` (`tests/test_xla.py`).
 - TensorFlow compiles once for each shape: let `batch(..., drop_remainder=True)` keep it at one.
 - Several replicas on CPU devices cannot be compiled: TensorFlow's XLA does not reach variables on
   another device.

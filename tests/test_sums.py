@@ -105,20 +105,23 @@ def test_counts_beyond_the_integers_of_float32(run):
 
 
 def test_counts_beyond_32_bits():
-    """More elements than an int32 can count, as halves to save memory; some seconds."""
+    """More elements than an int32 can count, in half types to save memory; some seconds."""
     size = 2**31 + 3
-    halves = np.zeros(size, np.float16)
-    halves[[0, 2**31 - 1, 2**31 + 2]] = np.nan, np.nan, 2.0
-    tensor = tf.constant(halves)
-    del halves
-    sums = ops.masked_sums(tensor, tensor, missing=2.0)
-    assert int(sums.valid_count) == size - 3
+    halves = tf.zeros([size], tf.bfloat16)
+    sums = ops.masked_sums(halves, halves)
+    assert int(sums.valid_count) == size
+    assert float(sums.weight_sum) == size
     assert float(sums.loss_sum) == 0.0
-    # The mean's divisor is this count, and elements beyond 2^31 get their gradient.
-    ones = np.ones(size, np.int8)
-    gradient = kernels.masked_loss_gradient(
-        ones, tensor.numpy(), reduction="sum_of_elements", threads=2
-    )
-    assert gradient[2**31 + 2] == 2.0
-    assert gradient[2**31 + 1] == -2.0
+    del halves, sums
+
+    y_pred = np.zeros(size, np.float16)
+    y_pred[[0, 2**31 - 1, 2**31 + 2]] = np.nan, np.nan, 2.0
+    y_true = np.ones(size, np.int8)
+    y_true[:2] = -1
+    arguments = {"missing": -1, "reduction": "sum_of_elements", "threads": 2}
+    # The mean's divisor is this count, and elements beyond 2^31 get their gradient (in place).
+    assert kernels.masked_loss(y_true, y_pred, **arguments)[2] == size - 2
+    gradient = kernels.masked_loss_gradient(y_true, y_pred, out=y_pred, **arguments)
+    assert list(gradient[:3]) == [0.0, 0.0, -2.0]
+    assert list(gradient[-2:]) == [-2.0, 2.0]
     assert np.isnan(gradient[2**31 - 1])

@@ -38,6 +38,52 @@ constexpr bool Is(DataType type) {
   return type == (sizeof(T) == sizeof(double) ? DataType::kFloat64 : DataType::kFloat32);
 }
 
+// out = each of the values, kTimes times. The number is a constant, so that the compiler can make
+// shuffles of registers of it.
+template <int kTimes, typename T>
+void RepeatEach(const T* values, int64_t count, T* out) {
+  for (int64_t i = 0; i < count; ++i) {
+    const T value = Read<T>(values, i);
+#pragma GCC unroll 8
+    for (int time = 0; time < kTimes; ++time) out[i * kTimes + time] = value;
+  }
+}
+
+constexpr int64_t kMostTimes = 8;
+
+template <typename T>
+void RepeatEach(int64_t times, const T* values, int64_t count, T* out) {
+  static_assert(kMostTimes == 8);
+  switch (times) {
+    case 2:
+      return RepeatEach<2>(values, count, out);
+    case 3:
+      return RepeatEach<3>(values, count, out);
+    case 4:
+      return RepeatEach<4>(values, count, out);
+    case 5:
+      return RepeatEach<5>(values, count, out);
+    case 6:
+      return RepeatEach<6>(values, count, out);
+    case 7:
+      return RepeatEach<7>(values, count, out);
+    case 8:
+      return RepeatEach<8>(values, count, out);
+  }
+}
+
+// Copies the first `period` elements of `out` over the rest of its `count`, twice as many each
+// time.
+template <typename T>
+void RepeatStart(int64_t period, int64_t count, T* out) {
+  for (int64_t done = period; done < count; done *= 2) {
+    std::memcpy(out + done, out, (count - done < done ? count - done : done) * sizeof(T));
+  }
+}
+
+template <typename T>
+void ExpandRunByRun(const Broadcast& view, int64_t begin, int64_t count, T* out);
+
 // Writes elements [begin, begin + count) of the expanded array to `out`.
 template <typename T>
 void Expand(const Broadcast& view, int64_t begin, int64_t count, T* out) {
@@ -46,6 +92,32 @@ void Expand(const Broadcast& view, int64_t begin, int64_t count, T* out) {
     for (int64_t i = 0; i < count; ++i) out[i] = value;
     return;
   }
+  // The two usual cases with short runs: one value for each row, and one row for all.
+  const int64_t length = view.extent[view.num_axes - 1];
+  if (view.num_axes == 2 && view.stride[1] == 0 && length <= kMostTimes) {
+    const int64_t head = (length - begin % length) % length;
+    if (head > 0) {
+      const int64_t size = head < count ? head : count;
+      ExpandRunByRun(view, begin, size, out);
+      begin += size;
+      count -= size;
+      out += size;
+    }
+    const int64_t rows = count / length;
+    RepeatEach(length, Offset<T>(view.data, begin / length), rows, out);
+    if (count > rows * length) {
+      ExpandRunByRun(view, begin + rows * length, count - rows * length, out + rows * length);
+    }
+  } else if (view.num_axes == 2 && view.stride[0] == 0 && length < count) {
+    ExpandRunByRun(view, begin, length, out);  // from any place of the row on
+    RepeatStart(length, count, out);
+  } else {
+    ExpandRunByRun(view, begin, count, out);
+  }
+}
+
+template <typename T>
+void ExpandRunByRun(const Broadcast& view, int64_t begin, int64_t count, T* out) {
   const int last = view.num_axes - 1;
   int64_t position[Broadcast::kMaxAxes];
   int64_t index = 0;  // in the array, of the current run along the last axis
@@ -82,21 +154,31 @@ void Expand(const Broadcast& view, int64_t begin, int64_t count, T* out) {
 template <typename T>
 class Validity {
  public:
-  // Labels of another type are NaN by now where they are missing, and the others may have become
-  // the sentinel's equal by rounding.
-  explicit Validity(const MaskedLossInputs& inputs)
-      : missing_(Is<T>(inputs.label_type) ? inputs.missing : Missing{}) {}
+  // Labels of a type that does not widen exactly are NaN by now where they are missing, and others
+  // may have become the sentinel's equal by rounding.
+  explicit Validity(const MaskedLossInputs& inputs) {
+    VisitType(inputs.label_type, [&](auto stored) {
+      if constexpr (kWidensExactly<decltype(stored), T>) {
+        const StoredMissing<decltype(stored)> missing(inputs.missing);
+        limit_ = missing.limit();
+        sentinel_ = missing.sentinel();
+      }
+    });
+  }
 
   // False for NaN, since every comparison with it is.
   Mask<T> operator()(Vec<T> y_true) const {
-    return Le(Abs(y_true), Vec<T>::Broadcast(missing_.limit())) &
-           Mask<T>{y_true.native != Vec<T>::Broadcast(missing_.sentinel()).native};
+    return Le(Abs(y_true), Vec<T>::Broadcast(limit_)) &
+           Mask<T>{y_true.native != Vec<T>::Broadcast(sentinel_).native};
   }
 
-  bool operator()(T y_true) const { return missing_.IsValid(y_true); }
+  bool operator()(T y_true) const {
+    return (y_true < 0 ? -y_true : y_true) <= limit_ && y_true != sentinel_;
+  }
 
  private:
-  StoredMissing<T> missing_;
+  T limit_ = std::numeric_limits<T>::infinity();
+  T sentinel_ = std::numeric_limits<T>::quiet_NaN();
 };
 
 // A part of the elements as dense arrays.
@@ -126,7 +208,12 @@ const T* MaskedLabels(const MaskedLossInputs& inputs, int64_t begin, int64_t cou
     y_true = Offset<T>(inputs.y_true, begin);
   } else {
     VisitType(inputs.label_type, [&](auto stored) {
-      WidenLabels<decltype(stored)>(inputs.y_true, begin, count, inputs.missing, buffers->y_true);
+      using Stored = decltype(stored);
+      if constexpr (kWidensExactly<Stored, T>) {
+        WidenArray<Stored>(inputs.y_true, begin, count, buffers->y_true);
+      } else {
+        WidenLabels<Stored>(inputs.y_true, begin, count, inputs.missing, buffers->y_true);
+      }
     });
   }
   if (!inputs.mask.IsPresent()) return y_true;
@@ -136,9 +223,9 @@ const T* MaskedLabels(const MaskedLossInputs& inputs, int64_t begin, int64_t cou
   } else {
     Expand(inputs.mask, begin, count, buffers->mask);
   }
-  if (y_true != buffers->y_true) std::memcpy(buffers->y_true, y_true, count * sizeof(T));
   for (int64_t i = 0; i < count; ++i) {
-    buffers->y_true[i] = mask[i] != 0 ? buffers->y_true[i] : std::numeric_limits<T>::quiet_NaN();
+    const T label = Read<T>(y_true, i);
+    buffers->y_true[i] = mask[i] != 0 ? label : std::numeric_limits<T>::quiet_NaN();
   }
   return buffers->y_true;
 }

@@ -145,6 +145,12 @@ class StoredMissing {
   bool has_sentinel_ = false;
 };
 
+// Whether each number of the stored type is one of T and missing labels can still be told from the
+// others in T: then nothing is to be decided before the conversion.
+template <typename Stored, typename T>
+inline constexpr bool kWidensExactly = std::is_floating_point_v<decltype(Widen(Stored{}))> &&
+                                       sizeof(decltype(Widen(Stored{}))) <= sizeof(T);
+
 template <typename T>
 const T* Offset(const void* array, int64_t index) {
   return static_cast<const T*>(array) + index;
