@@ -62,8 +62,7 @@ class GapAwareLoss(keras.losses.Loss):  # type: ignore[misc]
             return reduce_sums(sums, reduction, normalizer)
         if self.balance == "sample":
             # Each replica has samples of its own: their means are what is added up.
-            sums = sums_of_group_means(sums, reduction)
-            reduction = "sum" if reduction == "sum" else "mean"
+            sums, reduction = sums_of_group_means(sums, reduction)
         return reduce_sums_of_replica(context, sums, reduction, normalizer)
 
 

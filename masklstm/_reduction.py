@@ -13,8 +13,7 @@ def reduce_sums(sums: MaskedSums, reduction: str, normalizer: tf.Tensor | None =
     the groups' means: those groups that have something to divide by have the same say.
     """
     if sums.loss_sum.shape.rank == 1:
-        sums = sums_of_group_means(sums, reduction)
-        reduction = "sum" if reduction == "sum" else "mean"
+        sums, reduction = sums_of_group_means(sums, reduction)
     if reduction == "sum":
         return sums.loss_sum
     divisor = _divisor(sums, reduction) if normalizer is None else normalizer
@@ -27,12 +26,13 @@ def _divisor(sums: MaskedSums, reduction: str) -> tf.Tensor:
     return tf.cast(sums.valid_count, tf.float64)
 
 
-def sums_of_group_means(sums: MaskedSums, reduction: str) -> MaskedSums:
-    """Groups as elements: their means, and the number of those that have one."""
+def sums_of_group_means(sums: MaskedSums, reduction: str) -> tuple[MaskedSums, str]:
+    """Groups as elements: the sums of their means, and the reduction that is left to do."""
     divisor = _divisor(sums, reduction)
     total = _sums.total(divided(sums.loss_sum, divisor))
     count = tf.math.count_nonzero(divisor)
-    return MaskedSums(total, tf.cast(count, tf.float64), count)
+    means = MaskedSums(total, tf.cast(count, tf.float64), count)
+    return means, "sum" if reduction == "sum" else "mean"
 
 
 def reduce_sums_of_replica(

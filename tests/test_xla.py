@@ -130,6 +130,25 @@ def test_batches_of_every_size():
         np.testing.assert_allclose(function(t, p), loss(t, p), rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [(2**18,), (2**18 + 7,), (2**19 + 8, 1), (640, 500, 2), (1, 2**18), (1021, 257)],
+    ids=str,
+)
+def test_large_arrays_are_added_up_whole(shape, rng):
+    """From 2^18 elements on in two steps, whatever divides the first axis."""
+    y_true, y_pred = labels_and_predictions(rng, shape, "float32")
+    weight = rng.random(shape[:1]).astype("float32")
+    sums = jit(lambda *xs: ops.masked_sums(*xs[:2], sample_weight=xs[2]))
+    actual = sums(*map(tf.constant, (y_true, y_pred, weight)))
+    valid = ~np.isnan(y_true)
+    full = np.broadcast_to(weight.reshape(-1, *[1] * (len(shape) - 1)), shape).astype("float64")
+    loss = np.square(y_pred - np.where(valid, y_true, 0)).astype("float64")
+    assert int(actual.valid_count) == valid.sum()
+    np.testing.assert_allclose(actual.weight_sum, full[valid].sum(), rtol=1e-12)
+    np.testing.assert_allclose(actual.loss_sum, (loss * full)[valid].sum(), rtol=1e-7)
+
+
 def test_inside_of_control_flow(rng):
     y_true, y_pred = labels_and_predictions(rng, (6, 3), "float32")
     loss = losses.LogCosh()

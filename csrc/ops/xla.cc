@@ -4,11 +4,9 @@
 // Design:
 //   A. The formulas are those of csrc/losses, with an XLA operation as their value type.
 //   B. Sums are those of the CPU kernels but for their order: element losses in the computing type,
-//      added up as doubles; counts as 64-bit integers.
-//   C. The op gives XLA plain element-wise operations and reductions. What becomes one loop is
-//   XLA's
-//      choice: nothing here is larger than the labels, and weights are broadcast where they are
-//      used.
+//      added up as doubles; counts as integers that are wide enough.
+//   C. The op gives XLA plain element-wise operations and reductions, and XLA chooses what becomes
+//      one loop. Nothing here is larger than the labels; weights are broadcast where they are used.
 //   D. A file of its own, since XLA's headers take as long to compile as all else together.
 #include <algorithm>
 #include <cstdint>
@@ -74,28 +72,22 @@ std::vector<XlaOp> AddUp(const std::vector<XlaOp>& terms, const std::vector<int6
   return sums;
 }
 
-// The sums of all elements, in two steps where that lets XLA share the first one out to threads,
-// which it does along the axes of a result.
+// The sums of all elements; of large arrays in two steps, parts of the first axis and then their
+// sums, since XLA shares work out to threads along the axes of a result.
 std::vector<XlaOp> AddUpAll(std::vector<XlaOp> terms, const TensorShape& shape) {
   constexpr int64_t kLarge = int64_t{1} << 18;
   constexpr int64_t kMostParts = 1024;
-  int rank = shape.dims();
-  if (shape.num_elements() >= kLarge) {
-    int64_t parts = shape.dim_size(0);
-    if (rank == 1) {
-      const int64_t size = parts;
-      for (parts = kMostParts; size % parts != 0;) --parts;
-      for (XlaOp& term : terms) term = xla::Reshape(term, {parts, size / parts});
-      rank = 2;
-    }
-    if (parts > 1) {
-      std::vector<int64_t> within = AllAxes(rank);
-      within.erase(within.begin());
-      terms = AddUp(terms, within);
-      rank = 1;
-    }
-  }
-  return AddUp(terms, AllAxes(rank));
+  if (shape.num_elements() < kLarge) return AddUp(terms, AllAxes(shape.dims()));
+  int64_t parts = std::min(kMostParts, shape.dim_size(0));
+  while (shape.dim_size(0) % parts != 0) --parts;
+  const auto dims = shape.dim_sizes();
+  std::vector<int64_t> split(dims.begin(), dims.end());
+  split[0] /= parts;
+  split.insert(split.begin(), parts);
+  for (XlaOp& term : terms) term = xla::Reshape(term, split);
+  std::vector<int64_t> within = AllAxes(split.size());
+  within.erase(within.begin());
+  return AddUp(AddUp(terms, within), {0});
 }
 
 // Labels, predictions and weights of one op, in the computing type.
