@@ -412,8 +412,7 @@ struct StreamStrip {
   }
 };
 
-// A factor in two parts, so that one beyond the range of T is not lost before it meets a number
-// that brings the product back: scale = first * second, and second is 1 where scale fits.
+// scale = first * second, and second is 1 unless the scale is tiny.
 template <typename T>
 struct Scale {
   T first;
@@ -421,11 +420,9 @@ struct Scale {
 
   explicit Scale(double scale) : first(static_cast<T>(scale)) {
     const double magnitude = __builtin_fabs(scale);
-    constexpr double kTiny = sizeof(T) == 4 ? 0x1p-100 : 0x1p-900;
-    constexpr double kHalfOfTiny = sizeof(T) == 4 ? 0x1p-60 : 0x1p-500;
-    if (0.0 < magnitude && magnitude < kTiny) {
-      first = static_cast<T>(scale / kHalfOfTiny);
-      second = static_cast<T>(kHalfOfTiny);
+    if (0.0 < magnitude && magnitude < kTinyScale<T>) {
+      first = static_cast<T>(scale / kHalfOfTinyScale<T>);
+      second = static_cast<T>(kHalfOfTinyScale<T>);
     }
   }
 };

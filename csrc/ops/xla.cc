@@ -354,11 +354,10 @@ class MaskedLossGradLowering : public Lowering {
     }
     scale = Divided(scale, context->Input("weight_sum"), context->Input("valid_count"),
                     attributes_.reduction);
-    // In two factors where one would be lost below the range of the computing type; see the CPU
-    // kernels.
     const bool is_double = inputs.type() == xla::F64;
-    const XlaOp tiny = xla::ScalarLike(scale, is_double ? 0x1p-900 : 0x1p-100);
-    const XlaOp half_of_tiny = xla::ScalarLike(scale, is_double ? 0x1p-500 : 0x1p-60);
+    const XlaOp tiny = xla::ScalarLike(scale, is_double ? kTinyScale<double> : kTinyScale<float>);
+    const XlaOp half_of_tiny =
+        xla::ScalarLike(scale, is_double ? kHalfOfTinyScale<double> : kHalfOfTinyScale<float>);
     const XlaOp is_tiny = xla::Lt(xla::Abs(scale), tiny);
     const XlaOp second = xla::Select(is_tiny, half_of_tiny, xla::ScalarLike(scale, 1.0));
     context->SetOutput(0, inputs.Gradient(xla::ConvertElementType(scale / second, inputs.type()),
