@@ -141,3 +141,21 @@ def test_every_way_to_differentiate(reduction, loss_case, rng):
         return found
 
     assert_all_close(results(ops), results(reference), "float64")
+
+
+def test_a_scale_below_the_range_of_the_type_is_not_lost(dtype, run):
+    """The upstream gradient over the count would be flushed to 0; its product with the slope is
+    an ordinary number.
+    """
+    upstream, slope, count = (1e-36, 2e6, 10_000) if dtype == "float32" else (1e-300, 2e6, 10_000)
+    y_true = np.zeros(count, dtype)
+    y_pred = tf.fill([count], tf.constant(slope / 2, dtype))
+
+    def gradient(y_pred):
+        with tf.GradientTape() as tape:
+            tape.watch(y_pred)
+            loss = ops.masked_loss(y_true, y_pred)
+        return tape.gradient(loss, y_pred, output_gradients=tf.constant(upstream, dtype))
+
+    expected = upstream * slope / count
+    np.testing.assert_allclose(run(gradient, y_pred), expected, rtol=1e-6)

@@ -123,12 +123,9 @@ enum class Balance { kSample, kTimestep, kFeature };
 int GroupAxis(Balance balance, int rank);
 
 // A gradient's scale below kTinyScale is handed on in two factors, one of them kHalfOfTinyScale: as
-// one number of the computing type it would lose digits, or be 0, before it meets a number that
-// brings the product back.
-template <typename T>
-inline constexpr double kTinyScale = sizeof(T) == sizeof(double) ? 0x1p-900 : 0x1p-100;
-template <typename T>
-inline constexpr double kHalfOfTinyScale = sizeof(T) == sizeof(double) ? 0x1p-500 : 0x1p-60;
+// one float it would lose digits, or be 0, before it meets a number that brings the product back.
+inline constexpr double kTinyScale = 0x1p-100;
+inline constexpr double kHalfOfTinyScale = 0x1p-60;
 
 // Elements that belong together: `group_size` consecutive ones are of one group, the next
 // `group_size` of the next group, and after the last group comes the first one again.

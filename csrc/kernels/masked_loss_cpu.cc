@@ -420,9 +420,9 @@ struct Scale {
 
   explicit Scale(double scale) : first(static_cast<T>(scale)) {
     const double magnitude = __builtin_fabs(scale);
-    if (0.0 < magnitude && magnitude < kTinyScale<T>) {
-      first = static_cast<T>(scale / kHalfOfTinyScale<T>);
-      second = static_cast<T>(kHalfOfTinyScale<T>);
+    if (sizeof(T) == sizeof(float) && 0.0 < magnitude && magnitude < kTinyScale) {
+      first = static_cast<T>(scale / kHalfOfTinyScale);
+      second = static_cast<T>(kHalfOfTinyScale);
     }
   }
 };

@@ -171,10 +171,11 @@ class Inputs {
     return sums;
   }
 
-  // first * w * second * l', each of them of the labels' shape or a scalar.
+  // first * w * l' * second, each of them of the labels' shape or a scalar. The scalars stand
+  // apart, or XLA would multiply them with each other first.
   XlaOp Gradient(XlaOp first, XlaOp second) const {
     XlaOp scale = is_weighted_ ? first * weight_ : first;
-    const XlaOp gradient = WhereValid(scale * second * Derivatives());
+    const XlaOp gradient = WhereValid(scale * Derivatives() * second);
     return Convert(gradient, type_, prediction_type_);
   }
 
@@ -354,12 +355,11 @@ class MaskedLossGradLowering : public Lowering {
     }
     scale = Divided(scale, context->Input("weight_sum"), context->Input("valid_count"),
                     attributes_.reduction);
-    const bool is_double = inputs.type() == xla::F64;
-    const XlaOp tiny = xla::ScalarLike(scale, is_double ? kTinyScale<double> : kTinyScale<float>);
-    const XlaOp half_of_tiny =
-        xla::ScalarLike(scale, is_double ? kHalfOfTinyScale<double> : kHalfOfTinyScale<float>);
-    const XlaOp is_tiny = xla::Lt(xla::Abs(scale), tiny);
-    const XlaOp second = xla::Select(is_tiny, half_of_tiny, xla::ScalarLike(scale, 1.0));
+    const XlaOp one = xla::ScalarLike(scale, 1.0);
+    const XlaOp is_tiny = xla::Lt(xla::Abs(scale), xla::ScalarLike(scale, kTinyScale));
+    const XlaOp second = inputs.type() == xla::F64
+                             ? one
+                             : xla::Select(is_tiny, xla::ScalarLike(scale, kHalfOfTinyScale), one);
     context->SetOutput(0, inputs.Gradient(xla::ConvertElementType(scale / second, inputs.type()),
                                           xla::ConvertElementType(second, inputs.type())));
   }
