@@ -231,6 +231,8 @@ def to_tensor(
     name: str, value: Any, dtypes: tuple[tf.DType, ...], dtype_hint: tf.DType | None = None
 ) -> tf.Tensor:
     """A tensor of one of the dtypes; the hint decides for Python numbers, which have none."""
+    if isinstance(value, tf.Tensor) and value.dtype in dtypes:
+        return value  # the rest takes longer than the op does on a small tensor
     if isinstance(value, np.ma.MaskedArray):
         raise ValueError(
             f"Expected '{name}' to be a plain array, since NumPy's masks would be lost. Fill the "

@@ -15,6 +15,7 @@ from typing import Any
 import tensorflow as tf
 
 from masklstm import _arguments, _native, _sums
+from masklstm._keras_compat import get_attribute
 
 _ROWWISE = ("none", "sum")
 
@@ -30,7 +31,7 @@ class _Inputs:
         else:
             _, self.weight_sum, self.valid_count = op.outputs
         self.y_true, self.y_pred = inputs[:2]
-        num_weights = len(op.get_attr("Tweights"))
+        num_weights = len(inputs) - 2 - int(get_attribute(op, "num_masks"))
         self.sample_weight = inputs[2 : 2 + num_weights]
         self.mask = inputs[2 + num_weights :]
         self.computing_dtype = _arguments.computing_dtype(self.y_pred)
@@ -116,7 +117,7 @@ class _Inputs:
 
 
 def _text(op: tf.Operation, name: str) -> str:
-    value = op.get_attr(name)
+    value = get_attribute(op, name)
     return str(value.decode() if isinstance(value, bytes) else value)
 
 

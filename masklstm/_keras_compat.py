@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
-__all__ = ["complete_config", "get_keras_mask", "op_def_registry", "row_axis"]
+__all__ = ["complete_config", "get_attribute", "get_keras_mask", "op_def_registry", "row_axis"]
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
@@ -19,6 +19,16 @@ if keras.backend.backend() != "tensorflow":
 def get_keras_mask(tensor: Any) -> tf.Tensor | None:
     """The mask that Keras's layers hand on, on the tensor itself."""
     return getattr(tensor, "_keras_mask", None)
+
+
+def get_attribute(op: Any, name: str) -> Any:
+    """An attribute of an op. An eager tape has a stand-in for the op, whose own `get_attr` takes
+    as long as a small op for each text.
+    """
+    attributes = getattr(op, "attrs", None)
+    if not isinstance(attributes, tuple):
+        return op.get_attr(name)
+    return dict(zip(attributes[::2], attributes[1::2], strict=True))[name]
 
 
 def row_axis(loss: Any) -> Any:

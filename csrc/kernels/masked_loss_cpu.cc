@@ -379,15 +379,18 @@ Sums SumElements(const Loss& loss, const MaskedLossInputs& inputs, int64_t begin
   const V zero{};
   Accumulator<T, kWeighted> accumulator;
   ForEachChunk<T>(inputs, begin, end, [&](const Chunk<T>& chunk, int64_t) {
+    // A copy that nothing points to stays in registers: the arrays could overlap the original.
+    Accumulator<T, kWeighted> registers = accumulator;
     ForEachStrip(chunk, [&](const T* y_true, const T* y_pred, const T* weight, int64_t, int64_t) {
       ForEachVector<T>([&](int vector, int lane) {
         const V t = V::Load(y_true + lane);
         const V p = V::Load(y_pred + lane);
         const Mask<T> valid = is_valid(t);
         const V w = kWeighted ? Select(valid, V::Load(weight + lane), zero) : zero;
-        accumulator.Add(vector, valid, Select(valid, loss.Value(t, p), zero), w);
+        registers.Add(vector, valid, Select(valid, loss.Value(t, p), zero), w);
       });
     });
+    accumulator = registers;
   });
   return accumulator.Total();
 }

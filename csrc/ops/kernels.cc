@@ -1,7 +1,5 @@
 // The CPU kernels of the ops: they take TensorFlow's tensors apart and hand plain pointers on.
 #include <algorithm>
-#include <atomic>
-#include <functional>
 #include <new>
 #include <string>
 #include <vector>
@@ -9,8 +7,8 @@
 #include "csrc/kernels/masked_loss.h"
 #include "csrc/kernels/names.h"
 #include "csrc/ops/arguments.h"
+#include "csrc/ops/parallel_for.h"
 #include "tensorflow/core/framework/op_kernel.h"
-#include "tensorflow/core/util/work_sharder.h"
 
 namespace masklstm {
 namespace {
@@ -60,25 +58,6 @@ absl::Status ReadInputs(OpKernelContext* context, const Attributes& attributes,
   TF_RETURN_IF_ERROR(MakeViews(context, "mask", shape, masks));
   inputs->mask = masks[0];
   return absl::OkStatus();
-}
-
-// TensorFlow's own threads. Each takes the next few units when it is done with its last ones: cores
-// that are shared with others do not keep pace, and a fixed share for each thread would wait for
-// the slowest.
-ParallelFor ThreadPoolOf(OpKernelContext* context) {
-  const auto* threads = context->device()->tensorflow_cpu_worker_threads();
-  return [threads](int64_t total, int64_t cost, const std::function<void(int64_t, int64_t)>& work) {
-    constexpr int64_t kTurnsPerThread = 16;
-    const int64_t turn = std::max<int64_t>(1, total / (threads->num_threads * kTurnsPerThread));
-    std::atomic<int64_t> next{0};
-    const int64_t share = total * cost / threads->num_threads;
-    tensorflow::Shard(threads->num_threads, threads->workers, threads->num_threads, share,
-                      [&](int64_t, int64_t) {
-                        for (int64_t begin; (begin = next.fetch_add(turn)) < total;) {
-                          work(begin, std::min(total, begin + turn));
-                        }
-                      });
-  };
 }
 
 // The value of a loss tensor, float or double.
