@@ -9,7 +9,8 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import LOSSES, REDUCTIONS, TOLERANCE, labels_and_predictions
+import tensorflow as tf
+from conftest import LOSSES, REDUCTIONS, labels_and_predictions
 
 from masklstm import _native, kernels, ops
 
@@ -28,9 +29,11 @@ def misaligned(array, offset):
 def all_results(y_true, y_pred, weight, mask, threads=1):
     """Every loss and reduction, with and without weights and mask, as bytes."""
     digest = hashlib.sha256()
+    row = weight.reshape(-1)[: y_true.shape[-1]].reshape(1, -1)
+    uses = ({}, {"sample_weight": weight}, {"sample_weight": row, "mask": mask})
     for name, parameters in LOSSES:
         for reduction in KERNEL_REDUCTIONS:
-            for use in ({}, {"sample_weight": weight}, {"sample_weight": weight, "mask": mask}):
+            for use in uses:
                 arguments = {"loss": name, "reduction": reduction, "threads": threads}
                 arguments |= {**use, **parameters}
                 loss, weight_sum, count = kernels.masked_loss(y_true, y_pred, **arguments)
@@ -41,6 +44,11 @@ def all_results(y_true, y_pred, weight, mask, threads=1):
             groups = {"loss": name, "balance": balance, "threads": threads, **parameters}
             for result in kernels.masked_group_sums(y_true, y_pred, sample_weight=weight, **groups):
                 digest.update(result.tobytes())
+    for reduction in ("none", "sum"):  # all of it as one row
+        flat = y_true.reshape(-1), y_pred.reshape(-1)
+        result = kernels.masked_loss(*flat, reduction=reduction, threads=threads)[0]
+        gradient = kernels.masked_loss_gradient(*flat, reduction=reduction, threads=threads)
+        digest.update(np.asarray(result).tobytes() + gradient.tobytes())
     # Labels and predictions of other types; conversions do not depend on the loss.
     whole = np.where(np.isnan(y_true), 0, y_true).astype("int16")
     for labels, halves in (("bfloat16", "float16"), ("float16", "bfloat16"), ("int16", "float16")):
@@ -182,19 +190,55 @@ def test_denormal_numbers_are_kept_outside_of_tensorflow():
     assert loss > 0
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
 def test_a_large_gradient_is_written_past_the_caches_with_the_same_bits(dtype):
     """Above 32 MiB other instructions write it; a shifted `out` takes the ordinary ones."""
-    size = 2**25 // np.dtype(dtype).itemsize + 5
+    itemsize = tf.as_dtype(dtype).size
+    size = 2**25 // itemsize + 5
     rng = np.random.default_rng(1)
-    y_true, y_pred = labels_and_predictions(rng, (size,), dtype)
-    gradient = kernels.masked_loss_gradient(y_true, y_pred, threads=2)
-    shifted = misaligned(np.zeros_like(y_pred), 4 if dtype == "float32" else 8)
-    kernels.masked_loss_gradient(y_true, y_pred, out=shifted)
+    y_true, y_pred = labels_and_predictions(rng, (size,), "float32")
+    y_true, y_pred = y_true.astype(dtype), y_pred.astype(dtype)
+    gradient = kernels.masked_loss_gradient(y_true, y_pred, reduction="sum_of_elements", threads=2)
+    shifted = misaligned(np.zeros_like(y_pred), itemsize)
+    kernels.masked_loss_gradient(y_true, y_pred, reduction="sum_of_elements", out=shifted)
     assert gradient.tobytes() == shifted.tobytes()
-    valid = ~np.isnan(y_true)
-    scale = np.array(1.0 / valid.sum(), dtype)
-    expected = np.where(valid, scale * (2 * (y_pred - y_true)), 0)
-    np.testing.assert_allclose(gradient, expected, rtol=TOLERANCE[dtype])
+    wide = np.float64 if dtype == "float64" else np.float32
+    error = y_pred.astype(wide) - y_true.astype(wide)
+    expected = np.where(np.isnan(error), 0, 2 * error).astype(dtype)
+    np.testing.assert_array_equal(gradient, expected)
+
+
+@pytest.mark.parametrize("features", [2, 3, 7, 8, 9, 1000, 1024, 1025])
+def test_a_row_of_weights_that_repeats_is_as_good_as_the_whole_array(dtype, features):
+    y_true, y_pred, _, _ = example(dtype, (20_000 // features, features))
+    row = np.random.default_rng(2).random((1, features)).astype(dtype)
+    whole = np.ascontiguousarray(np.broadcast_to(row, y_true.shape))
+    for reduction in KERNEL_REDUCTIONS:
+        for function in (kernels.masked_loss, kernels.masked_loss_gradient):
+            found, expected = (
+                function(y_true, y_pred, sample_weight=weight, reduction=reduction)
+                for weight in (row, whole)
+            )
+            if function is kernels.masked_loss:
+                found, expected = found[0], expected[0]
+            assert np.asarray(found).tobytes() == np.asarray(expected).tobytes()
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum"])
+def test_one_long_row_is_a_mean(dtype, reduction):
+    """It is cut into blocks, like an array of many rows."""
+    y_true, y_pred, _, _ = example(dtype, (50_001,))
+    found = kernels.masked_loss(y_true, y_pred, reduction=reduction)
+    mean = kernels.masked_loss(y_true, y_pred, reduction="mean")
+    assert np.asarray(found[0]).astype(dtype) == np.asarray(mean[0]).astype(dtype)
+    assert found[2] == mean[2]
+    gradients = [
+        kernels.masked_loss_gradient(y_true, y_pred, reduction=name) for name in (reduction, "mean")
+    ]
+    assert np.array_equal(*gradients)
+    empty = np.full_like(y_true, np.nan)
+    assert kernels.masked_loss(empty, y_pred, reduction=reduction)[0] == 0
+    assert not np.any(kernels.masked_loss_gradient(empty, y_pred, reduction=reduction))
 
 
 class TestErrors:

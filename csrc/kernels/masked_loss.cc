@@ -97,14 +97,34 @@ void MapOverBlocks(int64_t total, int64_t block_size, int64_t cost, const Parall
   });
 }
 
-// The sum of the means of rows of one element is the sum of the elements.
+// Whether each row has a mean of its own. The sum of the means of rows of one element is the sum of
+// the elements.
 bool IsRowwise(const MaskedLossInputs& inputs, Reduction reduction) {
   return reduction == Reduction::kNone ||
          (reduction == Reduction::kSumOfRows && inputs.row_size != 1);
 }
 
+// A single row can be long, and is cut into blocks like any array.
+bool IsOneRow(const MaskedLossInputs& inputs, Reduction reduction) {
+  return IsRowwise(inputs, reduction) && inputs.num_rows == 1 && inputs.row_size > 0;
+}
+
 int64_t RowsPerBlock(int64_t row_size) {
   return std::max<int64_t>(1, kBlockSize / std::max<int64_t>(1, row_size));
+}
+
+// A number of the computing type.
+double ReadComputed(const MaskedLossInputs& inputs, const void* address) {
+  if (inputs.computing_type() == DataType::kFloat64) return *static_cast<const double*>(address);
+  return *static_cast<const float*>(address);
+}
+
+void WriteComputed(const MaskedLossInputs& inputs, double value, void* address) {
+  if (inputs.computing_type() == DataType::kFloat64) {
+    *static_cast<double*>(address) = value;
+  } else {
+    *static_cast<float*>(address) = static_cast<float>(value);
+  }
 }
 
 }  // namespace
@@ -117,6 +137,12 @@ std::string InstructionSet(std::string* error) {
 Sums ComputeMaskedLoss(const MaskedLossInputs& inputs, Reduction reduction,
                        const ParallelFor& parallel_for, void* row_means) {
   const CpuKernels& kernels = *Chosen().kernels;
+  if (IsOneRow(inputs, reduction)) {
+    Sums sums = ComputeMaskedLoss(inputs, Reduction::kMean, parallel_for, nullptr);
+    sums.loss_sum = sums.valid_count == 0 ? 0.0 : Divided(sums.loss_sum, sums, Reduction::kMean);
+    if (row_means) WriteComputed(inputs, sums.loss_sum, row_means);
+    return sums;
+  }
   if (!IsRowwise(inputs, reduction)) {
     return SumOverBlocks(inputs.num_elements(), kBlockSize, kBlockSize * kCyclesPerElement,
                          parallel_for, [&](int64_t begin, int64_t end, Sums* sums) {
@@ -146,10 +172,20 @@ double Divided(double value, const Sums& sums, Reduction reduction) {
   return divisor == 0.0 ? value - value : value / divisor;
 }
 
+bool GradientNeedsSums(const MaskedLossInputs& inputs, Reduction reduction) {
+  return reduction == Reduction::kMean || reduction == Reduction::kMeanWithSampleWeight ||
+         IsOneRow(inputs, reduction);
+}
+
 void ComputeMaskedLossGradient(const MaskedLossInputs& inputs, Reduction reduction,
                                const Sums& sums, double loss_gradient, const void* row_gradients,
                                const ParallelFor& parallel_for, void* gradient) {
   const CpuKernels& kernels = *Chosen().kernels;
+  if (IsOneRow(inputs, reduction)) {
+    if (row_gradients) loss_gradient = ReadComputed(inputs, row_gradients);
+    return ComputeMaskedLossGradient(inputs, Reduction::kMean, sums, loss_gradient, nullptr,
+                                     parallel_for, gradient);
+  }
   if (IsRowwise(inputs, reduction)) {
     if (inputs.row_size == 0) return;
     const int64_t rows = RowsPerBlock(inputs.row_size);

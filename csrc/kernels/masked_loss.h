@@ -107,6 +107,9 @@ Sums ComputeMaskedLoss(const MaskedLossInputs& inputs, Reduction reduction,
 // is nothing to divide by, 0, or NaN for a value that is not finite.
 double Divided(double value, const Sums& sums, Reduction reduction);
 
+// Whether the gradient depends on the sums of the forward pass.
+bool GradientNeedsSums(const MaskedLossInputs& inputs, Reduction reduction);
+
 // gradient = d loss / d y_pred times the loss's own gradient: `loss_gradient`, or for
 // Reduction::kNone one value of the computing type per row in `row_gradients` (else null). `sums`
 // are those of the forward pass. `gradient`, of the prediction type, may be the memory of y_true or

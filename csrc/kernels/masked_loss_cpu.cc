@@ -84,6 +84,9 @@ void RepeatStart(int64_t period, int64_t count, T* out) {
 template <typename T>
 void ExpandRunByRun(const Broadcast& view, int64_t begin, int64_t count, T* out);
 
+// Whether all rows of the expanded array are the same one.
+bool RepeatsOneRow(const Broadcast& view) { return view.num_axes == 2 && view.stride[0] == 0; }
+
 // Writes elements [begin, begin + count) of the expanded array to `out`.
 template <typename T>
 void Expand(const Broadcast& view, int64_t begin, int64_t count, T* out) {
@@ -108,7 +111,7 @@ void Expand(const Broadcast& view, int64_t begin, int64_t count, T* out) {
     if (count > rows * length) {
       ExpandRunByRun(view, begin + rows * length, count - rows * length, out + rows * length);
     }
-  } else if (view.num_axes == 2 && view.stride[0] == 0 && length < count) {
+  } else if (RepeatsOneRow(view) && length < count) {
     ExpandRunByRun(view, begin, length, out);  // from any place of the row on
     RepeatStart(length, count, out);
   } else {
@@ -190,12 +193,19 @@ struct Chunk {
   int64_t size;
 };
 
+// One of the weights, expanded.
+template <typename T>
+struct FactorBuffer {
+  alignas(64) T values[2 * kChunk];
+  bool has_rows = false;  // one row, over and over again, from its first element on
+};
+
 template <typename T>
 struct ChunkBuffers {
   alignas(64) T y_true[kChunk];
   alignas(64) T y_pred[kChunk];
   alignas(64) T weight[kChunk];
-  alignas(64) T factor[kChunk];
+  FactorBuffer<T> factors[kMaxWeights];
   alignas(64) uint8_t mask[kChunk];  // not bool: any byte but 0 is true
 };
 
@@ -244,11 +254,18 @@ const T* Predictions(const MaskedLossInputs& inputs, int64_t begin, int64_t coun
 
 // One of the weights; null if it was not given.
 template <typename T>
-const T* Factors(const Broadcast& weight, int64_t begin, int64_t count, T* buffer) {
+const T* Factors(const Broadcast& weight, int64_t begin, int64_t count, FactorBuffer<T>* buffer) {
   if (!weight.IsPresent()) return nullptr;
   if (weight.IsFull()) return Offset<T>(weight.data, begin);
-  Expand(weight, begin, count, buffer);
-  return buffer;
+  const int64_t length = weight.num_axes == 0 ? 0 : weight.extent[weight.num_axes - 1];
+  if (!RepeatsOneRow(weight) || length > kChunk) {
+    Expand(weight, begin, count, buffer->values);
+    return buffer->values;
+  }
+  // Expanded once for all chunks, which begin at different places of the row.
+  if (!buffer->has_rows) Expand(weight, 0, kChunk + length, buffer->values);
+  buffer->has_rows = true;
+  return buffer->values + begin % length;
 }
 
 // The products of the weights; null if there are none.
@@ -256,8 +273,8 @@ template <typename T>
 const T* Weights(const MaskedLossInputs& inputs, int64_t begin, int64_t count,
                  ChunkBuffers<T>* buffers) {
   static_assert(kMaxWeights == 2);
-  const T* first = Factors(inputs.weights[0], begin, count, buffers->weight);
-  const T* second = Factors(inputs.weights[1], begin, count, buffers->factor);
+  const T* first = Factors(inputs.weights[0], begin, count, &buffers->factors[0]);
+  const T* second = Factors(inputs.weights[1], begin, count, &buffers->factors[1]);
   if (first == nullptr || second == nullptr) return first ? first : second;
   for (int64_t i = 0; i < count; ++i) {
     buffers->weight[i] = Read<T>(first, i) * Read<T>(second, i);
@@ -401,6 +418,21 @@ Sums SumElements(const Loss& loss, const MaskedLossInputs& inputs, int64_t begin
                             : SumElements<false, T>(loss, inputs, begin, end);
 }
 
+template <typename T>
+int64_t CountValid(const Validity<T>& is_valid, const Chunk<T>& chunk) {
+  Mask<T> lanes[kStrip / Vec<T>::kLanes] = {};
+  ForEachStrip(chunk, [&](const T* y_true, const T*, const T*, int64_t, int64_t) {
+    ForEachVector<T>([&](int vector, int lane) {
+      lanes[vector].native -= is_valid(Vec<T>::Load(y_true + lane)).native;  // a true lane is -1
+    });
+  });
+  int64_t count = 0;
+  for (const Mask<T>& counts : lanes) {
+    for (int lane = 0; lane < Vec<T>::kLanes; ++lane) count += counts.native[lane];
+  }
+  return count;
+}
+
 // What to do with a strip of results.
 struct StoreStrip {
   template <typename T>
@@ -463,19 +495,36 @@ void MapChunk(const Formula& formula, const Validity<T>& is_valid, const Chunk<T
   }
 }
 
+// array[begin ...] = the values, narrowed; past the caches if asked for.
+template <typename Stored>
+void WriteNarrowed(const float* values, int64_t count, void* array, int64_t begin, bool streams) {
+  if (!streams) return NarrowArray<Stored>(values, count, array, begin);
+  alignas(64) Stored narrowed[kChunk];
+  NarrowArray<Stored>(values, count, narrowed, 0);
+  char* const target = static_cast<char*>(array) + begin * sizeof(Stored);
+  const int64_t bytes = count * sizeof(Stored);
+  int64_t done = 0;
+  for (; done + kVectorBytes <= bytes; done += kVectorBytes) {
+    const auto* source = reinterpret_cast<const char*>(narrowed) + done;
+    Vec<float>::Load(reinterpret_cast<const float*>(source))
+        .Stream(reinterpret_cast<float*>(target + done));
+  }
+  std::memcpy(target + done, reinterpret_cast<const char*>(narrowed) + done, bytes - done);
+}
+
 // Calls map(out) with memory for `count` values of type T, which then are the gradient's elements
 // from `begin` on; through a buffer if the gradient has another type. A buffer takes one chunk.
 template <typename T, typename Map>
-void WriteGradient(const MaskedLossInputs& inputs, int64_t begin, int64_t count, void* gradient,
-                   Map&& map) {
+void WriteGradient(const MaskedLossInputs& inputs, int64_t begin, int64_t count, bool streams,
+                   void* gradient, Map&& map) {
   if (Is<T>(inputs.prediction_type)) return map(static_cast<T*>(gradient) + begin);
   if constexpr (sizeof(T) == sizeof(float)) {
     alignas(64) T values[kChunk];
     map(values);
     if (inputs.prediction_type == DataType::kFloat16) {
-      NarrowArray<Float16>(values, count, gradient, begin);
+      WriteNarrowed<Float16>(values, count, gradient, begin, streams);
     } else {
-      NarrowArray<Bfloat16>(values, count, gradient, begin);
+      WriteNarrowed<Bfloat16>(values, count, gradient, begin, streams);
     }
   }
 }
@@ -563,7 +612,7 @@ void GradientOfShortRows(const Loss& loss, const MaskedLossInputs& inputs, int64
     }
   }
   const Chunk<T> chunk{y_true, Predictions(inputs, begin, size, &buffers), buffers.weight, size};
-  WriteGradient<T>(inputs, begin, size, gradient, [&](T* out) {
+  WriteGradient<T>(inputs, begin, size, false, gradient, [&](T* out) {
     MapChunk([&](Vec<T> t, Vec<T> p) { return loss.Derivative(t, p); }, is_valid, chunk,
              Scale<T>(1.0), out);
   });
@@ -611,18 +660,27 @@ void SumRows(const MaskedLossInputs& inputs, int64_t row_size, int64_t begin, in
   });
 }
 
+int64_t SizeOf(DataType floating_type) {
+  if (floating_type == DataType::kFloat64) return sizeof(double);
+  return floating_type == DataType::kFloat32 ? sizeof(float) : sizeof(Float16);
+}
+
+// Whether the gradient from element `begin` on goes past the caches.
+bool Streams(const MaskedLossInputs& inputs, int64_t begin, const void* gradient) {
+  const int64_t size = SizeOf(inputs.prediction_type);
+  const auto address = reinterpret_cast<uintptr_t>(Offset<char>(gradient, begin * size));
+  return inputs.num_elements() * size >= kStreamedBytes && address % kVectorBytes == 0;
+}
+
 template <typename T, typename Loss>
 void GradientOfElements(const Loss& loss, const MaskedLossInputs& inputs, int64_t begin,
                         int64_t end, double scale, void* gradient) {
-  const bool streams =
-      Is<T>(inputs.prediction_type) &&
-      inputs.num_elements() * int64_t{sizeof(T)} >= kStreamedBytes &&
-      reinterpret_cast<uintptr_t>(static_cast<T*>(gradient) + begin) % kVectorBytes == 0;
+  const bool streams = Streams(inputs, begin, gradient);
   const Validity<T> is_valid(inputs);
   const auto derivative = [&](Vec<T> t, Vec<T> p) { return loss.Derivative(t, p); };
   ForEachChunk<T>(inputs, begin, end, [&](const Chunk<T>& chunk, int64_t offset) {
-    WriteGradient<T>(inputs, offset, chunk.size, gradient, [&](T* out) {
-      if (streams) {
+    WriteGradient<T>(inputs, offset, chunk.size, streams, gradient, [&](T* out) {
+      if (streams && Is<T>(inputs.prediction_type)) {
         MapChunk(derivative, is_valid, chunk, Scale<T>(scale), out, StreamStrip{});
       } else {
         MapChunk(derivative, is_valid, chunk, Scale<T>(scale), out);
@@ -655,7 +713,7 @@ void GradientRows(const MaskedLossInputs& inputs, int64_t begin, int64_t end, do
       const int64_t last = first + inputs.row_size;
       int64_t count = 0;
       ForEachChunk<T>(inputs, first, last, [&](const Chunk<T>& chunk, int64_t) {
-        for (int64_t i = 0; i < chunk.size; ++i) count += is_valid(Read<T>(chunk.y_true, i));
+        count += CountValid(is_valid, chunk);
       });
       const double mean_gradient = row_gradients ? Read<T>(row_gradients, row) : loss_gradient;
       GradientOfElements<T>(loss, inputs, first, last, MeanOrZero<double>(mean_gradient, count),

@@ -321,10 +321,9 @@ py::array MaskedLossGradient(const py::array& y_true, const py::array& y_pred,
   void* data = gradient.mutable_data();
   {
     py::gil_scoped_release release;
-    const bool divides =
-        reduction == Reduction::kMean || reduction == Reduction::kMeanWithSampleWeight;
-    const Sums sums =
-        divides ? ComputeMaskedLoss(inputs, reduction, parallel_for, nullptr) : Sums{};
+    const Sums sums = GradientNeedsSums(inputs, reduction)
+                          ? ComputeMaskedLoss(inputs, reduction, parallel_for, nullptr)
+                          : Sums{};
     ComputeMaskedLossGradient(inputs, reduction, sums, 1.0, nullptr, parallel_for, data);
   }
   return gradient;
