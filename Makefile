@@ -10,10 +10,10 @@ NATIVE := $(shell find csrc cmake -type f 2>/dev/null) CMakeLists.txt setup.py p
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint format docs bench wheel clean
+.PHONY: help demo test fuzz lint format docs bench bench-full wheel clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*##/\1	/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*##/\1	/p' $(MAKEFILE_LIST)
 
 # What the build needs goes into the environment too, so that building does not fetch it again.
 $(VENV)/.tools: pyproject.toml
@@ -25,6 +25,11 @@ $(VENV)/.tools: pyproject.toml
 $(VENV)/.installed: $(VENV)/.tools $(NATIVE)
 	@echo "Building the native library"
 	$(BIN)/pip install --quiet --no-build-isolation --editable ".[dev]"
+	touch $@
+
+# PyTorch, 3 GB, and the others that the full benchmark compares with.
+$(VENV)/.providers: $(VENV)/.installed
+	$(BIN)/pip install --quiet --no-build-isolation --editable ".[dev,bench]"
 	touch $@
 
 demo: $(VENV)/.installed  ## train an LSTM on real labels with gaps; leaves a picture and a model
@@ -53,8 +58,13 @@ docs: $(VENV)/.installed  ## print docs/why.md and docs/xla.md anew
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python docs/xla.py > docs/xla.md.new
 	mv docs/xla.md.new docs/xla.md
 
-bench: $(VENV)/.installed  ## time masked losses against what else there is
+bench: $(VENV)/.installed  ## time it against what else there is: five minutes, a table and a plot
 	$(BIN)/python -m bench.run
+
+bench-full: $(VENV)/.providers  ## everything, with PyTorch, JAX and Numba: an hour; docs/performance.md
+	$(BIN)/python -m bench.run --full
+	$(BIN)/python -m bench.fit
+	$(BIN)/python -m bench.report
 
 wheel: $(VENV)/.installed  ## build dist/*.tar.gz, and from it dist/*.whl, in isolation
 	rm -rf dist

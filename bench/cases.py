@@ -1,36 +1,188 @@
-"""What is measured: a loss of random labels with random gaps, at several sizes."""
+"""What is measured: cases, and the experiments that compare them."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-import numpy as np
+from bench.case import Case
+
+LOSSES = (
+    "squared_error",
+    "absolute_error",
+    "huber",
+    "log_cosh",
+    "absolute_percentage_error",
+    "squared_logarithmic_error",
+    "poisson",
+    "pinball",
+    "binary_crossentropy",
+    "binary_crossentropy_from_logits",
+    "binary_focal_crossentropy",
+)
+SHARES = (0.0, 0.01, 0.3, 0.5, 0.9, 1.0)
+PATTERNS = ("random", "blocks", "columns", "tail")
+
+OURS, GRAPH, XLA = "masklstm", "tf.where", "tf.where, XLA"
+OURS_EAGER, GRAPH_EAGER = "masklstm, eager", "tf.where, eager"
+OURS_XLA, KERNELS = "masklstm, XLA", "masklstm kernels"
+READ, TRIAD = "STREAM read", "STREAM triad"
+NOTHING, NOTHING_EAGER = "empty tf.function", "one op, eager"
+OTHERS = ("Keras, weights", "NumPy", "Numba", "JAX", "PyTorch", "torch.compile")
 
 
 @dataclass(frozen=True)
-class Case:
-    """Squared error on float32 labels of shape (elements,)."""
+class Entry:
+    """Somebody who computes a case."""
 
-    elements: int
-    gradient: bool  # with the gradient by y_pred, or forward only
-    missing_share: float = 0.3
-
-    @property
-    def name(self) -> str:
-        direction = "forward and gradient" if self.gradient else "forward"
-        return f"2^{self.elements.bit_length() - 1}, {direction}"
-
-    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        rng = np.random.default_rng(self.elements)
-        y_true = rng.standard_normal(self.elements, dtype=np.float32)
-        y_true[rng.random(self.elements, dtype=np.float32) < self.missing_share] = np.nan
-        return y_true, rng.standard_normal(self.elements, dtype=np.float32)
-
-    def expected(self) -> tuple[float, np.ndarray]:
-        """Loss and gradient in float64."""
-        y_true, y_pred = (x.astype(np.float64) for x in self.arrays())
-        valid = ~np.isnan(y_true)
-        error = np.where(valid, y_pred - np.where(valid, y_true, 0.0), 0.0)
-        count = max(1, valid.sum())
-        return float(np.sum(error**2) / count), 2 * error / count
+    provider: str
+    case: Case
 
 
-QUICK = [Case(2**power, gradient) for power in (10, 16, 20, 24) for gradient in (False, True)]
+@dataclass(frozen=True)
+class Experiment:
+    """Entries that run in the same rounds; all are compared with the first one."""
+
+    name: str
+    entries: tuple[Entry, ...]
+
+    def rounds(self, usual: int) -> int:
+        """Fewer where a round takes seconds: a look, not a claim."""
+        return min(usual, 15) if self.entries[0].case.elements > 2**24 else usual
+
+
+def providers_of(name: str, case: Case, providers: Iterable[str]) -> Experiment:
+    """One case, several providers."""
+    return Experiment(f"{name}: {case}", tuple(Entry(provider, case) for provider in providers))
+
+
+def variants_of(name: str, cases: Iterable[Case], provider: str = OURS) -> Experiment:
+    """One provider, several cases."""
+    return Experiment(name, tuple(Entry(provider, case) for case in cases))
+
+
+def sizes(powers: Iterable[int]) -> list[Experiment]:
+    """Everybody, over the size; the usual case."""
+    experiments = []
+    for power in powers:
+        for gradient in (False, True):
+            case = Case(2**power, gradient=gradient)
+            # Where the arrays fit the caches, the speed of memory says nothing.
+            memory = (READ, TRIAD) if power >= 20 else ()
+            experiments.append(
+                providers_of("size", case, (OURS, GRAPH, XLA, *OTHERS, KERNELS, NOTHING, *memory))
+            )
+            experiments.append(
+                providers_of("eager", case, (OURS_EAGER, GRAPH_EAGER, NOTHING_EAGER, *memory))
+            )
+    return experiments
+
+
+def within_graphs(powers: Iterable[int]) -> list[Experiment]:
+    """As part of a larger graph, like a training step's."""
+    experiments = []
+    for power in powers:
+        for gradient in (False, True):
+            case = Case(2**power, gradient=gradient, calls=4 if power >= 24 else 32)
+            memory = (READ, TRIAD) if power >= 20 else ()
+            experiments.append(providers_of("graph", case, (OURS, GRAPH, XLA, *memory)))
+    return experiments
+
+
+def types(powers: Iterable[int]) -> list[Experiment]:
+    """Each type beside the others of its kind, and ours in all types side by side."""
+    experiments = []
+    for power in powers:
+        for gradient in (False, True):
+            case = Case(2**power, gradient=gradient)
+            cases = [
+                replace(case, dtype=dtype)
+                for dtype in ("float32", "bfloat16", "float16", "float64")
+            ]
+            name = f"types: {case}"
+            experiments.append(variants_of(name, cases))
+            experiments.append(variants_of(f"types of the kernels alone: {case}", cases, KERNELS))
+            experiments += [providers_of("type", other, (OURS, GRAPH, XLA)) for other in cases[1:]]
+    return experiments
+
+
+def gaps(case: Case) -> list[Case]:
+    """The case with every share and pattern of gaps."""
+    cases = []
+    for share in SHARES:
+        patterns = PATTERNS if 0.0 < share < 1.0 else ("random",)
+        cases += [replace(case, missing_share=share, pattern=pattern) for pattern in patterns]
+    return [*cases, replace(case, missing_share=0.5, pattern="alternating")]
+
+
+def shares(case: Case) -> list[Case]:
+    return [replace(case, missing_share=share) for share in SHARES]
+
+
+def shares_and_patterns(case: Case) -> list[Case]:
+    """One factor at a time."""
+    patterns = [replace(case, pattern=pattern) for pattern in PATTERNS[1:]]
+    return [*shares(case), *patterns, replace(case, missing_share=0.5, pattern="alternating")]
+
+
+def all_gaps(powers: Iterable[int]) -> list[Experiment]:
+    """The full cross of sizes, shares and patterns, and ours over the patterns."""
+    experiments = []
+    for power in powers:
+        for gradient in (False, True):
+            cases = gaps(Case(2**power, gradient=gradient))
+            experiments.append(variants_of(f"patterns: {cases[0].without_gaps()}", cases))
+            experiments += [providers_of("gaps", case, (OURS, GRAPH, XLA)) for case in cases]
+    return experiments
+
+
+def losses(powers: Iterable[int], cases_of) -> list[Experiment]:
+    return [
+        providers_of("loss", case, (OURS, XLA))
+        for power in powers
+        for loss in LOSSES
+        for case in cases_of(Case(2**power, loss=loss))
+    ]
+
+
+def losses_under_xla(powers: Iterable[int]) -> list[Experiment]:
+    return [
+        providers_of("under XLA", Case(2**power, loss=loss), (OURS_XLA, XLA))
+        for loss in LOSSES
+        for power in powers
+    ]
+
+
+def weights(powers: Iterable[int]) -> list[Experiment]:
+    experiments = []
+    for power in powers:
+        for gradient in (False, True):
+            for features in (1, 3, 8, 64):
+                case = Case(2**power, features=features, gradient=gradient)
+                shapes = (None, "(B, T)", "(F,)", "(B, T, F)")
+                cases = [replace(case, weights=shape) for shape in shapes]
+                experiments.append(
+                    variants_of(f"weights: {case.without_gaps()}, F = {features}", cases)
+                )
+            case = Case(2**power, gradient=gradient)
+            experiments += [
+                providers_of("weight", replace(case, weights=shape), (OURS, GRAPH, XLA))
+                for shape in shapes[1:]
+            ]
+    return experiments
+
+
+QUICK = [
+    *sizes((10, 16, 20, 24)),
+    *within_graphs((16, 24)),
+    *[providers_of("gaps", case, (OURS, GRAPH, XLA)) for case in shares(Case(2**20))],
+    *losses((20,), lambda case: [case]),
+]
+
+FULL = [
+    *sizes((10, 14, 16, 20, 24, 26)),
+    *within_graphs((10, 14, 16, 20, 24)),
+    *types((20, 24)),
+    *all_gaps((16, 20, 24)),
+    *losses((20, 24), shares_and_patterns),
+    *losses_under_xla((16, 20, 24)),
+    *weights((20, 24)),
+]

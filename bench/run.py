@@ -1,125 +1,137 @@
-"""`python -m bench.run`: masked losses timed against what a user could pick instead."""
+"""`python -m bench.run`: masked losses timed against what a user could pick instead.
+
+Each provider has a process of its own; in each round every one runs once, in random order. A
+result that is not that of the float64 reference voids its row.
+"""
 
 import argparse
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
-from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-import masklstm
-from bench import harness
-from bench.cases import QUICK, Case
-from bench.providers import PROVIDERS
+# Each worker imports this file once more: nothing here may import TensorFlow.
+from bench import measure
+from bench.cases import FULL, QUICK
 
 RESULTS = Path(__file__).parent / "results"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=30, help="per case (default: %(default)s)")
-    parser.add_argument(
-        "--out", type=Path, default=RESULTS / "quick.json", help="default: %(default)s"
+def main(arguments: list[str] | None = None) -> int:
+    from bench import plots, tables
+
+    options = _parser().parse_args(arguments)
+    if options.rounds is not None and options.rounds < 3:
+        _parser().error(f"--rounds: expected at least 3. Received: {options.rounds}")
+    experiments = [
+        experiment
+        for experiment in (FULL if options.full else QUICK)
+        if re.search(options.only, experiment.name)
+    ]
+    if options.list:
+        print(*(experiment.name for experiment in experiments), sep="\n")
+        return 0
+    rounds = options.rounds or (60 if options.full else 20)
+    out = options.out or RESULTS / ("full.json" if options.full else "quick.json")
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    console = Console()
+    result: dict[str, Any] = {"machine": machine(), "rounds": rounds, "experiments": []}
+    console.print(*(f"{name}: {value}" for name, value in result["machine"].items()), sep="\n")
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
     )
-    arguments = parser.parse_args()
-    if arguments.rounds < 3:
-        parser.error(f"--rounds: expected at least 3. Received: {arguments.rounds}")
+    with measure.Workers() as workers, Progress(*columns, console=console) as progress:
+        task = progress.add_task("", total=len(experiments))
+        for experiment in experiments:
+            number = experiment.rounds(rounds)
 
-    print(*(f"{name}: {value}" for name, value in machine().items()), sep="\n")
-    print("\nTimes as long as masklstm, median of paired rounds [95% interval]")
-    names = [provider.NAME for provider in PROVIDERS]
-    print(f"{'':26}{'':>12}", *(f"{name:>22}" for name in [*names[1:], "A/A"]), sep="")
+            def show(text: str, name: str = experiment.name) -> None:
+                progress.update(task, description=f"{name}: {text}")
 
-    rows, failed = [], False
-    for case in QUICK:
-        row = measure_case(case, arguments.rounds)
-        failed |= bool(row["wrong"])
-        rows.append(row)
-        print_row(case, row, names)
-    result = {
-        "machine": machine(),
-        "rounds": arguments.rounds,
-        "providers": {provider.NAME: provider.DESCRIPTION for provider in PROVIDERS},
-        "cases": rows,
-    }
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"\nsaved {arguments.out}")
-    return 1 if failed else 0
+            show("preparing")
+            result["experiments"].append(
+                measure.run(experiment, workers, number, lambda n: show(f"round {n}"))
+            )
+            result["absent"] = workers.absent
+            out.write_text(_compact(result))  # what there is, if the rest should fail
+            progress.advance(task)
+    tables.show(result, console)
+    picture = out.with_suffix(".png")
+    plots.overview(result, picture)
+    console.print(f"\nsaved {out} and {picture}", soft_wrap=True)
+    return 1 if any(entry["error"] for entry in tables.wrong_entries(result)) else 0
 
 
-def measure_case(case: Case, rounds: int) -> dict:
-    y_true, y_pred = case.arrays()
-    runs, wrong = {}, {}
-    for provider in PROVIDERS:
-        run = provider.make(y_true, y_pred, case.gradient)
-        try:
-            harness.check(provider.NAME, run, case)
-        except harness.WrongResultError as error:
-            wrong[provider.NAME] = str(error)
-        else:
-            runs[provider.NAME] = run
-    samples = []
-    for sample in harness.measure(runs, rounds):
-        samples.append(sample)
-        progress(f"{case.name}: round {len(samples)} of {rounds}")
-    progress("")
-    base = next(iter(runs))
-    return {
-        "case": {"name": case.name, **asdict(case)},
-        "base": base,
-        "seconds": samples,
-        "wrong": wrong,
-        "ratios": {name: asdict(r) for name, r in harness.ratios(samples, base).items()},
-    }
-
-
-def progress(text: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
-
-
-def print_row(case: Case, row: dict, names: list[str]) -> None:
-    if names[0] in row["wrong"]:
-        print(f"{case.name:26}void: {row['wrong'][names[0]]}")
-        return
-    milliseconds = 1e3 * float(np.median([sample[names[0]] for sample in row["seconds"]]))
-    cells = []
-    for name in [*names[1:], "A/A"]:
-        if name in row["wrong"]:
-            cells.append("wrong result")
-            continue
-        ratio = row["ratios"][name]
-        cells.append(f"{ratio['median']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]")
-    time = f"{milliseconds:.3f} ms"
-    print(f"{case.name:26}{time:>12}", *(f"{cell:>22}" for cell in cells), sep="", flush=True)
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.run",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--full", action="store_true", help="every case, about an hour")
+    parser.add_argument("--rounds", type=int, help="per experiment (default: 20; 60 with --full)")
+    parser.add_argument(
+        "--only", default="", metavar="REGEX", help="experiments whose name has a match"
+    )
+    parser.add_argument("--list", action="store_true", help="name the experiments, run none")
+    parser.add_argument(
+        "--out", type=Path, help="default: bench/results/quick.json, or full.json with --full"
+    )
+    return parser
 
 
 def machine() -> dict[str, str]:
+    import numpy as np
+
+    import masklstm
+
     return {
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-        "processor": _processor(),
+        "processor": _processor_line("model name") or platform.processor(),
+        "processor flags": " ".join(
+            flag for flag in _processor_line("flags").split() if re.match("avx|f16c|fma|sse4", flag)
+        ),
         "cores": str(os.cpu_count()),
         "load": f"{os.getloadavg()[0]:.2f}",
         "python": platform.python_version(),
         "numpy": np.__version__,
         "commit": _commit(),
         **masklstm.build_summary(),
+        **_versions(),
     }
 
 
-def _processor() -> str:
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for package in ("torch", "jax", "numba"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "absent"
+    return found
+
+
+def _processor_line(name: str) -> str:
     for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
+        if line.startswith(name):
             return line.split(":", 1)[1].strip()
-    return platform.processor()
+    return ""
 
 
 def _commit() -> str:
@@ -130,6 +142,12 @@ def _commit() -> str:
         text=True,
     )
     return process.stdout.strip() or "unknown"
+
+
+def _compact(result: dict[str, Any]) -> str:
+    """JSON with one line for each entry and each round."""
+    text = json.dumps(result, indent=1)
+    return re.sub(r"\[\s+([^\[\]{}]*?)\s+\]", lambda m: f"[{' '.join(m[1].split())}]", text) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,16 +1,38 @@
-"""The ways to compute a masked loss that are compared: one file each, each with a NAME, a
-DESCRIPTION and `make(y_true, y_pred, gradient)`, which returns a function without arguments that
-computes once and returns the loss, or the loss and the gradient, as tensors that are ready.
+"""The ways to compute a masked loss that are compared: one file each. A provider's file has
+
+- NAME and DESCRIPTION, and optionally supports(case), which is false for what it cannot do;
+- make(case, arrays), which returns a function without arguments that computes once and returns
+  the loss and, where the case asks for it, the gradient, as soon as they are ready;
+- optionally to_numpy(result), for results that NumPy cannot read.
 """
 
+from importlib import import_module
 from types import ModuleType
 
-from bench.providers import keras_zero_filled, masklstm_op, tensorflow_where, tensorflow_where_xla
+# In the order of the tables. The files are imported in processes of their own.
+FILES = {
+    "masklstm": "masklstm_op",
+    "masklstm, eager": "masklstm_eager",
+    "masklstm, XLA": "masklstm_xla",
+    "masklstm kernels": "masklstm_kernels",
+    "tf.where": "tensorflow_where",
+    "tf.where, eager": "tensorflow_where_eager",
+    "tf.where, XLA": "tensorflow_where_xla",
+    "Keras, weights": "keras_zero_filled",
+    "NumPy": "numpy_where",
+    "Numba": "numba_loop",
+    "JAX": "jax_where",
+    "PyTorch": "torch_where",
+    "torch.compile": "torch_compiled",
+    "empty tf.function": "tensorflow_nothing",
+    "one op, eager": "tensorflow_nothing_eager",
+    "STREAM read": "stream_read",
+    "STREAM triad": "stream_triad",
+}
 
-# The first is the one that the others are compared with.
-PROVIDERS: list[ModuleType] = [
-    masklstm_op,
-    tensorflow_where,
-    tensorflow_where_xla,
-    keras_zero_filled,
-]
+
+def load(name: str) -> ModuleType:
+    """Raises ImportError where what the provider needs is not installed."""
+    provider = import_module(f"{__name__}.{FILES[name]}")
+    assert name == provider.NAME
+    return provider

@@ -1,39 +1,93 @@
 """What the TensorFlow providers share."""
 
 from collections.abc import Callable
+from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+from bench.case import Arrays, Case
+from masklstm import reference
+
+Loss = Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], tf.Tensor]
 
 
-def compiled(loss: Loss, y_true: np.ndarray, y_pred: np.ndarray, gradient: bool, **options):
+def eager(case: Case, arrays: Arrays, loss: Loss) -> Callable[[], Any]:
+    """A function without arguments that runs the loss, and its gradient, op by op."""
+    return _bound(_step(case, loss), case, arrays)
+
+
+def compiled(case: Case, arrays: Arrays, loss: Loss, **options: Any) -> Callable[[], Any]:
     """A function without arguments that runs the loss, and its gradient, in a graph."""
+    function = tf.function(_step(case, loss), **options)
+    if case.calls > 1:
+        function = tf.function(_several(function))
+    return _bound(function, case, arrays)
 
-    def forward(y_true: tf.Tensor, y_pred: tf.Tensor):
-        return (loss(y_true, y_pred),)
 
-    def forward_and_gradient(y_true: tf.Tensor, y_pred: tf.Tensor):
+def _step(case: Case, loss: Loss) -> Callable[..., Any]:
+    def forward(y_true, y_pred, weight):
+        return (loss(y_true, y_pred, weight),)
+
+    def forward_and_gradient(y_true, y_pred, weight):
         with tf.GradientTape() as tape:
             tape.watch(y_pred)
-            value = loss(y_true, y_pred)
+            value = loss(y_true, y_pred, weight)
         return value, tape.gradient(value, y_pred)
 
-    function = tf.function(forward_and_gradient if gradient else forward, **options)
-    tensors = tf.constant(y_true), tf.constant(y_pred)
+    return forward_and_gradient if case.gradient else forward
+
+
+def _several(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Several calls in one graph, so that the call of the graph itself weighs little."""
+
+    def calls(y_true, all_y_pred, weight):
+        results = [function(y_true, y_pred, weight) for y_pred in all_y_pred]
+        # One number of each gradient is used, or TensorFlow would leave the gradient out.
+        used = [gradient[0, 0, 0] for _, *gradients in results for gradient in gradients]
+        return *results[-1], tf.add_n([loss for loss, *_ in results] + used)
+
+    return calls
+
+
+def _bound(function: Callable[..., Any], case: Case, arrays: Arrays) -> Callable[[], Any]:
+    y_true = tf.constant(arrays.y_true)
+    weight = None if arrays.weight is None else tf.constant(arrays.weight)
+    y_pred = [tf.constant(arrays.y_pred) + 0 for _ in range(case.calls)]  # not one tensor
+    if case.calls == 1:
+        (y_pred,) = y_pred
 
     def run():
-        results = function(*tensors)
+        results = function(y_true, y_pred, weight)
         results[0].numpy()  # waits
         return results
 
     return run
 
 
-def where_loss(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-    """The masked mean that a careful user writes: NaN selected away before any arithmetic."""
-    valid = ~tf.math.is_nan(y_true)
-    error = tf.where(valid, y_pred - tf.where(valid, y_true, 0.0), 0.0)
-    count = tf.reduce_sum(tf.cast(valid, tf.float32))
-    return tf.math.divide_no_nan(tf.reduce_sum(tf.square(error)), count)
+def where_loss(case: Case) -> Loss:
+    """The masked mean that a careful user writes: NaN selected away before any arithmetic, halves
+    widened first, as Keras does.
+    """
+    formula = reference.LOSSES[case.loss]
+    dtype = tf.float64 if case.dtype == "float64" else tf.float32
+
+    def loss(y_true, y_pred, weight):
+        y_true, y_pred = tf.cast(y_true, dtype), tf.cast(y_pred, dtype)
+        valid = ~tf.math.is_nan(y_true)
+        labels = tf.where(valid, y_true, tf.zeros_like(y_true))
+        losses = formula(labels, y_pred)
+        if weight is not None:
+            losses *= weight
+        losses = tf.where(valid, losses, tf.zeros_like(losses))
+        return tf.math.divide_no_nan(tf.reduce_sum(losses), tf.reduce_sum(tf.cast(valid, dtype)))
+
+    return loss
+
+
+def masked_loss(case: Case) -> Loss:
+    from masklstm import ops
+
+    def loss(y_true, y_pred, weight):
+        return ops.masked_loss(y_true, y_pred, case.loss, weight)
+
+    return loss

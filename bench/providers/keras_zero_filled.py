@@ -8,19 +8,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from bench.case import Arrays
+from bench.providers._plain import supports  # noqa: F401
 from bench.providers._tensorflow import compiled
 
 NAME = "Keras, weights"
 DESCRIPTION = "keras.losses.MeanSquaredError on zero-filled labels with sample_weight"
 
 
-def make(y_true, y_pred, gradient):
-    valid = ~np.isnan(y_true)
+def make(case, arrays):
+    valid = ~np.isnan(arrays.y_true)
     loss = keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")
-    weight = tf.constant(valid, tf.float32)
 
-    def weighted(labels, predictions):
+    def weighted(labels, predictions, weight):
         # One feature a row, so that the weights are by element.
-        return loss(labels[:, None], predictions[:, None], weight)
+        return loss(tf.expand_dims(labels, -1), tf.expand_dims(predictions, -1), weight)
 
-    return compiled(weighted, np.where(valid, y_true, 0), y_pred, gradient)
+    labels = np.where(valid, arrays.y_true, 0)
+    return compiled(case, Arrays(labels, arrays.y_pred, np.float32(valid)), weighted)

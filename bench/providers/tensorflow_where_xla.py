@@ -4,5 +4,5 @@ NAME = "tf.where, XLA"
 DESCRIPTION = "the same loss in pure TensorFlow, under tf.function(jit_compile=True)"
 
 
-def make(y_true, y_pred, gradient):
-    return compiled(where_loss, y_true, y_pred, gradient, jit_compile=True)
+def make(case, arrays):
+    return compiled(case, arrays, where_loss(case), jit_compile=True)

@@ -1,0 +1,197 @@
+"""`python -m bench.fit`: steps of `model.fit` with each loss, and the loss's share of the step.
+
+The models are real LSTMs; the labels have gaps. In each round every loss trains for a few steps,
+in random order. The share is what the loss and its gradient take by themselves, in a tf.function of
+their own without the cost of calling it, in the same round.
+"""
+
+import argparse
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+import masklstm
+from bench import fit_table, worker
+from bench.fit_table import KERAS, OURS, WHERE
+from bench.run import RESULTS, machine
+
+MISSING_SHARE = 0.3
+
+
+@dataclass(frozen=True)
+class Model:
+    """An LSTM that forecasts `outputs` numbers at every step."""
+
+    name: str
+    steps: int
+    inputs: int
+    outputs: int
+    units: int
+    batch: int
+
+    def build(self) -> keras.Model:
+        keras.utils.set_random_seed(0)
+        return keras.Sequential(
+            [
+                keras.Input((self.steps, self.inputs)),
+                keras.layers.LSTM(self.units, return_sequences=True),
+                keras.layers.Dense(self.outputs),
+            ]
+        )
+
+
+MODELS = (
+    Model("the demo's", steps=48, inputs=12, outputs=1, units=32, batch=32),
+    Model("512 series", steps=24, inputs=512, outputs=512, units=64, batch=256),
+    Model("long sequences", steps=512, inputs=8, outputs=8, units=32, batch=32),
+)
+
+
+def where_loss(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+    valid = ~tf.math.is_nan(y_true)
+    error = tf.where(valid, y_pred - tf.where(valid, y_true, 0.0), 0.0)
+    count = tf.reduce_sum(tf.cast(valid, tf.float32))
+    return tf.math.divide_no_nan(tf.reduce_sum(tf.square(error)), count)
+
+
+class ByElement(keras.losses.MeanSquaredError):
+    """Keras's loss with a last axis of its own for each number, so that weights are by element."""
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        return super().__call__(y_true[..., None], y_pred[..., None], sample_weight)
+
+
+def losses() -> dict[str, Any]:
+    return {
+        OURS: masklstm.losses.MeanSquaredError(),
+        WHERE: where_loss,
+        KERAS: ByElement(reduction="mean_with_sample_weight"),
+    }
+
+
+def measure_model(model: Model, rounds: int, steps: int, advance: Callable[[], None]) -> dict:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((model.batch * steps, model.steps, model.inputs), dtype=np.float32)
+    y = x[:, :, : model.outputs].cumsum(axis=1) / np.float32(np.sqrt(model.steps))
+    valid = rng.random(y.shape, dtype=np.float32) >= MISSING_SHARE
+    labels = {name: np.where(valid, y, np.nan) for name in (OURS, WHERE)}
+    labels[KERAS] = np.where(valid, y, np.float32(0))
+    weights = np.float32(valid)
+
+    runs, final_losses, extra_bytes = {}, {}, {}
+    for name, loss in losses().items():
+        network = model.build()
+        network.compile(keras.optimizers.Adam(1e-3), loss=loss)
+        parts = (x, labels[name], weights) if name == KERAS else (x, labels[name])
+        data = tf.data.Dataset.from_tensor_slices(parts).batch(model.batch, drop_remainder=True)
+        runs[name] = partial(network.fit, data.cache(), verbose=0)
+        final_losses[name] = float(runs[name]().history["loss"][0])
+        # Of what a step of an epoch holds at most, batches included.
+        extra_bytes[name] = worker.extra_memory(runs[name])
+    spread = max(final_losses.values()) - min(final_losses.values())
+    if not spread <= 1e-3 * abs(final_losses[OURS]):
+        raise worker.WrongResultError(f"{model.name}: the losses differ: {final_losses}")
+
+    alone = {
+        fit_table.alone(name): loss_alone(name, loss, model, labels[name], weights)
+        for name, loss in losses().items()
+    }
+    everything = {**runs, **alone}
+    generator = random.Random(0)
+    samples = []
+    for _ in range(rounds):
+        seconds = {}
+        order = [*everything, "A/A"]
+        generator.shuffle(order)
+        for name in order:
+            run = everything[OURS if name == "A/A" else name]
+            begin = time.perf_counter()
+            run()
+            seconds[name] = (time.perf_counter() - begin) / steps
+        samples.append(seconds)
+        advance()
+    return {
+        "model": asdict(model),
+        "losses after the first epoch": final_losses,
+        "extra_bytes": extra_bytes,
+        "columns": [*everything, "A/A"],
+        "seconds": [
+            [float(f"{sample[name]:.5g}") for name in [*everything, "A/A"]] for sample in samples
+        ],
+    }
+
+
+def loss_alone(
+    name: str, loss: Any, model: Model, labels: np.ndarray, weights: np.ndarray
+) -> Callable[[], None]:
+    """The loss and its gradient as often as `fit` has steps, within one call of a function."""
+    steps = len(labels) // model.batch
+    y_true = tf.constant(labels[: model.batch])
+    y_pred = tf.constant(np.nan_to_num(labels[: model.batch]) + np.float32(0.1))
+    arguments = (tf.constant(weights[: model.batch]),) if name == KERAS else ()
+
+    @tf.function
+    def run():
+        total = 0.0
+        for _ in tf.range(steps):
+            tf.autograph.experimental.set_loop_options(parallel_iterations=1)
+            with tf.GradientTape() as tape:
+                tape.watch(y_pred)
+                value = loss(y_true, y_pred, *arguments)
+            total += tape.gradient(value, y_pred)[0, 0, 0]
+        return total
+
+    run()
+    return lambda: float(run())
+
+
+def show(result: dict[str, Any], console: Console) -> None:
+    header, *rows = fit_table.table(result)
+    table = Table(*header, title="Steps of model.fit", title_justify="left")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.fit", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=20, help="per model (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=10, help="of an epoch (default: %(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=RESULTS / "fit.json", help="default: %(default)s"
+    )
+    options = parser.parse_args()
+    console = Console()
+    result: dict[str, Any] = {"machine": machine(), "rounds": options.rounds, "models": []}
+    with Progress(console=console) as progress:
+        for model in MODELS:
+            task = progress.add_task(model.name, total=options.rounds)
+            result["models"].append(
+                measure_model(
+                    model, options.rounds, options.steps, lambda task=task: progress.advance(task)
+                )
+            )
+    options.out.write_text(json.dumps(result, indent=1) + "\n")
+    show(result, console)
+    console.print(f"saved {options.out}", soft_wrap=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

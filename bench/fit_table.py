@@ -1,0 +1,37 @@
+"""What bench/fit.py measured, as rows of a table."""
+
+from typing import Any
+
+from bench import measure
+
+OURS, WHERE, KERAS = "masklstm", "tf.where", "Keras, weights"
+
+
+def alone(name: str) -> str:
+    """The column of a loss that runs without a model."""
+    return f"{name}, loss alone"
+
+
+def table(result: dict[str, Any]) -> list[list[str]]:
+    """Times beside those of the step with masklstm's loss, and the loss's share of each step."""
+    header = ["model", "step, ms", WHERE, KERAS, "A/A"]
+    return [
+        [*header, *(f"share of {name}" for name in (OURS, WHERE, KERAS)), "labels in a step"],
+        *(_row(model) for model in result["models"]),
+    ]
+
+
+def _row(result: dict[str, Any]) -> list[str]:
+    model, base = result["model"], OURS
+    return [
+        f"{model['name']}: {model['steps']} steps, {model['outputs']} outputs, "
+        f"{model['units']} units",
+        f"{1e3 * measure.median_seconds(result)[base]:.1f}",
+        *(f"{measure.ratio(result, name, base).median:.3f}" for name in (WHERE, KERAS, "A/A")),
+        *(f"{_share(result, name):.1%}" for name in (OURS, WHERE, KERAS)),
+        f"{model['batch'] * model['steps'] * model['outputs']:,}",
+    ]
+
+
+def _share(result: dict[str, Any], name: str) -> float:
+    return measure.ratio(result, alone(name), name).median

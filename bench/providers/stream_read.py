@@ -1,0 +1,18 @@
+"""Reads as many bytes as labels and predictions have."""
+
+import numpy as np
+
+from bench.providers._stream import library, supports  # noqa: F401
+
+NAME = "STREAM read"
+DESCRIPTION = "a sum over as many bytes as labels and predictions have, in C"
+
+
+def make(case, arrays):
+    words = np.arange(2 * case.label_bytes // 8, dtype=np.uint64)
+    return lambda: (library.stream_read(words.ctypes.data, words.size),)
+
+
+def expected(case, arrays):
+    count = 2 * case.label_bytes // 8
+    return float(count * (count - 1) // 2), None

@@ -1,0 +1,26 @@
+"""Reads two arrays and writes a third, each of the labels' size."""
+
+import numpy as np
+
+from bench.providers._stream import aligned, library, supports  # noqa: F401
+
+NAME = "STREAM triad"
+DESCRIPTION = "a + 3 b of two arrays of the labels' size, written past the caches, in C"
+
+FACTOR = 3.0
+
+
+def make(case, arrays):
+    a, b, out = (aligned(case.label_bytes // 4) for _ in range(3))
+    a[:], b[:] = 1, np.arange(b.size) % 64
+
+    def run():
+        addresses = a.ctypes.data, b.ctypes.data, FACTOR, out.ctypes.data
+        library.stream_triad(*addresses, out.size)
+        return None, out
+
+    return run
+
+
+def expected(case, arrays):
+    return None, 1 + FACTOR * (np.arange(case.label_bytes // 4) % 64)

@@ -1,0 +1,13 @@
+"""What TensorFlow takes for one op on one number, and its gradient."""
+
+import tensorflow as tf
+
+from bench.providers.tensorflow_nothing import expected, negated  # noqa: F401
+
+NAME = "one op, eager"
+DESCRIPTION = "one number negated eagerly, and its gradient"
+
+
+def make(case, arrays):
+    function, number = negated(case), tf.constant(1.0)
+    return lambda: function(number)

@@ -1,0 +1,8 @@
+from bench.providers._tensorflow import eager, where_loss
+
+NAME = "tf.where, eager"
+DESCRIPTION = "the same loss in pure TensorFlow, called eagerly"
+
+
+def make(case, arrays):
+    return eager(case, arrays, where_loss(case))

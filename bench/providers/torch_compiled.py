@@ -1,0 +1,12 @@
+import torch
+
+from bench.providers._plain import supports  # noqa: F401
+from bench.providers._torch import bound, loss
+
+NAME = "torch.compile"
+DESCRIPTION = "torch.where and sums under torch.compile"
+
+
+def make(case, arrays):
+    torch.compiler.reset()
+    return bound(case, arrays, torch.compile(loss, dynamic=False))

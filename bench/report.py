@@ -1,0 +1,293 @@
+"""`python -m bench.report`: docs/performance.md and its plots, from the results of a full run.
+
+Every figure on that page is one of bench/results/full.json or bench/results/fit.json, as
+`python -m bench.run --full` and `python -m bench.fit` left them.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench import fit_table, measure, plots, tables
+from bench.bars import Bar, bars
+from bench.case import Case
+from bench.cases import (
+    GRAPH,
+    GRAPH_EAGER,
+    KERNELS,
+    NOTHING,
+    NOTHING_EAGER,
+    OTHERS,
+    OURS,
+    OURS_EAGER,
+    XLA,
+)
+
+RESULTS = Path(__file__).parent / "results"
+DOCS = Path(__file__).parent.parent / "docs"
+
+PICTURES = {
+    "performance-size.png": plots.over_size,
+    "performance-share.png": plots.over_share,
+    "performance-bandwidth.png": plots.bandwidth,
+}
+
+Result = dict[str, Any]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
+    parser.add_argument("--docs", type=Path, default=DOCS, help="folder (default: %(default)s)")
+    options = parser.parse_args()
+    full, fit = load()
+    (options.docs / "performance.md").write_text(page(full, fit))
+    for name, draw in PICTURES.items():
+        plots.save(draw, full, options.docs / name)
+    return 0
+
+
+def load() -> tuple[Result, Result]:
+    return tuple(json.loads((RESULTS / name).read_text()) for name in ("full.json", "fit.json"))
+
+
+def page(full: Result, fit: Result) -> str:
+    machine = full["machine"]
+    return TEXT.format(
+        machine=f"{machine['processor']}, {machine['cores']} cores, {machine['instruction_set']}; "
+        f"TensorFlow {machine['tensorflow']}, Keras {machine['keras']}, "
+        f"PyTorch {machine['torch']}, JAX {machine['jax']}, Numba {machine['numba']}; "
+        f"{machine['date']}",
+        rounds=full["rounds"],
+        fit_rounds=fit["rounds"],
+        errors=errors(full),
+        absent=", ".join(full["absent"]) or "none",
+        void=void(full),
+        fit=fit_table_of(fit),
+        sizes=over_sizes(full, True),
+        sizes_forward=over_sizes(full, False),
+        eager=eager(full),
+        bars=bar_table(full),
+        missed=missed(full),
+        compile_times=compile_times(full),
+        accuracy=accuracy(full),
+    )
+
+
+TEXT = """\
+# How fast, and when it matters
+
+One run on {machine}. {rounds} rounds for each experiment; in a round each candidate runs once, in
+random order and in a process of its own, and only ratios within a round are compared: what stands
+here are their medians, in brackets 95% bootstrap intervals. The same code against itself (A/A)
+gave {errors}. Absent: {absent}. Voided for a wrong result: {void}.
+
+`make bench-full` measures all this on your machine, `make bench` the most important part in five
+minutes; `python -m bench.report` writes this page from the files that they leave in
+`bench/results/`.
+
+## When does this pay in my training?
+
+Less often than the ratios below suggest: a training step is mostly the network. Steps of
+`model.fit`, 30% of the labels missing, {fit_rounds} rounds. The share is what the loss and its
+gradient take by themselves, beside the whole step of the same round:
+
+{fit}
+
+- It pays where there are many labels for each unit of the network: hundreds of series forecast at
+  once, a value for every pixel or step, small networks, CPU.
+- It does not show where the network is large beside its labels; there the reason to use masklstm
+  is that the numbers are right.
+- It pays more the more labels a call has. For a few thousand, calling TensorFlow costs more than
+  any loss: an empty function is in the tables below.
+
+## Compared with what?
+
+Squared error, 30% of the labels missing at random, **forward and gradient**; how many times as
+long the others take for one call. `tf.where` is the loss that a careful user writes; "Keras,
+weights" is Keras's own loss on zero-filled labels with weights, which is spared the search for
+gaps. "masklstm kernels" is what the op would take without TensorFlow, on the same two threads, but
+starting them each time.
+
+{sizes}
+
+![Ratio over size](performance-size.png)
+
+Forward only:
+
+{sizes_forward}
+
+Op by op, without `tf.function`; times are those of `masklstm` called in the same way. "One op" is
+one number negated, with its gradient: what TensorFlow takes at the least.
+
+{eager}
+
+The share and the pattern of the gaps do not matter to the op: it has no branches.
+
+![Ratio over the share of missing labels](performance-share.png)
+
+Against memory itself: STREAM-like loops in C with the same threads.
+
+![Bandwidth](performance-bandwidth.png)
+
+Under `jit_compile=True` the op is XLA's own code; [xla.md](xla.md) has those times.
+
+## The first call
+
+Seconds of the first call, compilation included, for 2^20 elements with gradient:
+
+{compile_times}
+
+## Accuracy
+
+How far the loss of 2^24 float32 elements is from the float64 one, relatively. Float32 sums lose
+digits on the way; the op adds up in doubles, at no cost that could be seen.
+
+{accuracy}
+
+## The bars
+
+What the project set itself before tuning, and what this run shows:
+
+{bars}
+
+{missed}
+"""
+
+
+def markdown(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def errors(full: Result) -> str:
+    found = sorted(
+        measure.ratio(experiment, "A/A", 0).median
+        for experiment in full["experiments"]
+        if experiment["seconds"]
+    )
+    middle = found[len(found) // 20], found[-1 - len(found) // 20]
+    return (
+        f"{middle[0]:.2f} to {middle[1]:.2f} in nine of ten of the {len(found)} experiments, "
+        f"{found[0]:.2f} and {found[-1]:.2f} at the extremes"
+    )
+
+
+def void(full: Result) -> str:
+    found = {
+        f"{entry['provider']} ({Case(**entry['case'])})" for entry in tables.wrong_entries(full)
+    }
+    return "; ".join(sorted(found)) or "none"
+
+
+def fit_table_of(fit: Result) -> str:
+    header, *rows = fit_table.table(fit)
+    return markdown(header, rows)
+
+
+def over_sizes(full: Result, gradient: bool) -> str:
+    experiments = [
+        experiment
+        for experiment in tables.by_kind(full)["size"]
+        if experiment["entries"][0]["case"]["gradient"] == gradient
+    ]
+    return _by_size(experiments, [GRAPH, XLA, *OTHERS, KERNELS, NOTHING], OURS)
+
+
+def eager(full: Result) -> str:
+    tables_by_direction = []
+    for gradient in (False, True):
+        experiments = [
+            experiment
+            for experiment in tables.by_kind(full)["eager"]
+            if experiment["entries"][0]["case"]["gradient"] == gradient
+        ]
+        direction = "forward and gradient" if gradient else "forward"
+        tables_by_direction.append(
+            _by_size(experiments, [GRAPH_EAGER, NOTHING_EAGER], f"{OURS_EAGER}, {direction}")
+        )
+    return "\n\n".join(tables_by_direction)
+
+
+def _by_size(experiments: list[Result], providers: list[str], title: str) -> str:
+    header, rows = [title], [[name] for name in providers]
+    for experiment in experiments:
+        seconds = measure.median_seconds(experiment)[0]
+        size = experiment["entries"][0]["case"]["elements"].bit_length() - 1
+        header.append(f"2^{size} ({1e3 * seconds:.2g} ms)")
+        ratios = measure.ratios(experiment)
+        numbers = {entry["provider"]: n for n, entry in enumerate(experiment["entries"])}
+        for row in rows:
+            ratio = ratios.get(numbers.get(row[0], -1))
+            row.append("void" if ratio is None else _figure(ratio.median))
+    return markdown(header, rows)
+
+
+def compile_times(full: Result) -> str:
+    for experiment in tables.by_kind(full)["size"]:
+        entries = experiment["entries"]
+        if entries[0]["case"]["elements"] == 2**20 and entries[0]["case"]["gradient"]:
+            timed = [entry for entry in entries if entry["first_call_seconds"] is not None]
+            return markdown(
+                ["", *(entry["provider"] for entry in timed)],
+                [["s", *(f"{entry['first_call_seconds']:.2f}" for entry in timed)]],
+            )
+    return "not measured"
+
+
+def accuracy(full: Result) -> str:
+    for experiment in tables.by_kind(full)["size"]:
+        entries = experiment["entries"]
+        if entries[0]["case"]["elements"] == 2**24 and not entries[0]["case"]["gradient"]:
+            known = [
+                entry
+                for entry in entries
+                if entry["loss_error"] and entry["provider"] in (OURS, GRAPH, XLA, *OTHERS)
+            ]
+            return markdown(
+                ["", *(entry["provider"] for entry in known)],
+                [["error", *(f"{entry['loss_error']:.0e}" for entry in known)]],
+            )
+    return "not measured"
+
+
+def bar_table(full: Result) -> str:
+    rows = [
+        [
+            bar.name,
+            bar.where,
+            _range(bar),
+            f"{'≤' if bar.at_most else '≥'} {bar.limit:g}",
+            _met(bar),
+        ]
+        for bar in bars(full)
+    ]
+    return markdown(["what", "where", "found", "bar", ""], rows)
+
+
+def missed(full: Result) -> str:
+    every = list(bars(full))
+    met = sum(bar.is_met for bar in every)
+    return f"{met} of {len(every)} are met."
+
+
+def _met(bar: Bar) -> str:
+    return "met" if bar.is_met else "**missed**" if bar.found else "not measured"
+
+
+def _range(bar: Bar) -> str:
+    if bar.found is None:
+        return ""
+    if bar.found.low == bar.found.high:
+        return _figure(bar.found.median)
+    low, high = _figure(bar.found.low), _figure(bar.found.high)
+    return f"{_figure(bar.found.median)} [{low}, {high}]"
+
+
+def _figure(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""A provider in a process of its own, so that no library's threads disturb another one's.
+
+It waits for commands: between its turns it does nothing.
+"""
+
+import os
+import time
+import traceback
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import ml_dtypes
+import numpy as np
+
+from bench import providers
+from bench.case import Arrays, Case
+
+MINIMUM_SECONDS = 0.005  # of one measurement: short functions run several times
+REST_SECONDS = 0.002  # for the threads of the provider before to fall asleep
+
+# Relative to the loss, or to the largest gradient.
+TOLERANCES = {"float64": 1e-9, "float32": 1e-4, "float16": 1e-2, "bfloat16": 1e-2}
+# More for every element of the sum: others add up as float32, which loses digits on the way.
+TOLERANCE_OF_SUMS = 2.0**-32
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is known of an entry before it is timed."""
+
+    error: str | None = None  # None: its results are right
+    first_call_seconds: float | None = None  # with whatever is compiled
+    extra_bytes: int | None = None  # the most that a call held beyond what was there before it
+    loss_error: float | None = None  # relative
+    repeats: int = 1
+
+
+class Unsupported(Exception):  # noqa: N818  not an error
+    """The provider does not have this case."""
+
+
+def serve(connection: Connection, provider_name: str) -> None:
+    try:
+        provider = providers.load(provider_name)
+    except ImportError as error:
+        return connection.send(str(error))
+    connection.send(None)
+    runs: dict[int, tuple[Any, int]] = {}
+    while (message := connection.recv()) is not None:
+        command, *arguments = message
+        if command == "prepare":
+            number, case, files = arguments
+            try:
+                run, prepared = prepare(provider, case, files)
+                runs[number] = run, prepared.repeats
+            except Exception as error:  # whatever the library raises, the others go on
+                details = traceback.format_exc(limit=-1) if os.environ.get("DEBUG") else ""
+                prepared = Prepared(f"{type(error).__name__}: {error}{details}"[:1000])
+            connection.send(prepared)
+        elif command == "time":
+            connection.send(seconds_of(*runs[arguments[0]]))
+        elif command == "forget":
+            runs.clear()
+
+
+def prepare(provider: Any, case: Case, files: dict[str, Path]) -> tuple[Any, Prepared]:
+    """Makes the function, and compares its results with the right ones."""
+    if not getattr(provider, "supports", lambda _: True)(case):
+        raise Unsupported(f"{provider.NAME} does not have it")
+    arrays = Arrays(
+        **{name: np.load(file) for name, file in files.items() if name in Arrays._fields}
+    )
+    arrays = arrays._replace(
+        y_true=arrays.y_true.view(case.numpy_type), y_pred=arrays.y_pred.view(case.numpy_type)
+    )
+    run = provider.make(case, arrays)
+    begin = time.perf_counter()
+    results = run()
+    first_call_seconds = time.perf_counter() - begin
+    loss_error = check(provider, case, arrays, files, results)
+    del arrays, results
+    extra_bytes = extra_memory(run)
+    begin = time.perf_counter()
+    run()
+    repeats = max(1, int(np.ceil(MINIMUM_SECONDS / (time.perf_counter() - begin))))
+    return run, Prepared(None, first_call_seconds, extra_bytes, loss_error, repeats)
+
+
+def check(
+    provider: Any, case: Case, arrays: Arrays, files: dict[str, Path], results: Any
+) -> float | None:
+    """Returns the relative error of the loss; raises WrongResultError where it is too large."""
+    if hasattr(provider, "expected"):  # a yardstick, which is no loss
+        expected_loss, expected_gradient = provider.expected(case, arrays)
+    else:
+        expected_loss = float(np.load(files["loss"]))
+        expected_gradient = np.load(files["gradient"], mmap_mode="r") if case.gradient else None
+    to_numpy = getattr(provider, "to_numpy", np.asarray)
+    loss, *gradient = results
+    tolerance = TOLERANCES[case.dtype]
+    loss_error = None
+    if loss is not None:
+        value = float(to_numpy(loss))
+        loss_error = abs(value - expected_loss) / (abs(expected_loss) or 1.0)
+        # Not `>`, which is false for NaN.
+        if not loss_error <= tolerance + case.elements * TOLERANCE_OF_SUMS:
+            raise WrongResultError(f"expected the loss {expected_loss}, got {value}")
+    if expected_gradient is not None:
+        found = to_numpy(gradient[0]).reshape(np.shape(expected_gradient)).astype(np.float64)
+        smallest = float(ml_dtypes.finfo(case.numpy_type).smallest_subnormal)
+        limit = max(smallest, tolerance * np.max(np.abs(expected_gradient)))
+        if not np.all(np.abs(found - expected_gradient) <= limit):
+            raise WrongResultError("the gradient is not that of the float64 reference")
+    return loss_error
+
+
+class WrongResultError(Exception):
+    """A provider returned something else than the loss and its gradient."""
+
+
+def seconds_of(run: Any, repeats: int) -> float:
+    time.sleep(REST_SECONDS)
+    run()  # wakes the provider's own threads, and its part of the caches
+    begin = time.perf_counter()
+    for _ in range(repeats):
+        run()
+    return (time.perf_counter() - begin) / repeats
+
+
+def extra_memory(run: Any) -> int | None:
+    """None where the kernel does not tell."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        before = _resident("VmRSS")
+        run()
+        return max(0, _resident("VmHWM") - before)
+    except (OSError, StopIteration):
+        return None
+
+
+def _resident(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith(name)).split()[1])
