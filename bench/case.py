@@ -9,6 +9,7 @@ import numpy as np
 
 STEPS = 16  # of each sequence
 BLOCK = 1000  # elements of one gap of the pattern "blocks"
+PART = 2**20  # elements that are computed at once, where the memory of all would not do
 
 
 class Arrays(NamedTuple):
@@ -123,17 +124,30 @@ def _exact(
     loss: str, shape: tuple[int, ...], dtype: str, gradient: bool
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Element losses and their derivatives, without gaps."""
+    losses = np.empty(shape)
+    derivatives = np.empty(shape) if gradient else None
+    stored = Case(1, dtype=dtype).numpy_type
+    rows = max(1, PART * shape[0] // int(np.prod(shape)))
+    for begin in range(0, shape[0], rows):
+        part = slice(begin, begin + rows)
+        y_true, y_pred = (x[part].astype(stored).astype(np.float64) for x in _numbers(loss, shape))
+        losses[part], of_part = _exact_part(loss, y_true, y_pred, gradient)
+        if derivatives is not None:
+            derivatives[part] = of_part
+    return losses, derivatives
+
+
+def _exact_part(
+    loss: str, y_true: np.ndarray, y_pred: np.ndarray, gradient: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
     import tensorflow as tf
 
     from masklstm import reference
 
-    stored = Case(1, dtype=dtype).numpy_type
-    y_true, y_pred = (
-        tf.constant(x.astype(stored).astype(np.float64)) for x in _numbers(loss, shape)
-    )
+    t, p = tf.constant(y_true), tf.constant(y_pred)
     if not gradient:
-        return reference.LOSSES[loss](y_true, y_pred).numpy(), None
+        return reference.LOSSES[loss](t, p).numpy(), None
     with tf.GradientTape() as tape:
-        tape.watch(y_pred)
-        losses = reference.LOSSES[loss](y_true, y_pred)
-    return losses.numpy(), tape.gradient(losses, y_pred).numpy()
+        tape.watch(p)
+        losses = reference.LOSSES[loss](t, p)
+    return losses.numpy(), tape.gradient(losses, p).numpy()

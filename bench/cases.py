@@ -26,6 +26,7 @@ OURS_EAGER, GRAPH_EAGER = "masklstm, eager", "tf.where, eager"
 OURS_XLA, KERNELS = "masklstm, XLA", "masklstm kernels"
 READ, TRIAD = "STREAM read", "STREAM triad"
 NOTHING, NOTHING_EAGER = "empty tf.function", "one op, eager"
+SLOWEST = ("NumPy", "PyTorch")  # for the largest size there is no memory for everybody at once
 OTHERS = ("Keras, weights", "NumPy", "Numba", "JAX", "PyTorch", "torch.compile")
 
 
@@ -67,8 +68,9 @@ def sizes(powers: Iterable[int]) -> list[Experiment]:
             case = Case(2**power, gradient=gradient)
             # Where the arrays fit the caches, the speed of memory says nothing.
             memory = (READ, TRIAD) if power >= 20 else ()
+            others = [name for name in OTHERS if power <= 24 or name not in SLOWEST]
             experiments.append(
-                providers_of("size", case, (OURS, GRAPH, XLA, *OTHERS, KERNELS, NOTHING, *memory))
+                providers_of("size", case, (OURS, GRAPH, XLA, *others, KERNELS, NOTHING, *memory))
             )
             experiments.append(
                 providers_of("eager", case, (OURS_EAGER, GRAPH_EAGER, NOTHING_EAGER, *memory))

@@ -1,4 +1,4 @@
-"""`python -m bench.report`: docs/performance.md and its plots, from the results of a full run.
+"""`python -m bench.report`: docs/performance.md with its plots, and the README's table.
 
 Every figure on that page is one of bench/results/full.json or bench/results/fit.json, as
 `python -m bench.run --full` and `python -m bench.fit` left them.
@@ -6,6 +6,7 @@ Every figure on that page is one of bench/results/full.json or bench/results/fit
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ def main() -> int:
     parser.add_argument("--docs", type=Path, default=DOCS, help="folder (default: %(default)s)")
     options = parser.parse_args()
     full, fit = load()
+    readme = options.docs.parent / "README.md"
+    readme.write_text(re.sub(README_TABLE, readme_table(full), readme.read_text()))
     (options.docs / "performance.md").write_text(page(full, fit))
     for name, draw in PICTURES.items():
         plots.save(draw, full, options.docs / name)
@@ -50,6 +53,24 @@ def main() -> int:
 
 def load() -> tuple[Result, Result]:
     return tuple(json.loads((RESULTS / name).read_text()) for name in ("full.json", "fit.json"))
+
+
+README_TABLE = re.compile(r"\| forward and gradient \|.*\n(?:\|.*\n)+")
+
+
+def readme_table(full: Result) -> str:
+    """The usual case at a few sizes, for those in a hurry."""
+    others = [GRAPH, XLA, "Keras, weights", "JAX", "torch.compile"]
+    rows = []
+    for experiment in tables.by_kind(full)["size"]:
+        case = Case(**experiment["entries"][0]["case"])
+        if case.gradient and case.elements in (2**16, 2**20, 2**24):
+            ratios = measure.ratios(experiment)
+            numbers = {entry["provider"]: n for n, entry in enumerate(experiment["entries"])}
+            found = [ratios.get(numbers.get(name, -1)) for name in others]
+            size = f"2^{case.elements.bit_length() - 1} elements"
+            rows.append([size, *(f"{ratio.median:.1f}" if ratio else "" for ratio in found)])
+    return markdown(["forward and gradient", *others], rows) + "\n"
 
 
 def page(full: Result, fit: Result) -> str:

@@ -17,7 +17,7 @@ import ml_dtypes
 import numpy as np
 
 from bench import providers
-from bench.case import Arrays, Case
+from bench.case import PART, Arrays, Case
 
 MINIMUM_SECONDS = 0.005  # of one measurement: short functions run several times
 REST_SECONDS = 0.002  # for the threads of the provider before to fall asleep
@@ -110,11 +110,14 @@ def check(
         if not loss_error <= tolerance + case.elements * TOLERANCE_OF_SUMS:
             raise WrongResultError(f"expected the loss {expected_loss}, got {value}")
     if expected_gradient is not None:
-        found = to_numpy(gradient[0]).reshape(np.shape(expected_gradient)).astype(np.float64)
+        found = np.ravel(to_numpy(gradient[0]))
+        expected = np.ravel(expected_gradient)
         smallest = float(ml_dtypes.finfo(case.numpy_type).smallest_subnormal)
-        limit = max(smallest, tolerance * np.max(np.abs(expected_gradient)))
-        if not np.all(np.abs(found - expected_gradient) <= limit):
-            raise WrongResultError("the gradient is not that of the float64 reference")
+        limit = max(smallest, tolerance * np.max(np.abs(expected)))
+        for begin in range(0, expected.size, PART):
+            part = slice(begin, begin + PART)
+            if not np.all(np.abs(found[part].astype(np.float64) - expected[part]) <= limit):
+                raise WrongResultError("the gradient is not that of the float64 reference")
     return loss_error
 
 

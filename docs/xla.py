@@ -2,21 +2,24 @@
 
     python docs/xla.py > docs/xla.md
 
-The program is compiled here; the times are those of bench/results/xla.json (`python -m bench.xla`).
+The program is compiled here; the times are those of bench/results/full.json (`make bench-full`).
 """
 
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import tensorflow as tf
 
 import masklstm
+from bench import measure, tables
 
-RESULTS = Path(__file__).parent.parent / "bench" / "results" / "xla.json"
+RESULTS = Path(measure.__file__).parent / "results" / "full.json"
 
 TEXT = """\
 # Under XLA
@@ -70,24 +73,31 @@ def optimized_program() -> str:
 
 def table() -> str:
     result = json.loads(RESULTS.read_text())
-    sizes = sorted({case["elements"] for case in result["cases"]})
+    experiments = tables.by_kind(result)["under XLA"]
+    ratios = {}
+    for experiment in experiments:
+        case = experiment["entries"][0]["case"]
+        ratios[case["loss"], case["elements"]] = measure.ratios(experiment)
+    sizes = sorted({size for _, size in ratios})
     lines = [
         f"| loss | {' | '.join(f'2^{size.bit_length() - 1} elements' for size in sizes)} |",
         f"| --- |{' --- |' * len(sizes)}",
     ]
-    for loss in dict.fromkeys(case["loss"] for case in result["cases"]):
+    for loss in dict.fromkeys(loss for loss, _ in ratios):
         cells = []
         for size in sizes:
-            (case,) = (c for c in result["cases"] if (c["loss"], c["elements"]) == (loss, size))
-            ratio = case["ratios"]["tf.where, XLA"]
-            cells.append(f"{ratio['median']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]")
+            ratio = ratios[loss, size].get(1)
+            cells.append(
+                f"{ratio.median:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]" if ratio else "void"
+            )
         lines.append(f"| `{loss}` | {' | '.join(cells)} |")
-    errors = [case["ratios"]["A/A"]["median"] for case in result["cases"]]
+    errors = [of_case["A/A"].median for of_case in ratios.values()]
     machine = result["machine"]
     about = (
         f"{result['rounds']} rounds on {machine['cores']} cores ({machine['processor']}), "
         f"TensorFlow {machine['tensorflow']}; the same code against itself gave "
-        f"{min(errors):.2f} to {max(errors):.2f}."
+        f'{min(errors):.2f} to {max(errors):.2f}. "void": the other side\'s float32 sum was '
+        "too far from the float64 one."
     )
     return "\n".join(lines) + "\n\n" + about
 
@@ -96,9 +106,11 @@ def main():
     print(TEXT)
     print(f"```\n{optimized_program()}\n```")
     print("\n## How fast\n")
-    print("How many times as long the same loss takes in pure TensorFlow under XLA (labels and")
-    print("predictions selected before the formula, the losses after it), forward with gradient,")
-    print("30% of the labels missing; median of paired rounds with its 95% interval.\n")
+    print(
+        "How many times as long the same loss takes in pure TensorFlow under XLA (labels selected"
+    )
+    print("before the formula, the losses after it), forward with gradient, 30% of the labels")
+    print("missing; median of paired rounds with its 95% interval.\n")
     print(table())
 
 

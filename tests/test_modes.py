@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -62,6 +63,24 @@ def test_deterministic_ops_give_the_same_bits():
         assert process.returncode == 0, process.stderr[-2000:]
         digests.add(process.stdout.split()[-1])
     assert len(digests) == 1
+
+
+def test_calls_from_several_threads_do_not_disturb_each_other(rng):
+    """Large enough that each call wakes others of TensorFlow's threads, often too late."""
+    y_true, y_pred = labels_and_predictions(rng, (2**18,), "float32")
+    scales = [float(2**power) for power in range(8)]
+    tensors = [tf.constant(scale * y_pred) for scale in scales]
+
+    def results(y_pred):
+        with tf.GradientTape() as tape:
+            tape.watch(y_pred)
+            loss = ops.masked_loss(y_true, y_pred)
+        return loss.numpy(), tape.gradient(loss, y_pred).numpy().tobytes()
+
+    expected = [results(tensor) for tensor in tensors]
+    with ThreadPoolExecutor(len(tensors)) as pool:
+        for found in [pool.map(results, tensors) for _ in range(30)]:
+            assert list(found) == expected
 
 
 @pytest.mark.parametrize("options", [{}, {"reduction": "sum"}, {"balance": "timestep"}], ids=str)
