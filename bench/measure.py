@@ -70,9 +70,12 @@ class Workers:
             process.start()
             theirs.close()
             self._processes[provider] = process, ours
-            reason = self._receive(provider)
+            try:
+                reason = self._receive(provider)
+            except WorkerDied as error:
+                reason = str(error)
             if reason is not None:
-                del self._processes[provider]
+                self._processes.pop(provider, None)
                 self.absent[provider] = reason
         return provider not in self.absent
 
@@ -134,6 +137,7 @@ def run(
 
 def _prepare(entries: list[Entry], workers: Workers) -> list[worker.Prepared]:
     prepared = []
+    died: dict[str, worker.Prepared] = {}  # with all that they had prepared
     with tempfile.TemporaryDirectory(prefix="masklstm-bench-") as folder:
         files: dict[str, Path] = {}
         case_on_disk = None
@@ -141,12 +145,14 @@ def _prepare(entries: list[Entry], workers: Workers) -> list[worker.Prepared]:
             if entry.case != case_on_disk:
                 files = _save(entry.case, Path(folder))
                 case_on_disk = entry.case
-            try:
-                facts = workers.ask(entry.provider, "prepare", number, entry.case, files)
-            except WorkerDied as error:
-                facts = worker.Prepared(str(error))
+            facts = died.get(entry.provider)
+            if facts is None:
+                try:
+                    facts = workers.ask(entry.provider, "prepare", number, entry.case, files)
+                except WorkerDied as error:
+                    facts = died[entry.provider] = worker.Prepared(str(error))
             prepared.append(facts)
-    return prepared
+    return [died.get(e.provider, facts) for e, facts in zip(entries, prepared, strict=True)]
 
 
 def _save(case: Case, folder: Path) -> dict[str, Path]:

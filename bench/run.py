@@ -25,6 +25,8 @@ from bench import measure
 from bench.cases import FULL, QUICK
 
 RESULTS = Path(__file__).parent / "results"
+FULL_FILE = RESULTS / "full.json"
+QUICK_FILE = Path("masklstm-bench/bench.json")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,16 +35,17 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.rounds is not None and options.rounds < 3:
         _parser().error(f"--rounds: expected at least 3. Received: {options.rounds}")
-    experiments = [
-        experiment
-        for experiment in (FULL if options.full else QUICK)
-        if re.search(options.only, experiment.name)
-    ]
+    every = FULL if options.full else QUICK
+    experiments = [experiment for experiment in every if re.search(options.only, experiment.name)]
+    if not experiments:
+        _parser().error(
+            f"--only: no experiment has a match. Received: {options.only!r}; see --list"
+        )
     if options.list:
         print(*(experiment.name for experiment in experiments), sep="\n")
         return 0
-    rounds = options.rounds or (60 if options.full else 20)
-    out = options.out or RESULTS / ("full.json" if options.full else "quick.json")
+    rounds = options.rounds or (60 if options.full else 30)
+    out = options.out or (FULL_FILE if options.full else QUICK_FILE)
 
     out.parent.mkdir(parents=True, exist_ok=True)
     console = Console()
@@ -83,13 +86,13 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--full", action="store_true", help="every case, about an hour")
-    parser.add_argument("--rounds", type=int, help="per experiment (default: 20; 60 with --full)")
+    parser.add_argument("--rounds", type=int, help="per experiment (default: 30; 60 with --full)")
     parser.add_argument(
         "--only", default="", metavar="REGEX", help="experiments whose name has a match"
     )
     parser.add_argument("--list", action="store_true", help="name the experiments, run none")
     parser.add_argument(
-        "--out", type=Path, help="default: bench/results/quick.json, or full.json with --full"
+        "--out", type=Path, help=f"default: {QUICK_FILE}, or bench/results/full.json with --full"
     )
     return parser
 
