@@ -1,6 +1,6 @@
 """What is measured: cases, and the experiments that compare them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from bench.case import Case
@@ -26,7 +26,6 @@ OURS_EAGER, GRAPH_EAGER = "masklstm, eager", "tf.where, eager"
 OURS_XLA, KERNELS = "masklstm, XLA", "masklstm kernels"
 READ, TRIAD = "STREAM read", "STREAM triad"
 NOTHING, NOTHING_EAGER = "empty tf.function", "one op, eager"
-SLOWEST = ("NumPy", "PyTorch")  # for the largest size there is no memory for everybody at once
 OTHERS = ("Keras, weights", "NumPy", "Numba", "JAX", "PyTorch", "torch.compile")
 
 
@@ -68,10 +67,9 @@ def sizes(powers: Iterable[int]) -> list[Experiment]:
             case = Case(2**power, gradient=gradient)
             # Where the arrays fit the caches, the speed of memory says nothing.
             memory = (READ, TRIAD) if power >= 20 else ()
-            others = [name for name in OTHERS if power <= 24 or name not in SLOWEST]
-            experiments.append(
-                providers_of("size", case, (OURS, GRAPH, XLA, *others, KERNELS, NOTHING, *memory))
-            )
+            # For the largest size there is no memory for everybody at once.
+            others = (*OTHERS, KERNELS, NOTHING) if power <= 24 else ("Numba",)
+            experiments.append(providers_of("size", case, (OURS, GRAPH, XLA, *others, *memory)))
             experiments.append(
                 providers_of("eager", case, (OURS_EAGER, GRAPH_EAGER, NOTHING_EAGER, *memory))
             )
@@ -121,8 +119,14 @@ def shares(case: Case) -> list[Case]:
 
 def shares_and_patterns(case: Case) -> list[Case]:
     """One factor at a time."""
+    return [*shares(case), *extremes(case)[3:]]
+
+
+def extremes(case: Case) -> list[Case]:
+    """No gaps, the usual ones, nothing but gaps; and every pattern."""
+    few = [replace(case, missing_share=share) for share in (0.0, 0.3, 1.0)]
     patterns = [replace(case, pattern=pattern) for pattern in PATTERNS[1:]]
-    return [*shares(case), *patterns, replace(case, missing_share=0.5, pattern="alternating")]
+    return [*few, *patterns, replace(case, missing_share=0.5, pattern="alternating")]
 
 
 def all_gaps(powers: Iterable[int]) -> list[Experiment]:
@@ -132,11 +136,19 @@ def all_gaps(powers: Iterable[int]) -> list[Experiment]:
         for gradient in (False, True):
             cases = gaps(Case(2**power, gradient=gradient))
             experiments.append(variants_of(f"patterns: {cases[0].without_gaps()}", cases))
-            experiments += [providers_of("gaps", case, (OURS, GRAPH, XLA)) for case in cases]
+            experiments += [providers_of("gaps", case, (OURS, XLA)) for case in cases]
     return experiments
 
 
-def losses(powers: Iterable[int], cases_of) -> list[Experiment]:
+def all_shares(powers: Iterable[int]) -> list[Experiment]:
+    return [
+        providers_of("shares", case, (OURS, GRAPH, XLA))
+        for power in powers
+        for case in shares(Case(2**power))
+    ]
+
+
+def losses(powers: Iterable[int], cases_of: Callable[[Case], list[Case]]) -> list[Experiment]:
     return [
         providers_of("loss", case, (OURS, XLA))
         for power in powers
@@ -175,16 +187,19 @@ def weights(powers: Iterable[int]) -> list[Experiment]:
 QUICK = [
     *sizes((10, 16, 20, 24)),
     *within_graphs((16, 24)),
-    *[providers_of("gaps", case, (OURS, GRAPH, XLA)) for case in shares(Case(2**20))],
+    *all_shares((20,)),
     *losses((20,), lambda case: [case]),
 ]
 
 FULL = [
-    *sizes((10, 14, 16, 20, 24, 26)),
+    *sizes((10, 14, 16, 20, 24)),
     *within_graphs((10, 14, 16, 20, 24)),
     *types((20, 24)),
-    *all_gaps((16, 20, 24)),
-    *losses((20, 24), shares_and_patterns),
-    *losses_under_xla((16, 20, 24)),
     *weights((20, 24)),
+    *all_shares((16, 20, 24)),
+    *losses((20,), shares_and_patterns),
+    *losses((24,), extremes),
+    *losses_under_xla((16, 20, 24)),
+    *all_gaps((16, 20, 24)),
+    *sizes((26,)),
 ]

@@ -53,12 +53,7 @@ def over_size(result: dict[str, Any], axis: Axes) -> None:
 
 def over_share(result: dict[str, Any], axis: Axes) -> None:
     """The same over the share of missing labels, at the largest size that has been measured."""
-    experiments = [
-        experiment
-        for experiment in tables.by_kind(result).get("gaps", [])
-        if experiment["entries"][0]["case"]["pattern"] == "random"
-        and experiment["entries"][0]["case"]["gradient"]
-    ]
+    experiments = tables.by_kind(result).get("shares", [])
     size = max((e["entries"][0]["case"]["elements"] for e in experiments), default=0)
     points: dict[str, list[tuple[float, measure.Ratio]]] = {}
     for experiment in experiments:

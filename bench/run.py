@@ -50,6 +50,10 @@ def main(arguments: list[str] | None = None) -> int:
     out.parent.mkdir(parents=True, exist_ok=True)
     console = Console()
     result: dict[str, Any] = {"machine": machine(), "rounds": rounds, "experiments": []}
+    if options.resume and out.exists():
+        result = {**json.loads(out.read_text()), "resumed": result["machine"]}
+        done = {experiment["name"] for experiment in result["experiments"]}
+        experiments = [experiment for experiment in experiments if experiment.name not in done]
     console.print(*(f"{name}: {value}" for name, value in result["machine"].items()), sep="\n")
     columns = (
         TextColumn("{task.description}"),
@@ -89,6 +93,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, help="per experiment (default: 30; 60 with --full)")
     parser.add_argument(
         "--only", default="", metavar="REGEX", help="experiments whose name has a match"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="keep what the file has, and run only the rest"
     )
     parser.add_argument("--list", action="store_true", help="name the experiments, run none")
     parser.add_argument(
