@@ -63,6 +63,7 @@ bench: $(VENV)/.installed  ## time it against what else there is: five minutes, 
 
 bench-full: $(VENV)/.providers  ## everything, with PyTorch, JAX and Numba: an hour; docs/performance.md
 	$(BIN)/python -m bench.run --full
+	$(BIN)/python -m bench.memory
 	$(BIN)/python -m bench.fit
 	$(BIN)/python -m bench.report
 

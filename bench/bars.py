@@ -43,16 +43,17 @@ class Bar:
         return value <= self.limit if self.at_most else value >= self.limit
 
 
-def bars(result: Result) -> Iterator[Bar]:
+def bars(result: Result, memory: Result) -> Iterator[Bar]:
+    """Those of a full run and of bench/memory.py."""
     forward, both = Case(2**24, gradient=False), Case(2**24)
     yield from _memory("share of STREAM read, forward", 0.9, result, forward, READ, 1.0)
     for other, limit in ((GRAPH, 8.0), (XLA, 3.0), ("Numba", 1.2)):
-        found = _against(result, "size", forward, other, OURS)
+        found = against(result, "size", forward, other, OURS)
         yield Bar(f"{other} over masklstm, forward", "2^24", found, limit)
-    found = _against(result, "size", both, GRAPH, OURS)
+    found = against(result, "size", both, GRAPH, OURS)
     yield Bar(f"{GRAPH} over masklstm, with gradient", "2^24", found, 5.0)
     for other in (XLA, "JAX", "torch.compile"):
-        found = _against(result, "size", both, other, OURS)
+        found = against(result, "size", both, other, OURS)
         yield Bar(f"{other} over masklstm, with gradient", "2^24", found, 2.0)
     yield from _memory(
         "share of STREAM triad, with gradient", 0.8, result, both, TRIAD, GRADIENT_OVER_TRIAD
@@ -60,14 +61,14 @@ def bars(result: Result) -> Iterator[Bar]:
     small = Case(2**16)
     for other, limit in ((GRAPH, 4.0), (XLA, 1.0)):
         name = f"{other} over masklstm, with gradient"
-        found = _against(result, "size", small, other, OURS)
+        found = against(result, "size", small, other, OURS)
         yield Bar(name, "2^16, one call of a function", found, limit)
-        found = _against(result, "graph", replace(small, calls=32), other, OURS)
+        found = against(result, "graph", replace(small, calls=32), other, OURS)
         yield Bar(name, "2^16, within a graph", found, limit)
     yield from _eager(result)
     yield from _losses(result)
     yield from _patterns(result)
-    yield from _extra_memory(result)
+    yield from _extra_memory(memory)
     yield from _types(result)
     yield from _weights(result)
 
@@ -90,9 +91,10 @@ def _number(experiment: Result, provider: str) -> int | None:
     return None
 
 
-def _against(
+def against(
     result: Result, kind: str, case: Case, above: str, below: str, factor: float = 1.0
 ) -> measure.Ratio | None:
+    """How many times as long `above` takes as `below`; None where one was not measured."""
     experiment = _find(result, kind, case)
     if experiment is None or not experiment["seconds"]:
         return None
@@ -111,7 +113,7 @@ def _memory(
         ("within a graph", "graph", OURS, 4),
         ("one call of a function", "size", OURS, 1),
     ):
-        found = _against(
+        found = against(
             result, kind, replace(case, calls=calls), yardstick, provider, calls * factor
         )
         yield Bar(name, f"2^24, {where}", found, limit)
@@ -122,7 +124,7 @@ def _eager(result: Result) -> Iterator[Bar]:
         for experiment in _experiments(result, "eager"):
             case = Case(**experiment["entries"][0]["case"])
             if case.gradient == gradient:
-                found = _against(result, "eager", case, GRAPH_EAGER, OURS_EAGER)
+                found = against(result, "eager", case, GRAPH_EAGER, OURS_EAGER)
                 direction = "with gradient" if gradient else "forward"
                 size = f"2^{case.elements.bit_length() - 1}"
                 yield Bar(f"{GRAPH_EAGER} over {OURS_EAGER}, {direction}", size, found, 8.0)
@@ -133,10 +135,11 @@ def _losses(result: Result) -> Iterator[Bar]:
     for loss in cases.LOSSES:
         found = [
             (ratio.median, ratio, case)
-            for experiment in _experiments(result, "loss")
+            for kind in ("loss", "gaps")
+            for experiment in _experiments(result, kind)
             for case in [Case(**experiment["entries"][0]["case"])]
-            if case.loss == loss
-            for ratio in [_against(result, "loss", case, XLA, OURS)]
+            if case.loss == loss and case.gradient and case.elements >= 2**20
+            for ratio in [against(result, kind, case, XLA, OURS)]
             if ratio is not None
         ]
         if found:
@@ -160,18 +163,11 @@ def _patterns(result: Result) -> Iterator[Bar]:
             yield Bar("worst pattern or share of gaps over best", where, found, 1.1, True)
 
 
-def _extra_memory(result: Result) -> Iterator[Bar]:
-    for gradient in (False, True):
-        experiment = _find(result, "size", Case(2**24, gradient=gradient))
-        if experiment is None:
-            continue
-        extra = experiment["entries"][0]["extra_bytes"]
-        if extra is not None:
-            bytes_each = extra / 2**24
-            found = measure.Ratio(bytes_each, bytes_each, bytes_each)
-            name = "extra bytes for each element, "
-            name += "with gradient (its own are 4)" if gradient else "forward"
-            yield Bar(name, "2^24", found, 4.0 if gradient else 0.0, True)
+def _extra_memory(memory: Result) -> Iterator[Bar]:
+    for direction, bytes_each in memory["extra_bytes"][OURS].items():
+        found = None if bytes_each is None else measure.Ratio(bytes_each, bytes_each, bytes_each)
+        limit = 0.0 if direction == "forward" else 4.0
+        yield Bar(f"extra bytes for each element, {direction}", "2^24", found, limit, True)
 
 
 def _types(result: Result) -> Iterator[Bar]:

@@ -7,6 +7,7 @@ their own without the cost of calling it, in the same round.
 
 import argparse
 import json
+import multiprocessing
 import os
 import random
 import sys
@@ -85,66 +86,31 @@ def losses() -> dict[str, Any]:
     }
 
 
-def measure_model(model: Model, rounds: int, steps: int, advance: Callable[[], None]) -> dict:
+def batches(model: Model, name: str, steps: int) -> tuple[np.ndarray, ...]:
+    """An epoch's inputs and labels, and where the loss needs them, weights."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((model.batch * steps, model.steps, model.inputs), dtype=np.float32)
     y = x[:, :, : model.outputs].cumsum(axis=1) / np.float32(np.sqrt(model.steps))
     valid = rng.random(y.shape, dtype=np.float32) >= MISSING_SHARE
-    labels = {name: np.where(valid, y, np.nan) for name in (OURS, WHERE)}
-    labels[KERAS] = np.where(valid, y, np.float32(0))
-    weights = np.float32(valid)
-
-    runs, final_losses, extra_bytes = {}, {}, {}
-    for name, loss in losses().items():
-        network = model.build()
-        network.compile(keras.optimizers.Adam(1e-3), loss=loss)
-        parts = (x, labels[name], weights) if name == KERAS else (x, labels[name])
-        data = tf.data.Dataset.from_tensor_slices(parts).batch(model.batch, drop_remainder=True)
-        runs[name] = partial(network.fit, data.cache(), verbose=0)
-        final_losses[name] = float(runs[name]().history["loss"][0])
-        # Of what a step of an epoch holds at most, batches included.
-        extra_bytes[name] = worker.extra_memory(runs[name])
-    spread = max(final_losses.values()) - min(final_losses.values())
-    if not spread <= 1e-3 * abs(final_losses[OURS]):
-        raise worker.WrongResultError(f"{model.name}: the losses differ: {final_losses}")
-
-    alone = {
-        fit_table.alone(name): loss_alone(name, loss, model, labels[name], weights)
-        for name, loss in losses().items()
-    }
-    everything = {**runs, **alone}
-    generator = random.Random(0)
-    samples = []
-    for _ in range(rounds):
-        seconds = {}
-        order = [*everything, "A/A"]
-        generator.shuffle(order)
-        for name in order:
-            run = everything[OURS if name == "A/A" else name]
-            begin = time.perf_counter()
-            run()
-            seconds[name] = (time.perf_counter() - begin) / steps
-        samples.append(seconds)
-        advance()
-    return {
-        "model": asdict(model),
-        "losses after the first epoch": final_losses,
-        "extra_bytes": extra_bytes,
-        "columns": [*everything, "A/A"],
-        "seconds": [
-            [float(f"{sample[name]:.5g}") for name in [*everything, "A/A"]] for sample in samples
-        ],
-    }
+    if name == KERAS:
+        return x, np.where(valid, y, np.float32(0)), np.float32(valid)
+    return x, np.where(valid, y, np.float32(np.nan))
 
 
-def loss_alone(
-    name: str, loss: Any, model: Model, labels: np.ndarray, weights: np.ndarray
-) -> Callable[[], None]:
-    """The loss and its gradient as often as `fit` has steps, within one call of a function."""
-    steps = len(labels) // model.batch
-    y_true = tf.constant(labels[: model.batch])
-    y_pred = tf.constant(np.nan_to_num(labels[: model.batch]) + np.float32(0.1))
-    arguments = (tf.constant(weights[: model.batch]),) if name == KERAS else ()
+def fit(model: Model, name: str, steps: int) -> Callable[[], keras.callbacks.History]:
+    """A function that trains for one epoch."""
+    network = model.build()
+    network.compile(keras.optimizers.Adam(1e-3), loss=losses()[name])
+    data = tf.data.Dataset.from_tensor_slices(batches(model, name, steps))
+    data = data.batch(model.batch, drop_remainder=True).cache()
+    return partial(network.fit, data, verbose=0)
+
+
+def loss_alone(model: Model, name: str, steps: int) -> Callable[[], float]:
+    """The loss and its gradient as often as an epoch has steps, within one call of a function."""
+    loss = losses()[name]
+    _, labels, *weights = (tf.constant(x[: model.batch]) for x in batches(model, name, steps))
+    y_pred = tf.where(tf.math.is_nan(labels), 0.0, labels) + 0.1
 
     @tf.function
     def run():
@@ -153,12 +119,51 @@ def loss_alone(
             tf.autograph.experimental.set_loop_options(parallel_iterations=1)
             with tf.GradientTape() as tape:
                 tape.watch(y_pred)
-                value = loss(y_true, y_pred, *arguments)
+                value = loss(labels, y_pred, *weights)
             total += tape.gradient(value, y_pred)[0, 0, 0]
         return total
 
     run()
     return lambda: float(run())
+
+
+def peak_bytes(model: Model, name: str, steps: int) -> int:
+    """The most memory of a process that does nothing but train."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_train_and_tell, (model, name, steps))
+
+
+def _train_and_tell(model: Model, name: str, steps: int) -> int:
+    fit(model, name, steps)()
+    return worker.resident("VmHWM")
+
+
+def measure_model(model: Model, rounds: int, steps: int, advance: Callable[[], None]) -> dict:
+    trains = {name: fit(model, name, steps) for name in losses()}
+    first_losses = {name: float(train().history["loss"][0]) for name, train in trains.items()}
+    spread = max(first_losses.values()) - min(first_losses.values())
+    if not spread <= 1e-3 * abs(first_losses[OURS]):
+        raise worker.WrongResultError(f"{model.name}: the losses differ: {first_losses}")
+
+    alone = {fit_table.alone(name): loss_alone(model, name, steps) for name in losses()}
+    runs = {**trains, **alone, "A/A": trains[OURS]}
+    generator = random.Random(0)
+    samples = []
+    for _ in range(rounds):
+        seconds = {}
+        for name in generator.sample(list(runs), len(runs)):
+            begin = time.perf_counter()
+            runs[name]()
+            seconds[name] = (time.perf_counter() - begin) / steps
+        samples.append([float(f"{seconds[name]:.5g}") for name in runs])
+        advance()
+    return {
+        "model": asdict(model),
+        "losses of the first epoch": first_losses,
+        "peak_bytes": {name: peak_bytes(model, name, steps) for name in losses()},
+        "columns": list(runs),
+        "seconds": samples,
+    }
 
 
 def show(result: dict[str, Any], console: Console) -> None:

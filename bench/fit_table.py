@@ -16,7 +16,11 @@ def table(result: dict[str, Any]) -> list[list[str]]:
     """Times beside those of the step with masklstm's loss, and the loss's share of each step."""
     header = ["model", "step, ms", WHERE, KERAS, "A/A"]
     return [
-        [*header, *(f"share of {name}" for name in (OURS, WHERE, KERAS)), "labels in a step"],
+        [
+            *header,
+            *(f"share of {name}" for name in (OURS, WHERE, KERAS)),
+            "batch, steps, units, outputs",
+        ],
         *(_row(model) for model in result["models"]),
     ]
 
@@ -24,12 +28,11 @@ def table(result: dict[str, Any]) -> list[list[str]]:
 def _row(result: dict[str, Any]) -> list[str]:
     model, base = result["model"], OURS
     return [
-        f"{model['name']}: {model['steps']} steps, {model['outputs']} outputs, "
-        f"{model['units']} units",
+        model["name"],
+        ", ".join(str(model[size]) for size in ("batch", "steps", "units", "outputs")),
         f"{1e3 * measure.median_seconds(result)[base]:.1f}",
         *(f"{measure.ratio(result, name, base).median:.3f}" for name in (WHERE, KERAS, "A/A")),
         *(f"{_share(result, name):.1%}" for name in (OURS, WHERE, KERAS)),
-        f"{model['batch'] * model['steps'] * model['outputs']:,}",
     ]
 
 

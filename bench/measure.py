@@ -9,7 +9,8 @@ runs twice in each round: the ratio of the two (A/A) is the error of the method.
 import multiprocessing
 import random
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -153,6 +154,13 @@ def _prepare(entries: list[Entry], workers: Workers) -> list[worker.Prepared]:
                     facts = died[entry.provider] = worker.Prepared(str(error))
             prepared.append(facts)
     return [died.get(e.provider, facts) for e, facts in zip(entries, prepared, strict=True)]
+
+
+@contextmanager
+def files_of(case: Case) -> Iterator[dict[str, Path]]:
+    """The case's arrays and the right results, for a worker's "prepare"."""
+    with tempfile.TemporaryDirectory(prefix="masklstm-bench-") as folder:
+        yield _save(case, Path(folder))
 
 
 def _save(case: Case, folder: Path) -> dict[str, Path]:

@@ -11,10 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench import measure, tables
+from bench.bars import GRADIENT_OVER_TRIAD
 from bench.case import Case
-from bench.cases import GRAPH, KERNELS, NOTHING, OURS, READ, TRIAD, XLA
-
-GRADIENT_BYTES, FORWARD_BYTES = 20, 8  # read and written for each float32 element
+from bench.cases import KERNELS, NOTHING, READ, TRIAD
 
 
 def overview(result: dict[str, Any], file: Path) -> None:
@@ -54,7 +53,9 @@ def over_size(result: dict[str, Any], axis: Axes) -> None:
 def over_share(result: dict[str, Any], axis: Axes) -> None:
     """The same over the share of missing labels, at the largest size that has been measured."""
     experiments = tables.by_kind(result).get("shares", [])
-    size = max((e["entries"][0]["case"]["elements"] for e in experiments), default=0)
+    if not experiments:
+        return
+    size = max(experiment["entries"][0]["case"]["elements"] for experiment in experiments)
     points: dict[str, list[tuple[float, measure.Ratio]]] = {}
     for experiment in experiments:
         case = Case(**experiment["entries"][0]["case"])
@@ -71,27 +72,30 @@ def over_share(result: dict[str, Any], axis: Axes) -> None:
 
 
 def bandwidth(result: dict[str, Any], axis: Axes) -> None:
-    """Bytes in a second at the largest size but one, beside what a loop in C reaches."""
-    bars: dict[str, float] = {}
+    """The share of what a loop in C reaches in the same rounds, at 2^24 elements."""
+    shares: dict[str, measure.Ratio] = {}
     for experiment in tables.by_kind(result).get("size", []):
         case = Case(**experiment["entries"][0]["case"])
-        if case.elements != 2**24:
+        names = {entry["provider"]: n for n, entry in enumerate(experiment["entries"])}
+        yardstick = names.get(TRIAD if case.gradient else READ)
+        if case.elements != 2**24 or yardstick not in experiment["columns"]:
             continue
-        for number, seconds in measure.median_seconds(experiment).items():
-            if number == "A/A":
-                continue
-            name = experiment["entries"][number]["provider"]
-            size = GRADIENT_BYTES if case.gradient else FORWARD_BYTES
-            label = "forward and gradient" if case.gradient else "forward"
-            if name in (OURS, KERNELS, GRAPH, XLA):
-                bars[f"{name}, {label}"] = size * case.elements / seconds / 1e9
-            elif name == (TRIAD if case.gradient else READ):
-                size = 12 if case.gradient else 8
-                bars[name] = size * case.elements / seconds / 1e9
-    names = sorted(bars, key=lambda name: bars[name])
-    axis.barh(names, [bars[name] for name in names])
-    axis.set_xlabel("GB/s, 8 bytes an element forward, 20 with gradient (triad: 12)")
-    axis.set_title("2^24 elements")
+        factor = GRADIENT_OVER_TRIAD if case.gradient else 1.0
+        label = "with gradient, of STREAM triad" if case.gradient else "forward, of STREAM read"
+        for name, number in names.items():
+            if number in experiment["columns"] and name not in (READ, TRIAD, NOTHING):
+                share = measure.ratio(experiment, yardstick, number, factor)
+                shares[f"{name}, {label}"] = share
+    names = sorted(shares, key=lambda name: shares[name].median)
+    medians = [shares[name].median for name in names]
+    errors = [
+        [median - shares[name].low for name, median in zip(names, medians, strict=True)],
+        [shares[name].high - median for name, median in zip(names, medians, strict=True)],
+    ]
+    axis.barh(names, medians, xerr=errors if names else None)
+    axis.axvline(1.0, color="black", linewidth=1)
+    axis.set_xlabel("share of STREAM's bytes in a second")
+    axis.set_title("2^24 float32 elements")
 
 
 def _line(axis: Axes, name: str, points: list[tuple[Any, measure.Ratio]]) -> None:

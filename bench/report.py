@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import fit_table, measure, plots, tables
-from bench.bars import Bar, bars
+from bench.bars import Bar, against, bars
 from bench.case import Case
 from bench.cases import (
     GRAPH,
@@ -42,17 +42,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
     parser.add_argument("--docs", type=Path, default=DOCS, help="folder (default: %(default)s)")
     options = parser.parse_args()
-    full, fit = load()
+    full, fit, memory = load()
     readme = options.docs.parent / "README.md"
     readme.write_text(re.sub(README_TABLE, readme_table(full), readme.read_text()))
-    (options.docs / "performance.md").write_text(page(full, fit))
+    (options.docs / "performance.md").write_text(page(full, fit, memory))
     for name, draw in PICTURES.items():
         plots.save(draw, full, options.docs / name)
     return 0
 
 
-def load() -> tuple[Result, Result]:
-    return tuple(json.loads((RESULTS / name).read_text()) for name in ("full.json", "fit.json"))
+def load() -> tuple[Result, Result, Result]:
+    full, fit, memory = (
+        json.loads((RESULTS / f"{name}.json").read_text()) for name in ("full", "fit", "memory")
+    )
+    return full, fit, memory
 
 
 README_TABLE = re.compile(r"\| forward and gradient \|.*\n(?:\|.*\n)+")
@@ -73,7 +76,7 @@ def readme_table(full: Result) -> str:
     return markdown(["forward and gradient", *others], rows) + "\n"
 
 
-def page(full: Result, fit: Result) -> str:
+def page(full: Result, fit: Result, memory: Result) -> str:
     machine = full["machine"]
     return TEXT.format(
         machine=f"{machine['processor']}, {machine['cores']} cores, {machine['instruction_set']}; "
@@ -89,20 +92,26 @@ def page(full: Result, fit: Result) -> str:
         sizes=over_sizes(full, True),
         sizes_forward=over_sizes(full, False),
         eager=eager(full),
-        bars=bar_table(full),
-        missed=missed(full),
+        bars=bar_table(full, memory),
+        missed=missed(full, memory),
         compile_times=compile_times(full),
         accuracy=accuracy(full),
+        memory=memory_table(memory),
+        peaks=peaks(fit),
     )
 
 
 TEXT = """\
 # How fast, and when it matters
 
-One run on {machine}. {rounds} rounds for each experiment; in a round each candidate runs once, in
+{machine}.
+
+{rounds} rounds for each experiment (15 for 2^26 elements); in a round each candidate runs once, in
 random order and in a process of its own, and only ratios within a round are compared: what stands
 here are their medians, in brackets 95% bootstrap intervals. The same code against itself (A/A)
-gave {errors}. Absent: {absent}. Voided for a wrong result: {void}.
+gave {errors}.
+
+Absent: {absent}. Voided for a wrong result: {void}.
 
 `make bench-full` measures all this on your machine, `make bench` the most important part in five
 minutes; `python -m bench.report` writes this page from the files that they leave in
@@ -156,7 +165,7 @@ Under `jit_compile=True` the op is XLA's own code; [xla.md](xla.md) has those ti
 
 ## The first call
 
-Seconds of the first call, compilation included, for 2^20 elements with gradient:
+Seconds of the first call in a new process, with whatever is compiled then and was not kept on disk:
 
 {compile_times}
 
@@ -166,6 +175,17 @@ How far the loss of 2^24 float32 elements is from the float64 one, relatively. F
 digits on the way; the op adds up in doubles, at no cost that could be seen.
 
 {accuracy}
+
+## Memory
+
+What a first call in a new process holds at most beyond its inputs, in bytes for each of 2^24
+float32 elements; the gradient itself is 4.
+
+{memory}
+
+The most that a process holds that trains the models above with each loss, in MB:
+
+{peaks}
 
 ## The bars
 
@@ -177,8 +197,8 @@ What the project set itself before tuning, and what this run shows:
 """
 
 
-def markdown(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+def markdown(header: list[str], rows: list[list[str]], align: str = "---:") -> str:
+    lines = [header, ["---"] + [align] * (len(header) - 1), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -246,15 +266,15 @@ def _by_size(experiments: list[Result], providers: list[str], title: str) -> str
 
 
 def compile_times(full: Result) -> str:
-    for experiment in tables.by_kind(full)["size"]:
-        entries = experiment["entries"]
-        if entries[0]["case"]["elements"] == 2**20 and entries[0]["case"]["gradient"]:
-            timed = [entry for entry in entries if entry["first_call_seconds"] is not None]
-            return markdown(
-                ["", *(entry["provider"] for entry in timed)],
-                [["s", *(f"{entry['first_call_seconds']:.2f}" for entry in timed)]],
-            )
-    return "not measured"
+    timed = [
+        entry
+        for entry in tables.by_kind(full)["size"][0]["entries"]
+        if entry["first_call_seconds"] is not None
+    ]
+    return markdown(
+        ["", *(entry["provider"] for entry in timed)],
+        [["s", *(f"{entry['first_call_seconds']:.2f}" for entry in timed)]],
+    )
 
 
 def accuracy(full: Result) -> str:
@@ -273,7 +293,23 @@ def accuracy(full: Result) -> str:
     return "not measured"
 
 
-def bar_table(full: Result) -> str:
+def memory_table(memory: Result) -> str:
+    rows = [
+        [provider, *("" if cell is None else f"{cell:.2f}" for cell in of_provider.values())]
+        for provider, of_provider in memory["extra_bytes"].items()
+    ]
+    return markdown(["", "forward", "forward and gradient"], rows)
+
+
+def peaks(fit: Result) -> str:
+    rows = [
+        [row["model"]["name"], *(f"{peak / 1e6:.0f}" for peak in row["peak_bytes"].values())]
+        for row in fit["models"]
+    ]
+    return markdown(["model", *fit["models"][0]["peak_bytes"]], rows)
+
+
+def bar_table(full: Result, memory: Result) -> str:
     rows = [
         [
             bar.name,
@@ -284,13 +320,50 @@ def bar_table(full: Result) -> str:
         ]
         for bar in bars(full)
     ]
-    return markdown(["what", "where", "found", "bar", ""], rows)
+    return markdown(["what", "where", "found", "bar", ""], rows, align="---")
 
 
-def missed(full: Result) -> str:
-    every = list(bars(full))
+def missed(full: Result, memory: Result) -> str:
+    every = list(bars(full, memory))
     met = sum(bar.is_met for bar in every)
-    return f"{met} of {len(every)} are met."
+    small, smallest = Case(2**16), Case(2**10)
+    return WHY_MISSED.format(
+        met=met,
+        all=len(every),
+        graph=_ratio(full, "size", small, NOTHING, OURS),
+        limit=_ratio(full, "size", small, GRAPH, NOTHING),
+        eager=_ratio(full, "eager", smallest, NOTHING_EAGER, OURS_EAGER),
+        eager_limit=_ratio(full, "eager", smallest, GRAPH_EAGER, NOTHING_EAGER),
+    )
+
+
+WHY_MISSED = """\
+{met} of {all} are met. What stands in the way of the others:
+
+- **One call of a function.** At 2^16 elements an empty `tf.function` takes {graph:.0%} of the time
+  of one with the loss and its gradient: TensorFlow hands the work from thread to thread. A loss
+  that took no time would be {limit:.1f} times as fast as `tf.where`. The same is missing from the
+  share of memory's speed at 2^24, where the call ends on a thread that has to be woken again.
+  Tried: no second thread for small tensors, not waiting for threads that wake too late, larger and
+  smaller turns; the kernels' own times, and those within a graph, are beside it.
+- **Eagerly, small, with gradient.** One op on one number with its gradient takes {eager:.0%} of our
+  time at 2^10 elements: that is `GradientTape`. A loss that took no time would be
+  {eager_limit:.1f} times as fast as `tf.where`. Tried: reading the op's attributes past
+  TensorFlow's own function, and no conversion of what is a tensor already; what is left is one op
+  each way, and zeros that the tape makes for the op's other results.
+- **Memory, with gradient.** Labels and predictions are read twice, since the gradient needs the
+  count: the bytes are those of the model, and the share depends on how fast the memory happens to
+  be. Tried: streaming stores (kept), prefetching, huge pages, going backward through what is still
+  in the cache; the last three made no difference.
+- **Weights of one value for three features** are a third of the labels' memory: the time cannot
+  be that of no weights.
+"""
+
+
+def _ratio(full: Result, kind: str, case: Case, above: str, below: str) -> float:
+    found = against(full, kind, case, above, below)
+    assert found is not None, (kind, case, above, below)
+    return found.median
 
 
 def _met(bar: Bar) -> str:

@@ -50,8 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
     out.parent.mkdir(parents=True, exist_ok=True)
     console = Console()
     result: dict[str, Any] = {"machine": machine(), "rounds": rounds, "experiments": []}
+    commit = result["machine"]["commit"]
     if options.resume and out.exists():
-        result = {**json.loads(out.read_text()), "resumed": result["machine"]}
+        result["experiments"] = json.loads(out.read_text())["experiments"]
         done = {experiment["name"] for experiment in result["experiments"]}
         experiments = [experiment for experiment in experiments if experiment.name not in done]
     console.print(*(f"{name}: {value}" for name, value in result["machine"].items()), sep="\n")
@@ -70,9 +71,8 @@ def main(arguments: list[str] | None = None) -> int:
                 progress.update(task, description=f"{name}: {text}")
 
             show("preparing")
-            result["experiments"].append(
-                measure.run(experiment, workers, number, lambda n: show(f"round {n}"))
-            )
+            measured = measure.run(experiment, workers, number, lambda n: show(f"round {n}"))
+            result["experiments"].append({"commit": commit, **measured})
             result["absent"] = workers.absent
             out.write_text(_compact(result))  # what there is, if the rest should fail
             progress.advance(task)

@@ -36,7 +36,7 @@ class Prepared:
 
     error: str | None = None  # None: its results are right
     first_call_seconds: float | None = None  # with whatever is compiled
-    extra_bytes: int | None = None  # the most that a call held beyond what was there before it
+    extra_bytes: int | None = None  # that the first call held at most
     loss_error: float | None = None  # relative
     repeats: int = 1
 
@@ -82,11 +82,10 @@ def prepare(provider: Any, case: Case, files: dict[str, Path]) -> tuple[Any, Pre
     )
     run = provider.make(case, arrays)
     begin = time.perf_counter()
-    results = run()
+    results, extra_bytes = with_memory(run)
     first_call_seconds = time.perf_counter() - begin
     loss_error = check(provider, case, arrays, files, results)
     del arrays, results
-    extra_bytes = extra_memory(run)
     begin = time.perf_counter()
     run()
     repeats = max(1, int(np.ceil(MINIMUM_SECONDS / (time.perf_counter() - begin))))
@@ -137,15 +136,15 @@ def seconds_of(run: Any, repeats: int) -> float:
     return (time.perf_counter() - begin) / repeats
 
 
-def extra_memory(run: Any) -> int | None:
-    """None where the kernel does not tell."""
+def with_memory(run: Any) -> tuple[Any, int | None]:
+    """The result, and how much memory the call held at most; None where Linux does not tell."""
     try:
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-        before = _resident("VmRSS")
-        run()
-        return max(0, _resident("VmHWM") - before)
-    except (OSError, StopIteration):
-        return None
+        before = resident("VmRSS")
+    except OSError:
+        return run(), None
+    results = run()
+    return results, max(0, resident("VmHWM") - before)
 
 
 def return_memory() -> None:
@@ -156,6 +155,7 @@ def return_memory() -> None:
         trim(0)
 
 
-def _resident(name: str) -> int:
+def resident(name: str) -> int:
+    """This process's memory now (VmRSS) or at most (VmHWM), in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * int(next(line for line in lines if line.startswith(name)).split()[1])

@@ -155,7 +155,8 @@ def test_bars():
     case = Case(2**24)
     times = {"masklstm": 1.0, "tf.where": 4.9, "tf.where, XLA": 2.0, "STREAM triad": 0.5}
     result = {"experiments": [rounds_of(times, case)]}
-    found = {(bar.name, bar.where): bar for bar in bars.bars(result)}
+    memory = {"extra_bytes": {"masklstm": {"forward": 0.5, "forward and gradient": None}}}
+    found = {(bar.name, bar.where): bar for bar in bars.bars(result, memory)}
     graph = found["tf.where over masklstm, with gradient", "2^24"]
     assert graph.found.median == 4.9
     assert not graph.is_met
@@ -164,6 +165,11 @@ def test_bars():
     assert triad.found.median == pytest.approx(0.5 * 20 / 12)
     assert triad.is_met
     assert found["JAX over masklstm, with gradient", "2^24"].found is None
+    extra = [bar for bar in found.values() if bar.name.startswith("extra bytes")]
+    assert [(bar.limit, bar.is_met, bar.found is None) for bar in extra] == [
+        (0.0, False, False),
+        (4.0, False, True),
+    ]
 
 
 def test_the_page_is_that_of_the_committed_results():
