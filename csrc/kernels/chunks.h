@@ -43,11 +43,8 @@ void RepeatEach(const T* values, int64_t count, T* out) {
   }
 }
 
-constexpr int64_t kMostTimes = 8;
-
 template <typename T>
 void RepeatEach(int64_t times, const T* values, int64_t count, T* out) {
-  static_assert(kMostTimes == 8);
   switch (times) {
     case 2:
       return RepeatEach<2>(values, count, out);
@@ -63,6 +60,10 @@ void RepeatEach(int64_t times, const T* values, int64_t count, T* out) {
       return RepeatEach<7>(values, count, out);
     case 8:
       return RepeatEach<8>(values, count, out);
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    const T value = Read<T>(values, i);
+    for (int64_t time = 0; time < times; ++time) out[i * times + time] = value;
   }
 }
 
@@ -89,9 +90,9 @@ void Expand(const Broadcast& view, int64_t begin, int64_t count, T* out) {
     for (int64_t i = 0; i < count; ++i) out[i] = value;
     return;
   }
-  // The two usual cases with short runs: one value for each row, and one row for all.
+  // The two usual cases: one value for each row, and one row for all.
   const int64_t length = view.extent[view.num_axes - 1];
-  if (view.num_axes == 2 && view.stride[1] == 0 && length <= kMostTimes) {
+  if (view.num_axes == 2 && view.stride[1] == 0) {
     const int64_t head = (length - begin % length) % length;
     if (head > 0) {
       const int64_t size = head < count ? head : count;

@@ -185,23 +185,6 @@ void MapChunk(const Formula& formula, const Validity<T>& is_valid, const Chunk<T
   }
 }
 
-// array[begin ...] = the values, narrowed; past the caches if asked for.
-template <typename Stored>
-void WriteNarrowed(const float* values, int64_t count, void* array, int64_t begin, bool streams) {
-  if (!streams) return NarrowArray<Stored>(values, count, array, begin);
-  alignas(64) Stored narrowed[kChunk];
-  NarrowArray<Stored>(values, count, narrowed, 0);
-  char* const target = static_cast<char*>(array) + begin * sizeof(Stored);
-  const int64_t bytes = count * sizeof(Stored);
-  int64_t done = 0;
-  for (; done + kVectorBytes <= bytes; done += kVectorBytes) {
-    const auto* source = reinterpret_cast<const char*>(narrowed) + done;
-    Vec<float>::Load(reinterpret_cast<const float*>(source))
-        .Stream(reinterpret_cast<float*>(target + done));
-  }
-  std::memcpy(target + done, reinterpret_cast<const char*>(narrowed) + done, bytes - done);
-}
-
 // Calls map(out) with memory for `count` values of type T, which then are the gradient's elements
 // from `begin` on; through a buffer if the gradient has another type. A buffer takes one chunk.
 template <typename T, typename Map>
@@ -212,9 +195,9 @@ void WriteGradient(const MaskedLossInputs& inputs, int64_t begin, int64_t count,
     alignas(64) T values[kChunk];
     map(values);
     if (inputs.prediction_type == DataType::kFloat16) {
-      WriteNarrowed<Float16>(values, count, gradient, begin, streams);
+      NarrowArray<Float16>(values, count, streams, gradient, begin);
     } else {
-      WriteNarrowed<Bfloat16>(values, count, gradient, begin, streams);
+      NarrowArray<Bfloat16>(values, count, streams, gradient, begin);
     }
   }
 }

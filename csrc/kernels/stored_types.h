@@ -194,26 +194,53 @@ void WidenLabels(const void* array, int64_t begin, int64_t count, const Missing&
   }
 }
 
-// array[begin + i] = values[i], rounded to the stored type.
+#if defined(__AVX512F__)
 template <typename Stored>
-void NarrowArray(const float* values, int64_t count, void* array, int64_t begin) {
+__m256i Narrow(__m512 x);
+
+template <>
+inline __m256i Narrow<Float16>(__m512 x) {
+  return _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT);
+}
+
+template <>
+inline __m256i Narrow<Bfloat16>(__m512 x) {
+  const __m512i bits = _mm512_castps_si512(x);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+  const __m512i quiet_nan = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+  const __mmask16 is_nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+  const __m512i result = _mm512_mask_mov_epi32(rounded, is_nan, quiet_nan);
+  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(result, 16));
+}
+#endif
+
+// array[begin + i] = values[i], rounded to the stored type. `streams`: past the caches, where there
+// are instructions for it; the place must be a multiple of kVectorBytes, and StreamFence() follow.
+template <typename Stored>
+void NarrowArray(const float* values, int64_t count, bool streams, void* array, int64_t begin) {
   char* const bytes = static_cast<char*>(array) + begin * sizeof(Stored);
   int64_t i = 0;
-  if constexpr (std::is_same_v<Stored, Float16>) {
 #if defined(__AVX512F__)
-    for (; i + 16 <= count; i += 16) {
-      const __m256i halves =
-          _mm512_cvtps_ph(_mm512_loadu_ps(values + i), _MM_FROUND_TO_NEAREST_INT);
-      _mm256_storeu_si256((__m256i*)(bytes + i * sizeof(Stored)), halves);
+  for (; i + 16 <= count; i += 16) {
+    const __m256i halves = Narrow<Stored>(_mm512_loadu_ps(values + i));
+    auto* const address = reinterpret_cast<__m256i*>(bytes + i * sizeof(Stored));
+    if (streams) {
+      _mm256_stream_si256(address, halves);
+    } else {
+      _mm256_storeu_si256(address, halves);
     }
+  }
 #elif defined(__F16C__)
+  if constexpr (std::is_same_v<Stored, Float16>) {
     for (; i + 8 <= count; i += 8) {
       const __m128i halves =
           _mm256_cvtps_ph(_mm256_loadu_ps(values + i), _MM_FROUND_TO_NEAREST_INT);
       _mm_storeu_si128((__m128i*)(bytes + i * sizeof(Stored)), halves);
     }
-#endif
   }
+#endif
+  static_cast<void>(streams);
   for (; i < count; ++i) {
     const Stored stored = Narrow<Stored>(values[i]);
     std::memcpy(bytes + i * sizeof(Stored), &stored, sizeof(Stored));
