@@ -82,7 +82,7 @@ def page(full: Result, fit: Result, memory: Result) -> str:
         machine=f"{machine['processor']}, {machine['cores']} cores, {machine['instruction_set']}; "
         f"TensorFlow {machine['tensorflow']}, Keras {machine['keras']}, "
         f"PyTorch {machine['torch']}, JAX {machine['jax']}, Numba {machine['numba']}; "
-        f"{machine['date']}",
+        f"{machine['date']}; {commits(full)}",
         rounds=full["rounds"],
         fit_rounds=fit["rounds"],
         errors=errors(full),
@@ -200,6 +200,12 @@ What the project set itself before tuning, and what this run shows:
 def markdown(header: list[str], rows: list[list[str]], align: str = "---:") -> str:
     lines = [header, ["---"] + [align] * (len(header) - 1), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def commits(full: Result) -> str:
+    """A run that was resumed may have several: the code was changed where it says so."""
+    names = dict.fromkeys(experiment["commit"] for experiment in full["experiments"])
+    return f"{'commit' if len(names) == 1 else 'commits'} {', '.join(names)}"
 
 
 def errors(full: Result) -> str:
