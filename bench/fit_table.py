@@ -14,13 +14,9 @@ def alone(name: str) -> str:
 
 def table(result: dict[str, Any]) -> list[list[str]]:
     """Times beside those of the step with masklstm's loss, and the loss's share of each step."""
-    header = ["model", "step, ms", WHERE, KERAS, "A/A"]
+    header = ["model", "batch, steps, units, outputs", "step, ms", WHERE, KERAS, "A/A"]
     return [
-        [
-            *header,
-            *(f"share of {name}" for name in (OURS, WHERE, KERAS)),
-            "batch, steps, units, outputs",
-        ],
+        [*header, *(f"share of {name}" for name in (OURS, WHERE, KERAS))],
         *(_row(model) for model in result["models"]),
     ]
 

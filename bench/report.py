@@ -193,7 +193,7 @@ What the project set itself before tuning, and what this run shows:
 
 {bars}
 
-{missed}
+{missed}\
 """
 
 
@@ -324,7 +324,7 @@ def bar_table(full: Result, memory: Result) -> str:
             f"{'≤' if bar.at_most else '≥'} {bar.limit:g}",
             _met(bar),
         ]
-        for bar in bars(full)
+        for bar in bars(full, memory)
     ]
     return markdown(["what", "where", "found", "bar", ""], rows, align="---")
 
