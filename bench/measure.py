@@ -11,7 +11,7 @@ import random
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -114,25 +114,30 @@ def run(
     good = [number for number in range(len(entries)) if prepared[number].error is None]
     samples: list[list[float]] = []
     generator = random.Random(0)
-    base = good[0] if good else None
-    if base == 0:  # without it there is nothing to compare with
-        repeated = [*good, base]
+    if 0 in good:  # without it there is nothing to compare with
+        repeated = [*good, 0]
         for index in range(rounds):
             seconds = [0.0] * len(repeated)
             for place in generator.sample(range(len(repeated)), len(repeated)):
                 number = repeated[place]
-                seconds[place] = workers.ask(entries[number].provider, "time", number)
-            samples.append([float(f"{value:.5g}") for value in seconds])
+                answer = workers.ask(entries[number].provider, "time", number)
+                if isinstance(answer, str):
+                    prepared[number] = replace(prepared[number], error=answer)
+                else:
+                    seconds[place] = float(f"{answer:.5g}")
+            samples.append(seconds)
             progress(index + 1)
     workers.forget(entry.provider for entry in entries)
+    columns = [*good, "A/A"]
+    kept = [n for n, column in enumerate(columns) if column == "A/A" or not prepared[column].error]
     return {
         "name": experiment.name,
         "entries": [
             {"provider": entry.provider, "case": asdict(entry.case), **asdict(facts)}
             for entry, facts in zip(entries, prepared, strict=True)
         ],
-        "columns": [*good, "A/A"],
-        "seconds": samples,
+        "columns": [columns[n] for n in kept],
+        "seconds": [] if prepared[0].error else [[row[n] for n in kept] for row in samples],
     }
 
 

@@ -7,7 +7,6 @@ import ctypes
 import gc
 import os
 import time
-import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -41,6 +40,16 @@ class Prepared:
     repeats: int = 1
 
 
+@dataclass(frozen=True)
+class Ready:
+    """A function that has been found right."""
+
+    run: Any
+    repeats: int  # in a measurement
+    loss: float | None  # that it returned
+    loss_of: Any  # the function that reads it from the results
+
+
 class Unsupported(Exception):  # noqa: N818  not an error
     """The provider does not have this case."""
 
@@ -51,26 +60,24 @@ def serve(connection: Connection, provider_name: str) -> None:
     except ImportError as error:
         return connection.send(str(error))
     connection.send(None)
-    runs: dict[int, tuple[Any, int]] = {}
+    ready: dict[int, Ready] = {}
     while (message := connection.recv()) is not None:
         command, *arguments = message
         if command == "prepare":
             number, case, files = arguments
             try:
-                run, prepared = prepare(provider, case, files)
-                runs[number] = run, prepared.repeats
+                ready[number], prepared = prepare(provider, case, files)
             except Exception as error:  # whatever the library raises, the others go on
-                details = traceback.format_exc(limit=-1) if os.environ.get("DEBUG") else ""
-                prepared = Prepared(f"{type(error).__name__}: {error}{details}"[:1000])
+                prepared = Prepared(f"{type(error).__name__}: {error}"[:1000])
             connection.send(prepared)
         elif command == "time":
-            connection.send(seconds_of(*runs[arguments[0]]))
+            connection.send(seconds_of(ready[arguments[0]]))
         elif command == "forget":
-            runs.clear()
+            ready.clear()
             return_memory()
 
 
-def prepare(provider: Any, case: Case, files: dict[str, Path]) -> tuple[Any, Prepared]:
+def prepare(provider: Any, case: Case, files: dict[str, Path]) -> tuple[Ready, Prepared]:
     """Makes the function, and compares its results with the right ones."""
     if not getattr(provider, "supports", lambda _: True)(case):
         raise Unsupported(f"{provider.NAME} does not have it")
@@ -85,11 +92,18 @@ def prepare(provider: Any, case: Case, files: dict[str, Path]) -> tuple[Any, Pre
     results, extra_bytes = with_memory(run)
     first_call_seconds = time.perf_counter() - begin
     loss_error = check(provider, case, arrays, files, results)
+    to_numpy = getattr(provider, "to_numpy", np.asarray)
+
+    def loss_of(results: Any) -> float | None:
+        return None if results[0] is None else float(to_numpy(results[0]))
+
+    loss = loss_of(results)
     del arrays, results
     begin = time.perf_counter()
     run()
     repeats = max(1, int(np.ceil(MINIMUM_SECONDS / (time.perf_counter() - begin))))
-    return run, Prepared(None, first_call_seconds, extra_bytes, loss_error, repeats)
+    prepared = Prepared(None, first_call_seconds, extra_bytes, loss_error, repeats)
+    return Ready(run, repeats, loss, loss_of), prepared
 
 
 def check(
@@ -127,13 +141,18 @@ class WrongResultError(Exception):
     """A provider returned something else than the loss and its gradient."""
 
 
-def seconds_of(run: Any, repeats: int) -> float:
+def seconds_of(ready: Ready) -> float | str:
+    """Of one call; or what went wrong."""
     time.sleep(REST_SECONDS)
-    run()  # wakes the provider's own threads, and its part of the caches
+    ready.run()  # wakes the provider's own threads, and its part of the caches
     begin = time.perf_counter()
-    for _ in range(repeats):
-        run()
-    return (time.perf_counter() - begin) / repeats
+    for _ in range(ready.repeats):
+        results = ready.run()
+    seconds = (time.perf_counter() - begin) / ready.repeats
+    loss = ready.loss_of(results)
+    if ready.loss is not None and not abs(loss - ready.loss) <= 1e-5 * abs(ready.loss):
+        return f"WrongResultError: the loss was {ready.loss} and is {loss} now"
+    return seconds
 
 
 def with_memory(run: Any) -> tuple[Any, int | None]:
