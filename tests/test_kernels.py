@@ -209,9 +209,11 @@ def test_a_large_gradient_is_written_past_the_caches_with_the_same_bits(dtype):
 
 
 @pytest.mark.parametrize("features", [2, 3, 7, 8, 9, 1000, 1024, 1025])
-def test_a_row_of_weights_that_repeats_is_as_good_as_the_whole_array(dtype, features):
+@pytest.mark.parametrize("repeats", ["rows", "columns"])
+def test_weights_that_repeat_are_as_good_as_the_whole_array(dtype, features, repeats):
     y_true, y_pred, _, _ = example(dtype, (20_000 // features, features))
-    row = np.random.default_rng(2).random((1, features)).astype(dtype)
+    shape = (1, features) if repeats == "rows" else (len(y_true), 1)
+    row = np.random.default_rng(2).random(shape).astype(dtype)
     whole = np.ascontiguousarray(np.broadcast_to(row, y_true.shape))
     for reduction in KERNEL_REDUCTIONS:
         for function in (kernels.masked_loss, kernels.masked_loss_gradient):
@@ -222,6 +224,21 @@ def test_a_row_of_weights_that_repeats_is_as_good_as_the_whole_array(dtype, feat
             if function is kernels.masked_loss:
                 found, expected = found[0], expected[0]
             assert np.asarray(found).tobytes() == np.asarray(expected).tobytes()
+
+
+@pytest.mark.parametrize("shape", [(5, 65), (3, 101), (4, 1500), (2, 40_003)], ids=str)
+def test_sums_of_long_rows(dtype, shape):
+    """Against NumPy: each row is divided by its own count, to its last element."""
+    y_true, y_pred, _, _ = example(dtype, shape)
+    y_true[:, -1] = 0
+    y_pred[:, -1] = 1000  # none may be left out
+    valid = ~np.isnan(y_true)
+    count = valid.sum(axis=1, keepdims=True)
+    error = np.where(valid, y_pred - y_true, 0).astype(np.float64)
+    found = kernels.masked_loss(y_true, y_pred, reduction="none")[0]
+    np.testing.assert_allclose(found, (error**2).sum(axis=1) / count[:, 0], rtol=1e-6)
+    gradient = kernels.masked_loss_gradient(y_true, y_pred, reduction="sum")
+    np.testing.assert_allclose(gradient, 2 * error / count, rtol=1e-6)
 
 
 @pytest.mark.parametrize("reduction", ["none", "sum"])

@@ -1,7 +1,7 @@
 import jax
 import jax.numpy as jnp
 
-from bench.providers._plain import supports  # noqa: F401
+from bench.providers._plain import supports as supports
 
 NAME = "JAX"
 DESCRIPTION = "jnp.where and sums under jax.jit"

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from bench.case import Arrays
-from bench.providers._plain import supports  # noqa: F401
+from bench.providers._plain import supports as supports
 from bench.providers._tensorflow import compiled
 
 NAME = "Keras, weights"

@@ -1,7 +1,7 @@
 import numba
 import numpy as np
 
-from bench.providers._plain import supports  # noqa: F401
+from bench.providers._plain import supports as supports
 
 NAME = "Numba"
 DESCRIPTION = "one parallel loop forward and one for the gradient, numba.njit"

@@ -1,6 +1,6 @@
 import numpy as np
 
-from bench.providers._plain import supports  # noqa: F401
+from bench.providers._plain import supports as supports
 
 NAME = "NumPy"
 DESCRIPTION = "np.where and sums"

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from bench.providers._stream import library, supports  # noqa: F401
+from bench.providers._stream import library
+from bench.providers._stream import supports as supports
 
 NAME = "STREAM read"
 DESCRIPTION = "a sum over as many bytes as labels and predictions have, in C"

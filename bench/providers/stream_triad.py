@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from bench.providers._stream import aligned, library, supports  # noqa: F401
+from bench.providers._stream import aligned, library
+from bench.providers._stream import supports as supports
 
 NAME = "STREAM triad"
 DESCRIPTION = "a + 3 b of two arrays of the labels' size, written past the caches, in C"

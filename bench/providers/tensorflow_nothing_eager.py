@@ -2,7 +2,8 @@
 
 import tensorflow as tf
 
-from bench.providers.tensorflow_nothing import expected, negated  # noqa: F401
+from bench.providers.tensorflow_nothing import expected as expected
+from bench.providers.tensorflow_nothing import negated
 
 NAME = "one op, eager"
 DESCRIPTION = "one number negated eagerly, and its gradient"

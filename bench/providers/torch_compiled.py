@@ -1,6 +1,6 @@
 import torch
 
-from bench.providers._plain import supports  # noqa: F401
+from bench.providers._plain import supports as supports
 from bench.providers._torch import bound, loss
 
 NAME = "torch.compile"

@@ -1,4 +1,4 @@
-from bench.providers._plain import supports  # noqa: F401
+from bench.providers._plain import supports as supports
 from bench.providers._torch import bound, loss
 
 NAME = "PyTorch"
