@@ -181,7 +181,8 @@ def _types(result: Result) -> Iterator[Bar]:
                         continue
                     direction = "with gradient" if case.gradient else "forward"
                     found = measure.ratio(experiment, 0, number)
-                    where = f"2^24, {entry['provider']}, {direction}"
+                    graph = ", within a graph" if case.calls > 1 else ""
+                    where = f"2^24, {entry['provider']}{graph}, {direction}"
                     yield Bar(f"float32 over {case.dtype}", where, found, 1.6)
 
 

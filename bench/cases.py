@@ -100,6 +100,9 @@ def types(powers: Iterable[int]) -> list[Experiment]:
             name = f"types: {case}"
             experiments.append(variants_of(name, cases))
             experiments.append(variants_of(f"types of the kernels alone: {case}", cases, KERNELS))
+            if power >= 24:
+                in_graph = [replace(case, calls=4) for case in cases]
+                experiments.append(variants_of(f"types: {in_graph[0]}", in_graph))
             experiments += [providers_of("type", other, (OURS, GRAPH, XLA)) for other in cases[1:]]
     return experiments
 
@@ -137,6 +140,16 @@ def all_gaps(powers: Iterable[int]) -> list[Experiment]:
             cases = gaps(Case(2**power, gradient=gradient))
             experiments.append(variants_of(f"patterns: {cases[0].without_gaps()}", cases))
             experiments += [providers_of("gaps", case, (OURS, XLA)) for case in cases]
+    return experiments
+
+
+def patterns_within_graphs(powers: Iterable[int]) -> list[Experiment]:
+    """Ours over the patterns, where one call of a function would hide the difference."""
+    experiments = []
+    for power in powers:
+        for gradient in (False, True):
+            cases = gaps(Case(2**power, gradient=gradient, calls=32))
+            experiments.append(variants_of(f"patterns: {cases[0].without_gaps()}", cases))
     return experiments
 
 
@@ -201,5 +214,6 @@ FULL = [
     *losses((24,), extremes),
     *losses_under_xla((16, 20, 24)),
     *all_gaps((16, 20, 24)),
+    *patterns_within_graphs((16,)),
     *sizes((26,)),
 ]

@@ -7,20 +7,11 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
 SOURCE = Path(__file__).parent / "stream.c"
 
 
 def supports(case):
     return case.dtype == "float32"
-
-
-def aligned(size: int) -> np.ndarray:
-    """Floats that begin at a multiple of 64 bytes."""
-    memory = np.empty(size + 16, np.float32)
-    begin = -memory.ctypes.data % 64 // memory.itemsize
-    return memory[begin : begin + size]
 
 
 def _build() -> ctypes.CDLL:

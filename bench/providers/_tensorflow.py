@@ -43,7 +43,11 @@ def _several(function: Callable[..., Any]) -> Callable[..., Any]:
     def calls(y_true, all_y_pred, weight):
         results = [function(y_true, y_pred, weight) for y_pred in all_y_pred]
         # One number of each gradient is used, or TensorFlow would leave the gradient out.
-        used = [gradient[0, 0, 0] for _, *gradients in results for gradient in gradients]
+        used = [
+            tf.cast(gradient[0, 0, 0], results[0][0].dtype)
+            for _, *gradients in results
+            for gradient in gradients
+        ]
         return *results[-1], tf.add_n([loss for loss, *_ in results] + used)
 
     return calls

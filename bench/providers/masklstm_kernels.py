@@ -2,8 +2,7 @@
 
 import os
 
-import numpy as np
-
+from bench.providers import _aligned
 from masklstm import kernels
 
 NAME = "masklstm kernels"
@@ -11,11 +10,11 @@ DESCRIPTION = "masklstm.kernels on NumPy arrays, one thread a core; without Tens
 
 
 def make(case, arrays):
-    y_true, y_pred, weight = arrays
+    y_true, y_pred, weight = (None if array is None else _aligned.copy(array) for array in arrays)
     options = {"loss": case.loss, "sample_weight": weight, "threads": os.cpu_count()}
     if not case.gradient:
         return lambda: (kernels.masked_loss(y_true, y_pred, **options)[0],)
-    gradient = np.empty_like(y_pred)
+    gradient = _aligned.empty(y_pred.shape, y_pred.dtype)
 
     # The gradient's count is that of a forward pass, which runs inside.
     def run():

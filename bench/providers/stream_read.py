@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from bench.providers import _aligned
 from bench.providers._stream import library
 from bench.providers._stream import supports as supports
 
@@ -10,7 +11,8 @@ DESCRIPTION = "a sum over as many bytes as labels and predictions have, in C"
 
 
 def make(case, arrays):
-    words = np.arange(2 * case.label_bytes // 8, dtype=np.uint64)
+    words = _aligned.empty(2 * case.label_bytes // 8, np.uint64)
+    words[:] = np.arange(words.size)
     return lambda: (library.stream_read(words.ctypes.data, words.size),)
 
 

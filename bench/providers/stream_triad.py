@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from bench.providers._stream import aligned, library
+from bench.providers import _aligned
+from bench.providers._stream import library
 from bench.providers._stream import supports as supports
 
 NAME = "STREAM triad"
@@ -12,7 +13,7 @@ FACTOR = 3.0
 
 
 def make(case, arrays):
-    a, b, out = (aligned(case.label_bytes // 4) for _ in range(3))
+    a, b, out = (_aligned.empty(case.label_bytes // 4, np.float32) for _ in range(3))
     a[:], b[:] = 1, np.arange(b.size) % 64
 
     def run():

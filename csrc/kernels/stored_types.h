@@ -164,19 +164,25 @@ T Read(const void* array, int64_t index) {
 }
 
 // out[i] = array[begin + i], in the computing type T.
+//
+// Halves are loaded two registers' worth at a time: half as many loads are in flight for the same
+// bytes, without which some processors take twice as long to fetch them from memory.
 template <typename Stored, typename T>
 void WidenArray(const void* array, int64_t begin, int64_t count, T* out) {
   int64_t i = 0;
   if constexpr (std::is_same_v<Stored, Float16> && std::is_same_v<T, float>) {
 #if defined(__AVX512F__)
-    for (; i + 16 <= count; i += 16) {
-      const void* address = Offset<Float16>(array, begin + i);
-      _mm512_storeu_ps(out + i, _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)address)));
+    for (; i + 32 <= count; i += 32) {
+      const __m512i halves = _mm512_loadu_si512(Offset<Float16>(array, begin + i));
+      _mm512_storeu_ps(out + i, _mm512_cvtph_ps(_mm512_castsi512_si256(halves)));
+      _mm512_storeu_ps(out + i + 16, _mm512_cvtph_ps(_mm512_extracti64x4_epi64(halves, 1)));
     }
 #elif defined(__F16C__)
-    for (; i + 8 <= count; i += 8) {
-      const void* address = Offset<Float16>(array, begin + i);
-      _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)address)));
+    for (; i + 16 <= count; i += 16) {
+      const auto* address = reinterpret_cast<const __m256i*>(Offset<Float16>(array, begin + i));
+      const __m256i halves = _mm256_loadu_si256(address);
+      _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm256_castsi256_si128(halves)));
+      _mm256_storeu_ps(out + i + 8, _mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1)));
     }
 #endif
   }
