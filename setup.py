@@ -12,10 +12,8 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent.resolve()
-OPTIONS = (
-    "MASKLSTM_CUDA",
-    "MASKLSTM_XLA",
-)  # CMake options that may be set as environment variables
+# CMake options that may be set as environment variables.
+OPTIONS = ("MASKLSTM_CUDA", "MASKLSTM_CUDA_ARCHITECTURES", "MASKLSTM_XLA")
 
 
 def tensorflow_version():

@@ -8,6 +8,8 @@
 
 #include <cstdint>
 
+#include "csrc/losses/host_device.h"
+
 namespace masklstm {
 
 struct Broadcast {
@@ -20,10 +22,10 @@ struct Broadcast {
   int64_t extent[kMaxAxes];
   int64_t stride[kMaxAxes];  // in elements of the array; 0 where it is repeated
 
-  bool IsPresent() const { return data != nullptr; }
+  MASKLSTM_HOST_DEVICE bool IsPresent() const { return data != nullptr; }
 
   // The array has every element itself, so that it can be read in place.
-  bool IsFull() const { return num_axes == 1 && stride[0] == 1; }
+  MASKLSTM_HOST_DEVICE bool IsFull() const { return num_axes == 1 && stride[0] == 1; }
 };
 
 enum class BroadcastResult { kOk, kShapesDiffer, kTooManyAxes };

@@ -16,6 +16,7 @@
 
 #include "csrc/kernels/masked_loss.h"
 #include "csrc/kernels/simd.h"
+#include "csrc/kernels/stored_arrays.h"
 #include "csrc/kernels/stored_types.h"
 #include "csrc/losses/value_math.h"
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "csrc/kernels/cpu_kernels.h"
+#include "csrc/kernels/division.h"
 
 namespace masklstm {
 namespace {
@@ -97,18 +98,6 @@ void MapOverBlocks(int64_t total, int64_t block_size, int64_t cost, const Parall
   });
 }
 
-// Whether each row has a mean of its own. The sum of the means of rows of one element is the sum of
-// the elements.
-bool IsRowwise(const MaskedLossInputs& inputs, Reduction reduction) {
-  return reduction == Reduction::kNone ||
-         (reduction == Reduction::kSumOfRows && inputs.row_size != 1);
-}
-
-// A single row can be long, and is cut into blocks like any array.
-bool IsOneRow(const MaskedLossInputs& inputs, Reduction reduction) {
-  return IsRowwise(inputs, reduction) && inputs.num_rows == 1 && inputs.row_size > 0;
-}
-
 int64_t RowsPerBlock(int64_t row_size) {
   return std::max<int64_t>(1, kBlockSize / std::max<int64_t>(1, row_size));
 }
@@ -128,6 +117,15 @@ void WriteComputed(const MaskedLossInputs& inputs, double value, void* address) 
 }
 
 }  // namespace
+
+bool IsRowwise(const MaskedLossInputs& inputs, Reduction reduction) {
+  return reduction == Reduction::kNone ||
+         (reduction == Reduction::kSumOfRows && inputs.row_size != 1);
+}
+
+bool IsOneRow(const MaskedLossInputs& inputs, Reduction reduction) {
+  return IsRowwise(inputs, reduction) && inputs.num_rows == 1 && inputs.row_size > 0;
+}
 
 std::string InstructionSet(std::string* error) {
   *error = Chosen().error;
@@ -162,14 +160,6 @@ Sums ComputeMaskedLoss(const MaskedLossInputs& inputs, Reduction reduction,
                        parallel_for, [&](int64_t begin, int64_t end, Sums* sums) {
                          kernels.mean_rows(inputs, begin, end, row_means, sums);
                        });
-}
-
-double Divided(double value, const Sums& sums, Reduction reduction) {
-  double divisor = 1.0;
-  if (reduction == Reduction::kMean) divisor = static_cast<double>(sums.valid_count);
-  if (reduction == Reduction::kMeanWithSampleWeight) divisor = sums.weight_sum;
-  // Weights that add up to 0 do not hide a sum that is not finite: its difference to itself is NaN.
-  return divisor == 0.0 ? value - value : value / divisor;
 }
 
 bool GradientNeedsSums(const MaskedLossInputs& inputs, Reduction reduction) {

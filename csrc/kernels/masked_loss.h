@@ -20,6 +20,7 @@
 #include <string>
 
 #include "csrc/kernels/broadcast.h"
+#include "csrc/losses/host_device.h"
 
 namespace masklstm {
 
@@ -78,7 +79,7 @@ struct Sums {
 
 // Not a member operator: each instruction set needs a copy of its own.
 namespace {
-inline void operator+=(Sums& a, const Sums& b) {
+MASKLSTM_HOST_DEVICE inline void operator+=(Sums& a, const Sums& b) {
   a.loss_sum += b.loss_sum;
   a.weight_sum += b.weight_sum;
   a.valid_count += b.valid_count;
@@ -93,6 +94,13 @@ enum class Reduction {
   kSumOfRows,             // the sum of those
 };
 
+// Whether each row has a mean of its own. The sum of the means of rows of one element is the sum of
+// the elements.
+bool IsRowwise(const MaskedLossInputs& inputs, Reduction reduction);
+
+// A single row can be long: its mean is that of all elements, cut into blocks like any array.
+bool IsOneRow(const MaskedLossInputs& inputs, Reduction reduction);
+
 // Runs work(begin, end) over parts of [0, total), in any order and on any threads. `cost` is an
 // estimate of one unit's time in processor cycles.
 using ParallelFor = std::function<void(
@@ -102,10 +110,6 @@ using ParallelFor = std::function<void(
 // is not used, and `row_means` (num_rows values of the computing type; may be null) receives them.
 Sums ComputeMaskedLoss(const MaskedLossInputs& inputs, Reduction reduction,
                        const ParallelFor& parallel_for, void* row_means);
-
-// `value` (loss_sum, or an upstream gradient) divided by the divisor of the reduction; where there
-// is nothing to divide by, 0, or NaN for a value that is not finite.
-double Divided(double value, const Sums& sums, Reduction reduction);
 
 // Whether the gradient depends on the sums of the forward pass.
 bool GradientNeedsSums(const MaskedLossInputs& inputs, Reduction reduction);
@@ -124,11 +128,6 @@ enum class Balance { kSample, kTimestep, kFeature };
 // The axis along which the groups lie, of labels of shape (batch, ..., features): the first, the
 // second or the last one. -1 if labels of this rank have no such axis.
 int GroupAxis(Balance balance, int rank);
-
-// A gradient's scale below kTinyScale is handed on in two factors, one of them kHalfOfTinyScale: as
-// one float it would lose digits, or be 0, before it meets a number that brings the product back.
-inline constexpr double kTinyScale = 0x1p-100;
-inline constexpr double kHalfOfTinyScale = 0x1p-60;
 
 // Elements that belong together: `group_size` consecutive ones are of one group, the next
 // `group_size` of the next group, and after the last group comes the first one again.

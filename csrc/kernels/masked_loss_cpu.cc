@@ -9,9 +9,10 @@
 
 #include "csrc/kernels/chunks.h"
 #include "csrc/kernels/cpu_kernels.h"
+#include "csrc/kernels/division.h"
 #include "csrc/kernels/simd.h"
 #include "csrc/kernels/simd_math.h"
-#include "csrc/kernels/stored_types.h"
+#include "csrc/kernels/stored_arrays.h"
 #include "csrc/losses/losses.h"
 #include "csrc/losses/value_math.h"
 
@@ -134,21 +135,6 @@ struct StreamStrip {
   }
 };
 
-// scale = first * second, and second is 1 unless the scale is tiny.
-template <typename T>
-struct Scale {
-  T first;
-  T second = 1;
-
-  explicit Scale(double scale) : first(static_cast<T>(scale)) {
-    const double magnitude = __builtin_fabs(scale);
-    if (sizeof(T) == sizeof(float) && 0.0 < magnitude && magnitude < kTinyScale) {
-      first = static_cast<T>(scale / kHalfOfTinyScale);
-      second = static_cast<T>(kHalfOfTinyScale);
-    }
-  }
-};
-
 // out[i] = valid ? scale * w_i * formula(t_i, p_i) : +0.0
 //
 // What the loop needs comes by value: it stores through `out`, which for all that the compiler
@@ -209,11 +195,6 @@ void ForEachGroupOfShortRows(int64_t row_size, int64_t begin, int64_t end, Body&
   for (int64_t row = begin; row < end; row += rows_per_group) {
     body(row, end - row < rows_per_group ? end - row : rows_per_group);
   }
-}
-
-template <typename T>
-T MeanOrZero(double sum, int64_t count) {
-  return count == 0 ? T{0} : static_cast<T>(sum / static_cast<double>(count));
 }
 
 // Sums of rows so short that adding them up lane by lane would waste most lanes: the element losses

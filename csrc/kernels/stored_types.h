@@ -1,13 +1,11 @@
-// The types that labels and predictions are stored in, and how arrays of them become arrays of the
+// The types that labels and predictions are stored in, and how their numbers become numbers of the
 // computing type (float or double) and back.
 //
 // Design:
-//   A. Conversions work on pieces that fit the first-level cache, so that no array is read twice
-//      from memory and none is ever copied as a whole.
-//   B. Half types are converted with integer arithmetic, by the same rules as the processor's own
+//   A. Half types are converted with integer arithmetic, by the same rules as the processor's own
 //      instructions, which are used where there are any: to the nearest, ties to even, NaN stays
 //      NaN. Half-type denormals keep their value even where float denormals are flushed to 0.
-//   C. Missing labels are found in the stored type, before any rounding: 16777217 as an int32 is
+//   B. Missing labels are found in the stored type, before any rounding: 16777217 as an int32 is
 //      another label than the sentinel 16777216, although both become the same float.
 #ifndef MASKLSTM_CSRC_KERNELS_STORED_TYPES_H_
 #define MASKLSTM_CSRC_KERNELS_STORED_TYPES_H_
@@ -18,7 +16,7 @@
 #include <type_traits>
 
 #include "csrc/kernels/masked_loss.h"
-#include "csrc/kernels/simd.h"
+#include "csrc/losses/host_device.h"
 
 namespace masklstm {
 namespace {
@@ -34,7 +32,7 @@ struct Bfloat16 {
 };
 
 template <typename To, typename From>
-To BitCast(From from) {
+MASKLSTM_HOST_DEVICE To BitCast(From from) {
   static_assert(sizeof(To) == sizeof(From));
   To to;
   std::memcpy(&to, &from, sizeof(To));
@@ -43,15 +41,17 @@ To BitCast(From from) {
 
 // Widened: a type of C++ that holds every value of the stored type.
 template <typename Number>
-Number Widen(Number x) {
+MASKLSTM_HOST_DEVICE Number Widen(Number x) {
   return x;
 }
 
-inline bool Widen(Bool x) { return x.byte != 0; }
+MASKLSTM_HOST_DEVICE inline bool Widen(Bool x) { return x.byte != 0; }
 
-inline float Widen(Bfloat16 x) { return BitCast<float>(static_cast<uint32_t>(x.bits) << 16); }
+MASKLSTM_HOST_DEVICE inline float Widen(Bfloat16 x) {
+  return BitCast<float>(static_cast<uint32_t>(x.bits) << 16);
+}
 
-inline float Widen(Float16 x) {
+MASKLSTM_HOST_DEVICE inline float Widen(Float16 x) {
   const uint32_t sign = (x.bits & 0x8000u) << 16;
   const uint32_t magnitude = x.bits & 0x7fffu;
   const uint32_t normal = (magnitude << 13) + (112u << 23);
@@ -64,10 +64,10 @@ inline float Widen(Float16 x) {
 }
 
 template <typename Stored>
-Stored Narrow(float x);
+MASKLSTM_HOST_DEVICE Stored Narrow(float x);
 
 template <>
-inline Bfloat16 Narrow<Bfloat16>(float x) {
+MASKLSTM_HOST_DEVICE inline Bfloat16 Narrow<Bfloat16>(float x) {
   const uint32_t bits = BitCast<uint32_t>(x);
   const uint32_t rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
   const uint32_t quiet_nan = bits | 0x400000u;
@@ -75,7 +75,7 @@ inline Bfloat16 Narrow<Bfloat16>(float x) {
 }
 
 template <>
-inline Float16 Narrow<Float16>(float x) {
+MASKLSTM_HOST_DEVICE inline Float16 Narrow<Float16>(float x) {
   const uint32_t bits = BitCast<uint32_t>(x);
   const uint32_t sign = (bits >> 16) & 0x8000u;
   const uint32_t magnitude = bits & 0x7fffffffu;
@@ -145,14 +145,17 @@ class StoredMissing {
   bool has_sentinel_ = false;
 };
 
+template <typename Stored>
+inline constexpr bool kIsFloatingPoint = std::is_floating_point_v<decltype(Widen(Stored{}))>;
+
 // Whether each number of the stored type is one of T and missing labels can still be told from the
 // others in T: then nothing is to be decided before the conversion.
 template <typename Stored, typename T>
-inline constexpr bool kWidensExactly = std::is_floating_point_v<decltype(Widen(Stored{}))> &&
-                                       sizeof(decltype(Widen(Stored{}))) <= sizeof(T);
+inline constexpr bool kWidensExactly =
+    kIsFloatingPoint<Stored> && sizeof(decltype(Widen(Stored{}))) <= sizeof(T);
 
 template <typename T>
-const T* Offset(const void* array, int64_t index) {
+MASKLSTM_HOST_DEVICE const T* Offset(const void* array, int64_t index) {
   return static_cast<const T*>(array) + index;
 }
 
@@ -163,99 +166,12 @@ T Read(const void* array, int64_t index) {
   return value;
 }
 
-// out[i] = array[begin + i], in the computing type T.
-//
-// Halves are loaded two registers' worth at a time: half as many loads are in flight for the same
-// bytes, without which some processors take twice as long to fetch them from memory.
-template <typename Stored, typename T>
-void WidenArray(const void* array, int64_t begin, int64_t count, T* out) {
-  int64_t i = 0;
-  if constexpr (std::is_same_v<Stored, Float16> && std::is_same_v<T, float>) {
-#if defined(__AVX512F__)
-    for (; i + 32 <= count; i += 32) {
-      const __m512i halves = _mm512_loadu_si512(Offset<Float16>(array, begin + i));
-      _mm512_storeu_ps(out + i, _mm512_cvtph_ps(_mm512_castsi512_si256(halves)));
-      _mm512_storeu_ps(out + i + 16, _mm512_cvtph_ps(_mm512_extracti64x4_epi64(halves, 1)));
-    }
-#elif defined(__F16C__)
-    for (; i + 16 <= count; i += 16) {
-      const auto* address = reinterpret_cast<const __m256i*>(Offset<Float16>(array, begin + i));
-      const __m256i halves = _mm256_loadu_si256(address);
-      _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm256_castsi256_si128(halves)));
-      _mm256_storeu_ps(out + i + 8, _mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1)));
-    }
-#endif
-  }
-  for (; i < count; ++i) out[i] = static_cast<T>(Widen(Read<Stored>(array, begin + i)));
-}
-
-// The same for labels, with NaN for those that are missing.
-template <typename Stored, typename T>
-void WidenLabels(const void* array, int64_t begin, int64_t count, const Missing& missing, T* out) {
-  const StoredMissing<Stored> is_missing(missing);
-  for (int64_t i = 0; i < count; ++i) {
-    const auto label = Widen(Read<Stored>(array, begin + i));
-    const T number = static_cast<T>(label);
-    out[i] = is_missing.IsValid(label) ? number : std::numeric_limits<T>::quiet_NaN();
-  }
-}
-
-#if defined(__AVX512F__)
-template <typename Stored>
-__m256i Narrow(__m512 x);
-
-template <>
-inline __m256i Narrow<Float16>(__m512 x) {
-  return _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT);
-}
-
-template <>
-inline __m256i Narrow<Bfloat16>(__m512 x) {
-  const __m512i bits = _mm512_castps_si512(x);
-  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-  const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
-  const __m512i quiet_nan = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
-  const __mmask16 is_nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-  const __m512i result = _mm512_mask_mov_epi32(rounded, is_nan, quiet_nan);
-  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(result, 16));
-}
-#endif
-
-// array[begin + i] = values[i], rounded to the stored type. `streams`: past the caches, where there
-// are instructions for it; the place must be a multiple of kVectorBytes, and StreamFence() follow.
-template <typename Stored>
-void NarrowArray(const float* values, int64_t count, bool streams, void* array, int64_t begin) {
-  char* const bytes = static_cast<char*>(array) + begin * sizeof(Stored);
-  int64_t i = 0;
-#if defined(__AVX512F__)
-  for (; i + 16 <= count; i += 16) {
-    const __m256i halves = Narrow<Stored>(_mm512_loadu_ps(values + i));
-    auto* const address = reinterpret_cast<__m256i*>(bytes + i * sizeof(Stored));
-    if (streams) {
-      _mm256_stream_si256(address, halves);
-    } else {
-      _mm256_storeu_si256(address, halves);
-    }
-  }
-#elif defined(__F16C__)
-  if constexpr (std::is_same_v<Stored, Float16>) {
-    for (; i + 8 <= count; i += 8) {
-      const __m128i halves =
-          _mm256_cvtps_ph(_mm256_loadu_ps(values + i), _MM_FROUND_TO_NEAREST_INT);
-      _mm_storeu_si128((__m128i*)(bytes + i * sizeof(Stored)), halves);
-    }
-  }
-#endif
-  static_cast<void>(streams);
-  for (; i < count; ++i) {
-    const Stored stored = Narrow<Stored>(values[i]);
-    std::memcpy(bytes + i * sizeof(Stored), &stored, sizeof(Stored));
-  }
-}
-
 // Calls visitor(Stored{}) with the type that `type` names.
+#if defined(__CUDACC__)
+#pragma nv_exec_check_disable  // the visitor decides where it can run
+#endif
 template <typename Visitor>
-void VisitType(DataType type, Visitor&& visitor) {
+MASKLSTM_HOST_DEVICE void VisitType(DataType type, Visitor&& visitor) {
   switch (type) {
     case DataType::kBool:
       return visitor(Bool{});

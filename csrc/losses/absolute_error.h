@@ -14,17 +14,17 @@ struct AbsoluteError {
   explicit AbsoluteError(const double*) {}
 
   template <typename V>
-  V Value(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V Value(V y_true, V y_pred) const {
     return Abs(y_pred - y_true);
   }
 
   template <typename V>
-  V Derivative(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V Derivative(V y_true, V y_pred) const {
     return Sign(y_pred - y_true);
   }
 
   template <typename V>
-  V SecondDerivative(V y_true, V) const {
+  MASKLSTM_HOST_DEVICE V SecondDerivative(V y_true, V) const {
     return ScalarLike(y_true, 0.0);
   }
 };

@@ -14,22 +14,22 @@ struct AbsolutePercentageError {
   explicit AbsolutePercentageError(const double* parameters) : epsilon(parameters[0]) {}
 
   template <typename V>
-  V Value(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V Value(V y_true, V y_pred) const {
     return ScalarLike(y_true, 100.0) * (Abs(y_pred - y_true) / Scale(y_true));
   }
 
   template <typename V>
-  V Derivative(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V Derivative(V y_true, V y_pred) const {
     return ScalarLike(y_true, 100.0) * Sign(y_pred - y_true) / Scale(y_true);
   }
 
   template <typename V>
-  V SecondDerivative(V y_true, V) const {
+  MASKLSTM_HOST_DEVICE V SecondDerivative(V y_true, V) const {
     return ScalarLike(y_true, 0.0);
   }
 
   template <typename V>
-  V Scale(V y_true) const {
+  MASKLSTM_HOST_DEVICE V Scale(V y_true) const {
     return Max(Abs(y_true), ScalarLike(y_true, epsilon));
   }
 

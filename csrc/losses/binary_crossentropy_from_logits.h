@@ -18,7 +18,7 @@ struct BinaryCrossentropyFromLogits {
       : label_smoothing(parameters[0]) {}
 
   template <typename V>
-  V Value(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V Value(V y_true, V y_pred) const {
     const V t = Smoothed(y_true, label_smoothing);
     const V zero = ScalarLike(t, 0.0);
     const V magnitude = Abs(y_pred);
@@ -28,7 +28,7 @@ struct BinaryCrossentropyFromLogits {
 
   // sigmoid(p) - t', by the tail e / (1 + e), e = exp(-|p|), which keeps its digits near 0.
   template <typename V>
-  V Derivative(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V Derivative(V y_true, V y_pred) const {
     const V t = Smoothed(y_true, label_smoothing);
     const V one = ScalarLike(t, 1.0);
     const V zero = ScalarLike(t, 0.0);
@@ -40,7 +40,7 @@ struct BinaryCrossentropyFromLogits {
   }
 
   template <typename V>
-  V SecondDerivative(V, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V SecondDerivative(V, V y_pred) const {
     const V e = Exp(ScalarLike(y_pred, 0.0) - Abs(y_pred));
     const V sum = ScalarLike(y_pred, 1.0) + e;
     return e / (sum * sum);

@@ -29,14 +29,14 @@ struct BinaryFocalCrossentropy {
         crossentropy(parameters + 4) {}
 
   template <typename V>
-  V Value(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V Value(V y_true, V y_pred) const {
     const V t = Smoothed(y_true, crossentropy.label_smoothing);
     const V c = crossentropy.Clipped(Probability(y_pred));
     return Balance(t) * Power(Wrong(t, c), gamma) * BinaryCrossentropy::OfClipped(t, c);
   }
 
   template <typename V>
-  V Derivative(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V Derivative(V y_true, V y_pred) const {
     const V t = Smoothed(y_true, crossentropy.label_smoothing);
     const V p = Probability(y_pred);
     const V c = crossentropy.Clipped(p);
@@ -45,7 +45,7 @@ struct BinaryFocalCrossentropy {
   }
 
   template <typename V>
-  V SecondDerivative(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V SecondDerivative(V y_true, V y_pred) const {
     const V t = Smoothed(y_true, crossentropy.label_smoothing);
     const V p = Probability(y_pred);
     const V c = crossentropy.Clipped(p);
@@ -60,26 +60,26 @@ struct BinaryFocalCrossentropy {
   }
 
   template <typename V>
-  V Probability(V y_pred) const {
+  MASKLSTM_HOST_DEVICE V Probability(V y_pred) const {
     if (from_logits) return Logistic(y_pred) + NanIfDiverged(y_pred);
     return y_pred;
   }
 
   template <typename V>
-  V Balance(V t) const {
+  MASKLSTM_HOST_DEVICE V Balance(V t) const {
     if (!apply_class_balancing) return ScalarLike(t, 1.0);
     return t * ScalarLike(t, alpha) + (ScalarLike(t, 1.0) - t) * ScalarLike(t, 1.0 - alpha);
   }
 
   template <typename V>
-  static V Wrong(V t, V c) {
+  MASKLSTM_HOST_DEVICE static V Wrong(V t, V c) {
     const V one = ScalarLike(t, 1.0);
     return t * (one - c) + (one - t) * c;
   }
 
   // Whole exponents keep the sign of a negative base, which labels outside of [0, 1] lead to.
   template <typename V>
-  static V Power(V base, double exponent) {
+  MASKLSTM_HOST_DEVICE static V Power(V base, double exponent) {
     if (exponent == 0.0) return ScalarLike(base, 1.0);
     if (exponent == 1.0) return base;
     if (exponent == 2.0) return base * base;
@@ -96,7 +96,7 @@ struct BinaryFocalCrossentropy {
 
   // By c, without the balance: (q^g B)' and (q^g B)'', with q' = 1 - 2 t.
   template <typename V>
-  V Slope(V t, V c) const {
+  MASKLSTM_HOST_DEVICE V Slope(V t, V c) const {
     const V q = Wrong(t, c);
     const V turn = ScalarLike(t, 1.0) - (t + t);
     return ScalarLike(t, gamma) * Power(q, gamma - 1.0) * turn *
@@ -105,7 +105,7 @@ struct BinaryFocalCrossentropy {
   }
 
   template <typename V>
-  V Curvature(V t, V c) const {
+  MASKLSTM_HOST_DEVICE V Curvature(V t, V c) const {
     const V q = Wrong(t, c);
     const V turn = ScalarLike(t, 1.0) - (t + t);
     return ScalarLike(t, gamma * (gamma - 1.0)) * Power(q, gamma - 2.0) * turn * turn *

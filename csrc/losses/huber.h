@@ -16,7 +16,7 @@ struct Huber {
   explicit Huber(const double* parameters) : delta(parameters[0]) {}
 
   template <typename V>
-  V Value(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V Value(V y_true, V y_pred) const {
     const V error = y_pred - y_true;
     const V magnitude = Abs(error);
     const V bound = ScalarLike(error, delta);
@@ -25,13 +25,13 @@ struct Huber {
   }
 
   template <typename V>
-  V Derivative(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V Derivative(V y_true, V y_pred) const {
     const V error = y_pred - y_true;
     return Clamp(ScalarLike(error, -delta), error, ScalarLike(error, delta));
   }
 
   template <typename V>
-  V SecondDerivative(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V SecondDerivative(V y_true, V y_pred) const {
     const V error = y_pred - y_true;
     const V outside = error - error;  // 0, or NaN for a NaN
     return Select(Le(Abs(error), ScalarLike(error, delta)), ScalarLike(error, 1.0), outside);

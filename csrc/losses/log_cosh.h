@@ -18,7 +18,7 @@ struct LogCosh {
   explicit LogCosh(const double*) {}
 
   template <typename V>
-  V Value(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V Value(V y_true, V y_pred) const {
     const V error = y_pred - y_true;
     const V magnitude = Abs(error);
     const V one = ScalarLike(error, 1.0);
@@ -37,13 +37,13 @@ struct LogCosh {
   }
 
   template <typename V>
-  V Derivative(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V Derivative(V y_true, V y_pred) const {
     return Tanh(y_pred - y_true);
   }
 
   // 1 - tanh(e)^2 = 4 exp(-2 |e|) / (1 + exp(-2 |e|))^2
   template <typename V>
-  V SecondDerivative(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V SecondDerivative(V y_true, V y_pred) const {
     const V error = y_pred - y_true;
     const V tail = Exp(ScalarLike(error, -2.0) * Abs(error));
     const V sum = ScalarLike(error, 1.0) + tail;

@@ -4,9 +4,9 @@
 //     static constexpr const char* kName;          // as users write it
 //     static constexpr Parameter kParameters[];    // or NoParameters
 //     explicit SomeLoss(const double* parameters); // in the order of kParameters
-//     template <typename V> V Value(V y_true, V y_pred) const;
-//     template <typename V> V Derivative(V y_true, V y_pred) const;        // by y_pred
-//     template <typename V> V SecondDerivative(V y_true, V y_pred) const;  // by y_pred, twice
+//     template <typename V> MASKLSTM_HOST_DEVICE V Value(V y_true, V y_pred) const;
+//     ... V Derivative(V y_true, V y_pred) const;        // by y_pred
+//     ... V SecondDerivative(V y_true, V y_pred) const;  // by y_pred, twice
 //   };
 //
 // The caller decides which elements are valid and zeroes the result where they are not.
@@ -14,6 +14,8 @@
 #define MASKLSTM_CSRC_LOSSES_LOSS_H_
 
 #include <limits>
+
+#include "csrc/losses/host_device.h"
 
 namespace masklstm {
 namespace {
@@ -51,7 +53,7 @@ inline constexpr Parameter kLabelSmoothingParameter = {"label_smoothing", 0.0,
 
 // The label t pulled by `smoothing` towards 1/2.
 template <typename V>
-V Smoothed(V t, double smoothing) {
+MASKLSTM_HOST_DEVICE V Smoothed(V t, double smoothing) {
   if (smoothing == 0.0) return t;
   return t * ScalarLike(t, 1.0 - smoothing) + ScalarLike(t, 0.5 * smoothing);
 }
@@ -59,7 +61,7 @@ V Smoothed(V t, double smoothing) {
 // 0, or NaN for a prediction that is not finite. Added where a prediction is clipped, so that a
 // diverged one cannot hide there.
 template <typename V>
-V NanIfDiverged(V y_pred) {
+MASKLSTM_HOST_DEVICE V NanIfDiverged(V y_pred) {
   return y_pred - y_pred;
 }
 

@@ -16,14 +16,14 @@ struct Pinball {
   explicit Pinball(const double* parameters) : quantile(parameters[0]) {}
 
   template <typename V>
-  V Value(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V Value(V y_true, V y_pred) const {
     const V shortfall = y_true - y_pred;
     return Max(ScalarLike(shortfall, quantile) * shortfall,
                ScalarLike(shortfall, quantile - 1.0) * shortfall);
   }
 
   template <typename V>
-  V Derivative(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V Derivative(V y_true, V y_pred) const {
     const V error = y_pred - y_true;  // 0 or NaN where neither side is chosen
     const V zero = ScalarLike(error, 0.0);
     return Select(Lt(error, zero), ScalarLike(error, -quantile),
@@ -31,7 +31,7 @@ struct Pinball {
   }
 
   template <typename V>
-  V SecondDerivative(V y_true, V) const {
+  MASKLSTM_HOST_DEVICE V SecondDerivative(V y_true, V) const {
     return ScalarLike(y_true, 0.0);
   }
 

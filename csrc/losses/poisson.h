@@ -16,7 +16,7 @@ struct Poisson {
   explicit Poisson(const double* parameters) : epsilon(parameters[0]) {}
 
   template <typename V>
-  V Value(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V Value(V y_true, V y_pred) const {
     // log(p + epsilon) as the logarithm of the rounded sum, and what the rounding took away: near
     // p = 1 the logarithm is so small that this counts.
     const V shift = ScalarLike(y_pred, epsilon);
@@ -27,12 +27,12 @@ struct Poisson {
   }
 
   template <typename V>
-  V Derivative(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V Derivative(V y_true, V y_pred) const {
     return ScalarLike(y_pred, 1.0) - y_true / (y_pred + ScalarLike(y_pred, epsilon));
   }
 
   template <typename V>
-  V SecondDerivative(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V SecondDerivative(V y_true, V y_pred) const {
     const V shifted = y_pred + ScalarLike(y_pred, epsilon);
     return y_true / shifted / shifted;
   }

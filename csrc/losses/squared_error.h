@@ -14,19 +14,19 @@ struct SquaredError {
   explicit SquaredError(const double*) {}
 
   template <typename V>
-  V Value(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V Value(V y_true, V y_pred) const {
     const V error = y_pred - y_true;
     return error * error;
   }
 
   template <typename V>
-  V Derivative(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V Derivative(V y_true, V y_pred) const {
     const V error = y_pred - y_true;
     return error + error;
   }
 
   template <typename V>
-  V SecondDerivative(V y_true, V) const {
+  MASKLSTM_HOST_DEVICE V SecondDerivative(V y_true, V) const {
     return ScalarLike(y_true, 2.0);
   }
 };

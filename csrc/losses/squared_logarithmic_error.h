@@ -17,19 +17,19 @@ struct SquaredLogarithmicError {
   explicit SquaredLogarithmicError(const double* parameters) : epsilon(parameters[0]) {}
 
   template <typename V>
-  V Value(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V Value(V y_true, V y_pred) const {
     const V distance = Distance(y_true, y_pred);
     return distance * distance;
   }
 
   template <typename V>
-  V Derivative(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V Derivative(V y_true, V y_pred) const {
     const V slope = ScalarLike(y_pred, 2.0) * SignedDistance(y_true, y_pred) / OnePlus(y_pred);
     return WhereAboveEpsilon(y_pred, slope);
   }
 
   template <typename V>
-  V SecondDerivative(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V SecondDerivative(V y_true, V y_pred) const {
     const V one = ScalarLike(y_pred, 1.0);
     const V curvature = ScalarLike(y_pred, 2.0) * (one - SignedDistance(y_true, y_pred)) /
                         OnePlus(y_pred) / OnePlus(y_pred);
@@ -38,25 +38,25 @@ struct SquaredLogarithmicError {
 
   // |log(1 + p') - log(1 + t')|
   template <typename V>
-  V Distance(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V Distance(V y_true, V y_pred) const {
     const V a = Max(y_true, ScalarLike(y_true, epsilon));
     const V b = Max(y_pred, ScalarLike(y_pred, epsilon)) + NanIfDiverged(y_pred);
     return Log1p(Abs(b - a) / OnePlus(Min(a, b)));
   }
 
   template <typename V>
-  V SignedDistance(V y_true, V y_pred) const {
+  MASKLSTM_HOST_DEVICE V SignedDistance(V y_true, V y_pred) const {
     const V distance = Distance(y_true, y_pred);
     return Select(Lt(y_pred, y_true), ScalarLike(distance, 0.0) - distance, distance);
   }
 
   template <typename V>
-  V OnePlus(V x) const {
+  MASKLSTM_HOST_DEVICE V OnePlus(V x) const {
     return ScalarLike(x, 1.0) + x;
   }
 
   template <typename V>
-  V WhereAboveEpsilon(V y_pred, V x) const {
+  MASKLSTM_HOST_DEVICE V WhereAboveEpsilon(V y_pred, V x) const {
     return Select(Lt(y_pred, ScalarLike(y_pred, epsilon)), ScalarLike(x, 0.0), x);
   }
 

@@ -1,8 +1,13 @@
 #include "csrc/ops/arguments.h"
 
+#include <algorithm>
+
 namespace masklstm {
 
+using tensorflow::OpInputList;
 using tensorflow::OpKernelConstruction;
+using tensorflow::OpKernelContext;
+using tensorflow::Tensor;
 using tensorflow::TensorShape;
 
 DataType DataTypeOf(tensorflow::DataType tensorflow_type) {
@@ -104,6 +109,50 @@ absl::Status CheckNumber(int number, int most, const char* name) {
   if (number <= most) return absl::OkStatus();
   return InvalidArgument("Expected at most ", most, " tensors for '", name,
                          "'. Received: ", number);
+}
+
+namespace {
+
+// Fills views[0], views[1] ... with the tensors of the list input.
+template <int kSize>
+absl::Status MakeViews(OpKernelContext* context, const char* name, const TensorShape& full,
+                       Broadcast (&views)[kSize]) {
+  OpInputList list;
+  TF_RETURN_IF_ERROR(context->input_list(name, &list));
+  TF_RETURN_IF_ERROR(CheckNumber(list.size(), kSize, name));
+  for (int i = 0; i < list.size(); ++i) {
+    TF_RETURN_IF_ERROR(MakeView(list[i].data(), list[i].shape(), name, full, &views[i]));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status ReadInputs(OpKernelContext* context, const Attributes& attributes,
+                        bool has_sample_weight, MaskedLossInputs* inputs) {
+  const Tensor* y_true;
+  const Tensor* y_pred;
+  TF_RETURN_IF_ERROR(context->input("y_true", &y_true));
+  TF_RETURN_IF_ERROR(context->input("y_pred", &y_pred));
+  const TensorShape& shape = y_true->shape();
+  TF_RETURN_IF_ERROR(CheckSameShape(shape, y_pred->shape()));
+  inputs->loss = attributes.loss;
+  std::copy_n(attributes.parameters, kMaxParameters, inputs->parameters);
+  inputs->missing = attributes.missing;
+  inputs->label_type = DataTypeOf(y_true->dtype());
+  inputs->prediction_type = DataTypeOf(y_pred->dtype());
+  inputs->y_true = y_true->data();
+  inputs->y_pred = y_pred->data();
+  inputs->row_size = shape.dims() == 0 ? 1 : shape.dim_size(shape.dims() - 1);
+  inputs->num_rows = 1;
+  for (int axis = 0; axis + 1 < shape.dims(); ++axis) inputs->num_rows *= shape.dim_size(axis);
+  if (has_sample_weight) {
+    TF_RETURN_IF_ERROR(MakeViews(context, "sample_weight", shape, inputs->weights));
+  }
+  Broadcast masks[1];
+  TF_RETURN_IF_ERROR(MakeViews(context, "mask", shape, masks));
+  inputs->mask = masks[0];
+  return absl::OkStatus();
 }
 
 }  // namespace masklstm

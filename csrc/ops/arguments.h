@@ -41,6 +41,10 @@ absl::Status CheckSameShape(const tensorflow::TensorShape& y_true,
 absl::Status FindGroupAxis(const Attributes& attributes, const tensorflow::TensorShape& y_true,
                            int* axis);
 
+// Fills `inputs` with the op's labels, predictions, weights and mask, wherever their memory is.
+absl::Status ReadInputs(tensorflow::OpKernelContext* context, const Attributes& attributes,
+                        bool has_sample_weight, MaskedLossInputs* inputs);
+
 // The view of weights or a mask at `data`, which may be null for an empty tensor.
 absl::Status MakeView(const void* data, const tensorflow::TensorShape& shape, const char* name,
                       const tensorflow::TensorShape& full, Broadcast* view);

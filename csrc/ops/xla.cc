@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "csrc/kernels/division.h"
 #include "csrc/kernels/stored_types.h"
 #include "csrc/losses/losses.h"
 #include "csrc/ops/arguments.h"

@@ -1,4 +1,5 @@
-// masklstm.kernels: the kernels on NumPy arrays, without TensorFlow.
+// masklstm.kernels: the kernels on NumPy arrays, and on arrays in a GPU's memory, without
+// TensorFlow.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -8,20 +9,22 @@
 #include <thread>
 #include <vector>
 
+#include "csrc/kernels/division.h"
 #include "csrc/kernels/masked_loss.h"
 #include "csrc/kernels/names.h"
+#include "csrc/python/arguments.h"
+#include "csrc/python/cuda.h"
 
 namespace masklstm {
 namespace {
 
 namespace py = pybind11;
 
-std::string ShapeOf(const py::array& array) { return py::str(array.attr("shape")); }
-
-std::string Repr(const py::handle& object) { return py::repr(object); }
-
-// The array itself if it is dense and row-major, else an error: a silent copy would hide its cost.
-void RequireDense(const py::array& array, const char* name) {
+// A dense, row-major array; an error for others: a silent copy would hide its cost.
+ArrayView ViewOf(const py::array& array, const char* name) {
+  const std::vector<int64_t> shape(array.shape(), array.shape() + array.ndim());
+  // The type as text, since bfloat16 is no type of NumPy's own. It marks foreign byte order, too.
+  const ArrayView view{array.data(), py::str(array.dtype()), shape};
   if (py::hasattr(array, "mask")) {
     throw py::value_error("Expected '" + std::string(name) +
                           "' to be a plain array, since NumPy's masks would be lost. Fill the gaps "
@@ -31,159 +34,35 @@ void RequireDense(const py::array& array, const char* name) {
     throw py::value_error("Expected '" + std::string(name) +
                           "' to be C-contiguous; make a dense copy with numpy.ascontiguousarray. "
                           "Received: an array of shape " +
-                          ShapeOf(array) + " with strides " +
+                          view.ShapeText() + " with strides " +
                           std::string(py::str(array.attr("strides"))));
-  }
-}
-
-void RequireDtype(const py::array& array, const char* name, const py::dtype& expected) {
-  if (!array.dtype().is(expected) && !array.dtype().equal(expected)) {
-    throw py::type_error("Expected '" + std::string(name) + "' to have dtype " +
-                         std::string(py::str(expected)) +
-                         ". Received: " + std::string(py::str(array.dtype())));
-  }
-}
-
-// The object as a double; none for a boolean, a text, what is not one real number, and an integer
-// that no double can be.
-std::optional<double> ToNumber(const py::object& object) {
-  if (py::isinstance<py::bool_>(object) || py::isinstance<py::str>(object) ||
-      py::str(py::type::of(object).attr("__name__")).equal(py::str("bool"))) {
-    return std::nullopt;
-  }
-  const double number = PyFloat_AsDouble(object.ptr());
-  if (PyErr_Occurred()) {
-    PyErr_Clear();
-    return std::nullopt;
-  }
-  if (PyIndex_Check(object.ptr())) {
-    // Python's own integer, since NumPy's become doubles when they are compared with one.
-    const auto integer = py::reinterpret_steal<py::object>(PyNumber_Index(object.ptr()));
-    if (!integer) {
-      PyErr_Clear();
-      return std::nullopt;
-    }
-    if (!py::float_(number).equal(integer)) return std::nullopt;
-  }
-  return number;
-}
-
-// The array's type, one of the library's own.
-DataType DataTypeOf(const py::array& array, const char* name, bool is_floating_point) {
-  DataType type;
-  std::string names;
-  for (const DataTypeName& known : kDataTypes) {
-    if (is_floating_point && !IsFloatingPoint(known.type)) continue;
-    names += (names.empty() ? "" : ", ") + std::string(known.name);
-  }
-  // Text, since bfloat16 is no type of NumPy's own. It marks foreign byte order, too.
-  const std::string text = py::str(array.dtype());
-  if (!FindDataType(text, &type) || (is_floating_point && !IsFloatingPoint(type))) {
-    throw py::type_error("Expected '" + std::string(name) + "' to have one of the dtypes " + names +
-                         ". Received: " + text);
-  }
-  return type;
-}
-
-py::dtype ComputingType(const MaskedLossInputs& inputs) {
-  return inputs.computing_type() == DataType::kFloat64 ? py::dtype::of<double>()
-                                                       : py::dtype::of<float>();
-}
-
-Broadcast MakeView(const std::optional<py::array>& array, const char* name, const py::dtype& dtype,
-                   const py::array& y_true) {
-  Broadcast view;
-  if (!array) return view;
-  RequireDense(*array, name);
-  RequireDtype(*array, name, dtype);
-  const std::vector<int64_t> shape(array->shape(), array->shape() + array->ndim());
-  const std::vector<int64_t> full(y_true.shape(), y_true.shape() + y_true.ndim());
-  switch (
-      MakeBroadcast(array->data(), shape.data(), shape.size(), full.data(), full.size(), &view)) {
-    case BroadcastResult::kOk:
-      break;
-    case BroadcastResult::kShapesDiffer:
-      throw py::value_error("Incompatible shape for argument '" + std::string(name) +
-                            "'. Expected a shape whose axes, from the left, are those of y_true, " +
-                            ShapeOf(y_true) + ", or 1. Received: " + ShapeOf(*array));
-    case BroadcastResult::kTooManyAxes:
-      throw py::value_error("Argument '" + std::string(name) + "' of shape " + ShapeOf(*array) +
-                            " repeats along too many separate axes of y_true, " + ShapeOf(y_true) +
-                            ". Broadcast it to that shape first.");
   }
   return view;
 }
 
-template <typename Entries>
-[[noreturn]] void ThrowUnknownName(const std::string& argument, const std::string& name,
-                                   const Entries& known) {
-  std::string names;
-  for (const auto& entry : known) {
-    names += (names.empty() ? "'" : ", '") + std::string(entry.name) + "'";
-  }
-  throw py::value_error("Invalid value for argument '" + argument + "'. Expected one of {" + names +
-                        "}. Received: " + argument + "='" + name + "'");
+std::optional<ArrayView> ViewOf(const std::optional<py::array>& array, const char* name) {
+  if (!array) return std::nullopt;
+  return ViewOf(*array, name);
 }
 
-MaskedLossInputs MakeInputs(const py::array& y_true, const py::array& y_pred,
-                            const std::string& loss, const std::optional<py::array>& sample_weight,
-                            const std::optional<py::array>& mask, const py::object& missing,
-                            const py::dict& parameters) {
-  RequireDense(y_true, "y_true");
-  RequireDense(y_pred, "y_pred");
+// The arguments that all functions share.
+struct Arguments {
+  ArrayView y_true;
+  ArrayView y_pred;
+  std::optional<ArrayView> sample_weight;
+  std::optional<ArrayView> mask;
   MaskedLossInputs inputs;
-  inputs.label_type = DataTypeOf(y_true, "y_true", false);
-  inputs.prediction_type = DataTypeOf(y_pred, "y_pred", true);
-  if (!y_true.attr("shape").equal(y_pred.attr("shape"))) {
-    throw py::value_error(
-        "y_true and y_pred must have the same shape. Received: y_true with shape " +
-        ShapeOf(y_true) + ", y_pred with shape " + ShapeOf(y_pred));
-  }
-  inputs.y_true = y_true.data();
-  inputs.y_pred = y_pred.data();
-  inputs.row_size = y_true.ndim() == 0 ? 1 : y_true.shape(y_true.ndim() - 1);
-  inputs.num_rows = 1;
-  for (int axis = 0; axis + 1 < y_true.ndim(); ++axis) inputs.num_rows *= y_true.shape(axis);
-  inputs.weights[0] = MakeView(sample_weight, "sample_weight", ComputingType(inputs), y_true);
-  inputs.mask = MakeView(mask, "mask", py::dtype::of<bool>(), y_true);
 
-  if (const std::optional<double> number = ToNumber(missing)) {
-    inputs.missing.sentinel = *number;
-  } else if (!py::isinstance<py::str>(missing) ||
-             !(missing.equal(py::str("nan")) || missing.equal(py::str("nonfinite"))) ||
-             !ParseMissing(py::str(missing), &inputs.missing)) {
-    throw py::value_error(
-        "Invalid value for argument 'missing'. Expected 'nonfinite' or a number (an integer beyond "
-        "2^53 only if it is a float64). Received: missing=" +
-        Repr(missing));
-  }
-
-  inputs.loss = FindLoss(loss);
-  if (inputs.loss < 0) ThrowUnknownName("loss", loss, Losses());
-  const auto& descriptions = Losses()[inputs.loss].parameters;
-  py::size_t num_used = 0;
-  for (py::size_t i = 0; i < descriptions.size(); ++i) {
-    const auto& description = descriptions[i];
-    inputs.parameters[i] = description.default_value;
-    if (!parameters.contains(description.name)) continue;
-    ++num_used;
-    const py::object value = parameters[py::str(description.name)];
-    // Booleans are numbers here, since some parameters are switches.
-    inputs.parameters[i] = py::isinstance<py::bool_>(value)
-                               ? value.cast<double>()
-                               : ToNumber(value).value_or(std::numeric_limits<double>::quiet_NaN());
-    if (!description.accepts(inputs.parameters[i])) {
-      throw py::value_error("Invalid value for argument '" + description.name +
-                            "'. Expected a number in " + description.domain +
-                            ". Received: " + description.name + "=" + Repr(value));
-    }
-  }
-  if (num_used != parameters.size()) {
-    throw py::type_error("Loss '" + loss +
-                         "' got unexpected parameters. Received: " + Repr(parameters));
-  }
-  return inputs;
-}
+  Arguments(const py::array& y_true, const py::array& y_pred, const std::string& loss,
+            const std::optional<py::array>& sample_weight, const std::optional<py::array>& mask,
+            const py::object& missing, const py::dict& parameters)
+      : y_true(ViewOf(y_true, "y_true")),
+        y_pred(ViewOf(y_pred, "y_pred")),
+        sample_weight(ViewOf(sample_weight, "sample_weight")),
+        mask(ViewOf(mask, "mask")),
+        inputs(MakeInputs(this->y_true, this->y_pred, loss, this->sample_weight, this->mask,
+                          missing, parameters)) {}
+};
 
 ParallelFor Threads(int threads) {
   if (threads < 1) {
@@ -207,38 +86,6 @@ ParallelFor Threads(int threads) {
   };
 }
 
-Reduction MakeReduction(const std::string& name) {
-  Reduction reduction;
-  if (!FindReduction(name, &reduction)) ThrowUnknownName("reduction", name, kReductions);
-  return reduction;
-}
-
-Groups MakeGroups(const std::string& name, const py::array& y_true) {
-  Balance balance;
-  if (!FindBalance(name, &balance)) ThrowUnknownName("balance", name, kBalances);
-  const int axis = GroupAxis(balance, y_true.ndim());
-  if (axis < 0) {
-    throw py::value_error("y_true of shape " + ShapeOf(y_true) + " has no axis for balance='" +
-                          name + "'");
-  }
-  const std::vector<int64_t> shape(y_true.shape(), y_true.shape() + y_true.ndim());
-  return GroupsAlong(axis, shape.data(), shape.size());
-}
-
-// Refuses an output that shares memory with an input, unless it is the input itself: each element
-// is read before it is written, but not before its neighbours are.
-void RequireNoOverlap(const py::array& out, const std::optional<py::array>& input,
-                      const char* name) {
-  if (!input || input->size() == 0 || out.size() == 0) return;
-  const char* out_begin = static_cast<const char*>(out.data());
-  const char* begin = static_cast<const char*>(input->data());
-  const bool is_same = begin == out_begin && input->nbytes() == out.nbytes();
-  if (!is_same && begin < out_begin + out.nbytes() && out_begin < begin + input->nbytes()) {
-    throw py::value_error("Expected 'out' to share no memory with '" + std::string(name) +
-                          "', or all of it. Received: arrays that overlap in part");
-  }
-}
-
 // An array of the labels' shape; `drop` trailing axes are left out.
 py::array EmptyLike(const py::array& y_true, const py::dtype& dtype, int drop) {
   const py::ssize_t rank = std::max<py::ssize_t>(0, y_true.ndim() - drop);
@@ -249,14 +96,14 @@ py::tuple MaskedLoss(const py::array& y_true, const py::array& y_pred, const std
                      const std::optional<py::array>& sample_weight,
                      const std::optional<py::array>& mask, const std::string& reduction_name,
                      const py::object& missing, int threads, const py::kwargs& parameters) {
-  const MaskedLossInputs inputs =
-      MakeInputs(y_true, y_pred, loss, sample_weight, mask, missing, parameters);
+  const Arguments arguments(y_true, y_pred, loss, sample_weight, mask, missing, parameters);
+  const MaskedLossInputs& inputs = arguments.inputs;
   const Reduction reduction = MakeReduction(reduction_name);
   const ParallelFor parallel_for = Threads(threads);
   py::object result;
   void* row_means = nullptr;
   if (reduction == Reduction::kNone) {
-    py::array rows = EmptyLike(y_true, ComputingType(inputs), 1);
+    py::array rows = EmptyLike(y_true, py::dtype(ComputingType(inputs)), 1);
     row_means = rows.mutable_data();
     result = rows;
   }
@@ -275,9 +122,9 @@ py::tuple MaskedGroupSums(const py::array& y_true, const py::array& y_pred, cons
                           const std::optional<py::array>& sample_weight,
                           const std::optional<py::array>& mask, const std::string& balance,
                           const py::object& missing, int threads, const py::kwargs& parameters) {
-  const MaskedLossInputs inputs =
-      MakeInputs(y_true, y_pred, loss, sample_weight, mask, missing, parameters);
-  const Groups groups = MakeGroups(balance, y_true);
+  const Arguments arguments(y_true, y_pred, loss, sample_weight, mask, missing, parameters);
+  const MaskedLossInputs& inputs = arguments.inputs;
+  const Groups groups = MakeGroups(balance, arguments.y_true);
   const ParallelFor parallel_for = Threads(threads);
   std::vector<Sums> sums(groups.num_groups);
   {
@@ -301,23 +148,13 @@ py::array MaskedLossGradient(const py::array& y_true, const py::array& y_pred,
                              const std::string& reduction_name, const py::object& missing,
                              int threads, const std::optional<py::array>& out,
                              const py::kwargs& parameters) {
-  const MaskedLossInputs inputs =
-      MakeInputs(y_true, y_pred, loss, sample_weight, mask, missing, parameters);
+  const Arguments arguments(y_true, y_pred, loss, sample_weight, mask, missing, parameters);
+  const MaskedLossInputs& inputs = arguments.inputs;
   const Reduction reduction = MakeReduction(reduction_name);
   const ParallelFor parallel_for = Threads(threads);
   py::array gradient = out ? *out : EmptyLike(y_true, y_pred.dtype(), 0);
-  RequireDense(gradient, "out");
-  RequireDtype(gradient, "out", y_pred.dtype());
-  if (!gradient.attr("shape").equal(y_pred.attr("shape")) || !gradient.writeable()) {
-    throw py::value_error("Expected 'out' to be writeable and to have the shape of y_pred, " +
-                          ShapeOf(y_pred) + ". Received: a " +
-                          (gradient.writeable() ? "writeable" : "read-only") + " array of shape " +
-                          ShapeOf(gradient));
-  }
-  RequireNoOverlap(gradient, y_true, "y_true");
-  RequireNoOverlap(gradient, y_pred, "y_pred");
-  RequireNoOverlap(gradient, sample_weight, "sample_weight");
-  RequireNoOverlap(gradient, mask, "mask");
+  CheckOut(ViewOf(gradient, "out"), gradient.writeable(), arguments.y_true, arguments.y_pred,
+           arguments.sample_weight, arguments.mask);
   void* data = gradient.mutable_data();
   {
     py::gil_scoped_release release;
@@ -423,6 +260,7 @@ PYBIND11_MODULE(kernels, module) {
   std::string error;
   if (InstructionSet(&error).empty()) throw py::import_error(error);
   module.doc() = kModuleDoc;
+  DefineCuda(module);  // first: NumPy would try to make arrays of its own of those of a GPU
   module.def("masked_loss", &MaskedLoss, kMaskedLossDoc, py::arg("y_true"), py::arg("y_pred"),
              py::arg("loss") = "squared_error", py::arg("sample_weight") = py::none(),
              py::arg("mask") = py::none(), py::arg("reduction") = "mean",

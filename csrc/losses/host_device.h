@@ -1,0 +1,11 @@
+// nvcc has to be told of each function that it shall compile for the GPU as well.
+#ifndef MASKLSTM_CSRC_LOSSES_HOST_DEVICE_H_
+#define MASKLSTM_CSRC_LOSSES_HOST_DEVICE_H_
+
+#if defined(__CUDACC__)
+#define MASKLSTM_HOST_DEVICE __host__ __device__
+#else
+#define MASKLSTM_HOST_DEVICE
+#endif
+
+#endif  // MASKLSTM_CSRC_LOSSES_HOST_DEVICE_H_

@@ -1,0 +1,348 @@
+// The kernels on arrays in a GPU's memory: whatever has `__cuda_array_interface__`, such as arrays
+// of CuPy and Numba and tensors of PyTorch.
+#include "csrc/python/cuda.h"
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "csrc/python/arguments.h"
+
+#ifdef MASKLSTM_HAS_CUDA
+#include "csrc/kernels/cuda_launch_count.h"
+#include "csrc/kernels/cuda_memory.h"
+#include "csrc/kernels/masked_loss_cuda.h"
+#endif
+
+namespace masklstm {
+namespace {
+
+constexpr char kInterface[] = "__cuda_array_interface__";
+
+// What only arrays in a GPU's memory can be converted to, so that all others go to NumPy's
+// overload.
+struct DeviceObject {
+  pybind11::object object;
+};
+
+}  // namespace
+}  // namespace masklstm
+
+template <>
+struct pybind11::detail::type_caster<masklstm::DeviceObject> {
+  PYBIND11_TYPE_CASTER(masklstm::DeviceObject, const_name("DeviceArray"));
+
+  bool load(handle source, bool) {
+    if (!hasattr(source, masklstm::kInterface)) return false;
+    value.object = reinterpret_borrow<object>(source);
+    return true;
+  }
+};
+
+namespace masklstm {
+namespace {
+
+namespace py = pybind11;
+
+#ifdef MASKLSTM_HAS_CUDA
+
+struct TypeString {
+  const char* name;
+  const char* text;  // as the interface spells it
+};
+
+constexpr TypeString kTypeStrings[] = {
+    {"bool", "|b1"},    {"int8", "|i1"},    {"int16", "<i2"},    {"int32", "<i4"},
+    {"int64", "<i8"},   {"uint8", "|u1"},   {"uint16", "<u2"},   {"uint32", "<u4"},
+    {"uint64", "<u8"},  {"float16", "<f2"}, {"bfloat16", "<V2"}, {"float32", "<f4"},
+    {"float64", "<f8"},
+};
+
+std::string TypeStringOf(const std::string& dtype) {
+  for (const TypeString& type : kTypeStrings) {
+    if (dtype == type.name) return type.text;
+  }
+  throw py::type_error("Expected a boolean, integer or floating-point dtype. Received: " + dtype);
+}
+
+// The type's name; the text itself if there is none.
+std::string NameOf(const std::string& type_string) {
+  for (const TypeString& type : kTypeStrings) {
+    // The byte order of a type without one is written in several ways.
+    if (type_string == type.text ||
+        (type_string.substr(1) == std::string(type.text).substr(1) && type_string[0] == '|')) {
+      return type.name;
+    }
+  }
+  return type_string;
+}
+
+// An array that lies in a GPU's memory; what the functions here return.
+class DeviceArray {
+ public:
+  DeviceArray(std::string dtype, std::vector<int64_t> shape, int64_t stream)
+      : view_{nullptr, std::move(dtype), std::move(shape)}, stream_(stream) {
+    memory_ = std::make_unique<CudaMemory>(view_.bytes(), Stream());
+    view_.data = memory_->data();
+  }
+
+  void* data() const { return memory_->data(); }
+  void* Stream() const { return reinterpret_cast<void*>(stream_); }
+  const ArrayView& view() const { return view_; }
+
+  py::tuple Shape() const { return py::tuple(py::cast(view_.shape)); }
+
+  py::dict Interface() const {
+    py::dict interface;
+    interface["shape"] = Shape();
+    interface["typestr"] = TypeStringOf(view_.dtype);
+    interface["data"] = py::make_tuple(reinterpret_cast<uintptr_t>(data()), false);
+    interface["strides"] = py::none();
+    interface["stream"] = stream_ == 0 ? 1 : stream_;  // 1 stands for the default stream
+    interface["version"] = 3;
+    return interface;
+  }
+
+  // Waits for the stream.
+  py::array Numpy() const {
+    const py::dtype dtype =
+        view_.dtype == "bfloat16"
+            ? py::dtype::from_args(py::module_::import("ml_dtypes").attr("bfloat16"))
+            : py::dtype(view_.dtype);
+    py::array array(dtype, std::vector<py::ssize_t>(view_.shape.begin(), view_.shape.end()));
+    CopyToHost(data(), view_.bytes(), Stream(), array.mutable_data());
+    return array;
+  }
+
+  std::string Text() const {
+    return "DeviceArray of shape " + view_.ShapeText() + ", " + view_.dtype;
+  }
+
+ private:
+  ArrayView view_;
+  int64_t stream_;
+  std::unique_ptr<CudaMemory> memory_;
+};
+
+// A dense array with __cuda_array_interface__, ready for work on `stream`.
+ArrayView ViewOf(const py::object& object, const char* name, int64_t stream, bool* is_writeable) {
+  if (!py::hasattr(object, kInterface)) {
+    throw py::type_error("Expected '" + std::string(name) +
+                         "' to be in a GPU's memory, as y_true "
+                         "is: an object with " +
+                         kInterface + ". Received: " + std::string(py::str(py::type::of(object))));
+  }
+  const py::dict interface = object.attr(kInterface);
+  const auto data = interface["data"].cast<py::tuple>();
+  ArrayView view{reinterpret_cast<const void*>(data[0].cast<uintptr_t>()),
+                 NameOf(interface["typestr"].cast<std::string>()),
+                 interface["shape"].cast<std::vector<int64_t>>()};
+  if (is_writeable != nullptr) *is_writeable = !data[1].cast<bool>();
+  if (interface.contains("mask") && !interface["mask"].is_none()) {
+    throw py::value_error("Expected '" + std::string(name) +
+                          "' to be a plain array. Received: a masked one");
+  }
+  if (interface.contains("strides") && !interface["strides"].is_none()) {
+    const auto strides = interface["strides"].cast<std::vector<int64_t>>();
+    int64_t expected = view.size() == 0 ? 0 : view.bytes() / view.size();
+    for (size_t axis = view.shape.size(); view.size() > 0 && axis-- > 0;) {
+      if (view.shape[axis] != 1 && strides[axis] != expected) {
+        throw py::value_error("Expected '" + std::string(name) +
+                              "' to be C-contiguous; make a dense copy first. Received: an array "
+                              "of shape " +
+                              view.ShapeText() + " with strides " + Repr(interface["strides"]));
+      }
+      expected *= view.shape[axis];
+    }
+  }
+  // Whoever made the array may still be writing to it, on a stream of his own.
+  if (interface.contains("stream") && !interface["stream"].is_none()) {
+    const int64_t theirs = interface["stream"].cast<int64_t>();
+    if (theirs != stream && !(theirs == 1 && stream == 0)) {
+      py::gil_scoped_release release;
+      WaitForCuda(reinterpret_cast<void*>(theirs));
+    }
+  }
+  return view;
+}
+
+std::optional<ArrayView> ViewOf(const std::optional<py::object>& object, const char* name,
+                                int64_t stream) {
+  if (!object) return std::nullopt;
+  return ViewOf(*object, name, stream, nullptr);
+}
+
+// The arguments that all functions share.
+struct Arguments {
+  ArrayView y_true;
+  ArrayView y_pred;
+  std::optional<ArrayView> sample_weight;
+  std::optional<ArrayView> mask;
+  MaskedLossInputs inputs;
+  void* stream;
+
+  Arguments(const DeviceObject& y_true, const py::object& y_pred, const std::string& loss,
+            const std::optional<py::object>& sample_weight, const std::optional<py::object>& mask,
+            const py::object& missing, int64_t stream, const py::dict& parameters)
+      : y_true(ViewOf(y_true.object, "y_true", stream, nullptr)),
+        y_pred(ViewOf(y_pred, "y_pred", stream, nullptr)),
+        sample_weight(ViewOf(sample_weight, "sample_weight", stream)),
+        mask(ViewOf(mask, "mask", stream)),
+        inputs(MakeInputs(this->y_true, this->y_pred, loss, this->sample_weight, this->mask,
+                          missing, parameters)),
+        stream(reinterpret_cast<void*>(stream)) {}
+};
+
+py::tuple MaskedLoss(const DeviceObject& y_true, const py::object& y_pred, const std::string& loss,
+                     const std::optional<py::object>& sample_weight,
+                     const std::optional<py::object>& mask, const std::string& reduction_name,
+                     const py::object& missing, int64_t stream, const py::kwargs& parameters) {
+  const Arguments arguments(y_true, y_pred, loss, sample_weight, mask, missing, stream, parameters);
+  const Reduction reduction = MakeReduction(reduction_name);
+  std::string dtype = "float64";
+  std::vector<int64_t> shape;
+  if (reduction == Reduction::kNone) {
+    dtype = ComputingType(arguments.inputs);
+    shape = arguments.y_true.shape;
+    if (!shape.empty()) shape.pop_back();
+  }
+  auto result = std::make_unique<DeviceArray>(dtype, shape, stream);
+  auto weight_sum = std::make_unique<DeviceArray>("float64", std::vector<int64_t>{}, stream);
+  auto valid_count = std::make_unique<DeviceArray>("int64", std::vector<int64_t>{}, stream);
+  const CudaMemory scratch(CudaScratchBytes(arguments.inputs, reduction), arguments.stream);
+  const CudaLossOutputs outputs{result->data(), true, static_cast<double*>(weight_sum->data()),
+                                static_cast<int64_t*>(valid_count->data())};
+  ThrowIfCudaError(
+      CudaMaskedLoss(arguments.inputs, reduction, scratch.data(), outputs, arguments.stream));
+  return py::make_tuple(std::move(result), std::move(weight_sum), std::move(valid_count));
+}
+
+py::tuple MaskedGroupSums(const DeviceObject& y_true, const py::object& y_pred,
+                          const std::string& loss, const std::optional<py::object>& sample_weight,
+                          const std::optional<py::object>& mask, const std::string& balance,
+                          const py::object& missing, int64_t stream, const py::kwargs& parameters) {
+  const Arguments arguments(y_true, y_pred, loss, sample_weight, mask, missing, stream, parameters);
+  const Groups groups = MakeGroups(balance, arguments.y_true);
+  const std::vector<int64_t> shape{groups.num_groups};
+  auto loss_sum = std::make_unique<DeviceArray>("float64", shape, stream);
+  auto weight_sum = std::make_unique<DeviceArray>("float64", shape, stream);
+  auto valid_count = std::make_unique<DeviceArray>("int64", shape, stream);
+  const CudaMemory scratch(CudaGroupScratchBytes(arguments.inputs, groups), arguments.stream);
+  const CudaGroupSums sums{static_cast<double*>(loss_sum->data()),
+                           static_cast<double*>(weight_sum->data()),
+                           static_cast<int64_t*>(valid_count->data())};
+  ThrowIfCudaError(
+      CudaMaskedGroupSums(arguments.inputs, groups, scratch.data(), sums, arguments.stream));
+  return py::make_tuple(std::move(loss_sum), std::move(weight_sum), std::move(valid_count));
+}
+
+py::object MaskedLossGradient(const DeviceObject& y_true, const py::object& y_pred,
+                              const std::string& loss,
+                              const std::optional<py::object>& sample_weight,
+                              const std::optional<py::object>& mask,
+                              const std::string& reduction_name, const py::object& missing,
+                              const std::optional<py::object>& out, int64_t stream,
+                              const py::kwargs& parameters) {
+  const Arguments arguments(y_true, y_pred, loss, sample_weight, mask, missing, stream, parameters);
+  const MaskedLossInputs& inputs = arguments.inputs;
+  const Reduction reduction = MakeReduction(reduction_name);
+  py::object result = out ? *out
+                          : py::cast(std::make_unique<DeviceArray>(arguments.y_pred.dtype,
+                                                                   arguments.y_pred.shape, stream));
+  bool is_writeable;
+  const ArrayView gradient = ViewOf(result, "out", stream, &is_writeable);
+  CheckOut(gradient, is_writeable, arguments.y_true, arguments.y_pred, arguments.sample_weight,
+           arguments.mask);
+
+  CudaScale scale = {};
+  const bool needs_sums = GradientNeedsSums(inputs, reduction);
+  const CudaMemory divisors(needs_sums ? sizeof(double) + sizeof(int64_t) : 0, arguments.stream);
+  const CudaMemory scratch(needs_sums ? CudaScratchBytes(inputs, reduction) : 0, arguments.stream);
+  if (needs_sums) {
+    double* const weight_sum = static_cast<double*>(divisors.data());
+    int64_t* const valid_count = reinterpret_cast<int64_t*>(weight_sum + 1);
+    const CudaLossOutputs outputs{nullptr, true, weight_sum, valid_count};
+    ThrowIfCudaError(CudaMaskedLoss(inputs, reduction, scratch.data(), outputs, arguments.stream));
+    scale.weight_sum = weight_sum;
+    scale.valid_count = valid_count;
+  }
+  ThrowIfCudaError(CudaMaskedLossGradient(inputs, reduction, scale,
+                                          const_cast<void*>(gradient.data), arguments.stream));
+  return result;
+}
+
+std::unique_ptr<DeviceArray> ToDevice(const py::array& array, int64_t stream) {
+  if ((array.flags() & py::array::c_style) == 0) {
+    throw py::value_error("Expected a C-contiguous array; see numpy.ascontiguousarray");
+  }
+  auto result = std::make_unique<DeviceArray>(
+      py::str(array.dtype()), std::vector<int64_t>(array.shape(), array.shape() + array.ndim()),
+      stream);
+  CopyToDevice(array.data(), array.nbytes(), result->Stream(), result->data());
+  return result;
+}
+
+constexpr char kLossDoc[] = R"(The same for arrays in a GPU's memory.
+
+Arrays are whatever has `__cuda_array_interface__` and is dense: CuPy's and Numba's arrays, PyTorch's
+tensors, a `DeviceArray`. The kernels run on `stream`, a CUDA stream as a number (0: the default
+stream). Nothing waits: the results are `DeviceArray`s, whose `numpy()` does. Their sums have the
+same bits on every run, but not those of the CPU.
+)";
+
+constexpr char kOutDoc[] = "The same for arrays in a GPU's memory; see `masked_loss`.";
+
+#else
+
+// Says that CUDA was left out, for arrays that would need it.
+[[noreturn]] py::object Refuse(const DeviceObject&, const py::args&, const py::kwargs&) {
+  throw py::type_error(
+      "y_true is in a GPU's memory, but this build of masklstm has no CUDA kernels. Rebuild it "
+      "where "
+      "nvcc is installed: MASKLSTM_CUDA=ON pip install --no-binary masklstm masklstm");
+}
+
+#endif
+
+}  // namespace
+
+void DefineCuda(py::module_& module) {
+#ifdef MASKLSTM_HAS_CUDA
+  const auto nan = std::numeric_limits<double>::quiet_NaN();
+  py::class_<DeviceArray>(module, "DeviceArray", "An array in a GPU's memory.")
+      .def_property_readonly("shape", &DeviceArray::Shape)
+      .def_property_readonly("dtype", [](const DeviceArray& array) { return array.view().dtype; })
+      .def_property_readonly(kInterface, &DeviceArray::Interface)
+      .def("numpy", &DeviceArray::Numpy, "A copy in the host's memory; waits for the stream.")
+      .def("__repr__", &DeviceArray::Text);
+  module.def("to_device", &ToDevice, "Copies a NumPy array into the GPU's memory.",
+             py::arg("array"), py::arg("stream") = 0);
+  module.def("cuda_launches", &CudaLaunchCount, "How many CUDA kernels were launched so far.");
+  module.def("masked_loss", &MaskedLoss, kLossDoc, py::arg("y_true"), py::arg("y_pred"),
+             py::arg("loss") = "squared_error", py::arg("sample_weight") = py::none(),
+             py::arg("mask") = py::none(), py::arg("reduction") = "mean", py::arg("missing") = nan,
+             py::arg("stream") = 0);
+  module.def("masked_group_sums", &MaskedGroupSums, kOutDoc, py::arg("y_true"), py::arg("y_pred"),
+             py::arg("loss") = "squared_error", py::arg("sample_weight") = py::none(),
+             py::arg("mask") = py::none(), py::arg("balance") = "sample", py::arg("missing") = nan,
+             py::arg("stream") = 0);
+  module.def("masked_loss_gradient", &MaskedLossGradient, kOutDoc, py::arg("y_true"),
+             py::arg("y_pred"), py::arg("loss") = "squared_error",
+             py::arg("sample_weight") = py::none(), py::arg("mask") = py::none(),
+             py::arg("reduction") = "mean", py::arg("missing") = nan, py::arg("out") = py::none(),
+             py::arg("stream") = 0);
+#else
+  for (const char* name : {"masked_loss", "masked_group_sums", "masked_loss_gradient"}) {
+    module.def(name, &Refuse, "Arrays in a GPU's memory need a build with CUDA.");
+  }
+#endif
+}
+
+}  // namespace masklstm

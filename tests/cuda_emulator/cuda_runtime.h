@@ -1,0 +1,231 @@
+// As much of CUDA's runtime as csrc/ uses, on the CPU: so that the kernels' logic can be tested
+// where there is no GPU. It says nothing about speed, and nothing about races between blocks, which
+// run one after the other here.
+//
+// Each thread of a block is a fiber. It runs until it has to wait for others (at __syncthreads or a
+// shuffle); if all of them wait for ever, the process ends with a message. Fibers are begun by
+// makecontext and switched by _setjmp and _longjmp, which do without a system call.
+#ifndef MASKLSTM_TESTS_CUDA_EMULATOR_CUDA_RUNTIME_H_
+#define MASKLSTM_TESTS_CUDA_EMULATOR_CUDA_RUNTIME_H_
+
+#include <setjmp.h>
+#include <ucontext.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#define __host__
+#define __device__
+#define __global__ static
+#define __shared__ static
+#define __grid_constant__
+#define __launch_bounds__(...)
+
+struct dim3 {
+  unsigned x = 1, y = 1, z = 1;
+  dim3() = default;
+  dim3(unsigned x, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
+};
+
+struct alignas(16) uint4 {
+  uint32_t x, y, z, w;
+};
+
+inline dim3 threadIdx, blockIdx, gridDim, blockDim;
+
+namespace emulator {
+
+constexpr int kWarp = 32;
+constexpr int kMaxThreads = 1024;
+constexpr size_t kStackBytes = 128 << 10;
+
+// Where fibers wait for each other.
+struct Barrier {
+  int arrived = 0;
+  uint64_t generation = 0;
+};
+
+struct Fiber {
+  ucontext_t start;
+  jmp_buf place;
+  bool has_begun = false;
+  bool is_done = false;
+};
+
+struct Block {
+  ucontext_t scheduler;
+  jmp_buf scheduler_place;
+  std::vector<Fiber> fibers;
+  int current = 0;
+  int alive = 0;
+  uint64_t progress = 0;
+  Barrier all;
+  Barrier warps[kMaxThreads / kWarp];
+  alignas(16) char slots[2][kMaxThreads][8];
+  char parity[kMaxThreads] = {};
+  const std::function<void()>* kernel = nullptr;
+};
+
+inline Block* block = nullptr;
+
+inline void Yield() {
+  if (_setjmp(block->fibers[block->current].place) == 0) _longjmp(block->scheduler_place, 1);
+}
+
+inline void Resume(Fiber* fiber) {
+  if (_setjmp(block->scheduler_place) != 0) return;
+  if (fiber->has_begun) _longjmp(fiber->place, 1);
+  fiber->has_begun = true;
+  swapcontext(&block->scheduler, &fiber->start);
+}
+
+inline void Wait(Barrier* barrier, int expected) {
+  const uint64_t generation = barrier->generation;
+  if (++barrier->arrived == expected) {
+    barrier->arrived = 0;
+    ++barrier->generation;
+    ++block->progress;
+    return;
+  }
+  while (barrier->generation == generation) Yield();
+}
+
+inline void RunFiber() {
+  (*block->kernel)();
+  block->fibers[block->current].is_done = true;
+  --block->alive;
+  ++block->progress;
+  _longjmp(block->scheduler_place, 1);
+}
+
+inline char* StackOf(int thread) {
+  static std::vector<std::unique_ptr<char[]>> stacks;  // kept for all launches
+  while (stacks.size() <= static_cast<size_t>(thread)) {
+    stacks.emplace_back(new char[kStackBytes]);
+  }
+  return stacks[thread].get();
+}
+
+inline void RunBlock(const std::function<void()>& kernel) {
+  const int num_threads = blockDim.x;
+  Block state;
+  state.fibers.resize(num_threads);
+  state.alive = num_threads;
+  state.kernel = &kernel;
+  block = &state;
+  for (int i = 0; i < num_threads; ++i) {
+    ucontext_t& start = state.fibers[i].start;
+    getcontext(&start);
+    start.uc_stack.ss_sp = StackOf(i);
+    start.uc_stack.ss_size = kStackBytes;
+    start.uc_link = nullptr;
+    makecontext(&start, RunFiber, 0);
+  }
+  while (state.alive > 0) {
+    const uint64_t before = state.progress;
+    for (int i = 0; i < num_threads; ++i) {
+      if (state.fibers[i].is_done) continue;
+      state.current = i;
+      threadIdx = dim3(i);
+      Resume(&state.fibers[i]);
+    }
+    if (state.progress == before) {
+      std::fprintf(stderr, "CUDA emulator: the threads of a block wait for each other for ever\n");
+      std::abort();
+    }
+  }
+}
+
+template <typename T>
+T Shuffle(T value, int source) {
+  static_assert(sizeof(T) <= 8);
+  const int self = threadIdx.x;
+  const int parity = block->parity[self] ^= 1;  // those of the shuffle before may still be read
+  std::memcpy(block->slots[parity][self], &value, sizeof(T));
+  Wait(&block->warps[self / kWarp], kWarp);
+  T result;
+  std::memcpy(&result, block->slots[parity][source], sizeof(T));
+  return result;
+}
+
+}  // namespace emulator
+
+inline void __syncthreads() { ::emulator::Wait(&::emulator::block->all, ::emulator::block->alive); }
+
+template <typename T>
+T __shfl_down_sync(unsigned, T value, unsigned delta, int width = 32) {
+  const int self = threadIdx.x;
+  const bool is_inside = self % width + static_cast<int>(delta) < width;
+  return ::emulator::Shuffle(value, is_inside ? self + static_cast<int>(delta) : self);
+}
+
+enum cudaError_t {
+  cudaSuccess = 0,
+  cudaErrorInvalidValue = 1,
+  cudaErrorMemoryAllocation = 2,
+  cudaErrorInsufficientDriver = 35,
+  cudaErrorInvalidDeviceFunction = 98,
+  cudaErrorNoDevice = 100,
+  cudaErrorNoKernelImageForDevice = 209,
+  cudaErrorUnsupportedPtxVersion = 222,
+};
+enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor, cudaDevAttrComputeCapabilityMinor };
+enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost };
+using cudaStream_t = struct CUstream_st*;
+
+struct cudaLaunchConfig_t {
+  dim3 gridDim;
+  dim3 blockDim;
+  size_t dynamicSmemBytes = 0;
+  cudaStream_t stream = nullptr;
+};
+
+template <typename... Parameters, typename... Arguments>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
+                               Arguments&&... arguments) {
+  using namespace emulator;
+  if (config->blockDim.x > kMaxThreads || config->gridDim.y > 65535 || config->gridDim.x == 0) {
+    return cudaErrorInvalidValue;
+  }
+  gridDim = config->gridDim;
+  blockDim = config->blockDim;
+  const std::function<void()> run = [&] { kernel(Parameters(arguments)...); };
+  for (unsigned y = 0; y < gridDim.y; ++y) {
+    for (unsigned x = 0; x < gridDim.x; ++x) {
+      blockIdx = dim3(x, y);
+      RunBlock(run);
+    }
+  }
+  return cudaSuccess;
+}
+
+inline cudaError_t cudaGetLastError() { return cudaSuccess; }
+inline const char* cudaGetErrorName(cudaError_t) { return "cudaError"; }
+inline const char* cudaGetErrorString(cudaError_t) { return "of the emulator"; }
+inline cudaError_t cudaGetDevice(int* device) { return *device = 0, cudaSuccess; }
+inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
+  return *value = 0, cudaSuccess;
+}
+inline cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
+
+inline cudaError_t cudaMallocAsync(void** memory, size_t bytes, cudaStream_t) {
+  *memory = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+  return *memory == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
+}
+inline cudaError_t cudaFreeAsync(void* memory, cudaStream_t) {
+  std::free(memory);
+  return cudaSuccess;
+}
+inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind,
+                                   cudaStream_t) {
+  if (bytes > 0) std::memcpy(to, from, bytes);
+  return cudaSuccess;
+}
+inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+
+#endif  // MASKLSTM_TESTS_CUDA_EMULATOR_CUDA_RUNTIME_H_
