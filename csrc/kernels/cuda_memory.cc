@@ -39,6 +39,10 @@ void CopyToHost(const void* from, int64_t bytes, void* stream, void* to) {
   WaitForCuda(stream);
 }
 
+void CopyOnDevice(const void* from, int64_t bytes, void* stream, void* to) {
+  Check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, StreamOf(stream)));
+}
+
 void WaitForCuda(void* stream) { Check(cudaStreamSynchronize(StreamOf(stream))); }
 
 }  // namespace masklstm

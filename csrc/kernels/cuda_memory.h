@@ -26,6 +26,7 @@ class CudaMemory {
 void ThrowIfCudaError(const std::string& error);
 void CopyToDevice(const void* from, int64_t bytes, void* stream, void* to);
 void CopyToHost(const void* from, int64_t bytes, void* stream, void* to);  // waits
+void CopyOnDevice(const void* from, int64_t bytes, void* stream, void* to);
 void WaitForCuda(void* stream);
 
 }  // namespace masklstm

@@ -289,6 +289,18 @@ std::unique_ptr<DeviceArray> ToDevice(const py::array& array, int64_t stream) {
   return result;
 }
 
+void Copy(const DeviceObject& source, const DeviceObject& target, int64_t stream) {
+  bool is_writeable;
+  const ArrayView from = ViewOf(source.object, "source", stream, nullptr);
+  const ArrayView to = ViewOf(target.object, "target", stream, &is_writeable);
+  if (from.bytes() != to.bytes() || !is_writeable) {
+    throw py::value_error("Expected a writeable target of " + std::to_string(from.bytes()) +
+                          " bytes. Received: one of " + std::to_string(to.bytes()));
+  }
+  CopyOnDevice(from.data, from.bytes(), reinterpret_cast<void*>(stream),
+               const_cast<void*>(to.data));
+}
+
 constexpr char kLossDoc[] = R"(The same for arrays in a GPU's memory.
 
 Arrays are whatever has `__cuda_array_interface__` and is dense: CuPy's and Numba's arrays, PyTorch's
@@ -324,6 +336,11 @@ void DefineCuda(py::module_& module) {
       .def("__repr__", &DeviceArray::Text);
   module.def("to_device", &ToDevice, "Copies a NumPy array into the GPU's memory.",
              py::arg("array"), py::arg("stream") = 0);
+  module.def("copy", &Copy, "Copies an array within the GPU's memory.", py::arg("source"),
+             py::arg("target"), py::arg("stream") = 0);
+  module.def(
+      "synchronize", [](int64_t stream) { WaitForCuda(reinterpret_cast<void*>(stream)); },
+      "Waits until all work on the stream is done.", py::arg("stream") = 0);
   module.def("cuda_launches", &CudaLaunchCount, "How many CUDA kernels were launched so far.");
   module.def("masked_loss", &MaskedLoss, kLossDoc, py::arg("y_true"), py::arg("y_pred"),
              py::arg("loss") = "squared_error", py::arg("sample_weight") = py::none(),

@@ -95,6 +95,7 @@ def test_the_formulas_are_those_of_all_losses(kernels):
     assert list(formulas.LOSSES) == list(kernels.losses())
 
 
+@pytest.mark.sanitize
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("loss", formulas.LOSSES)
@@ -103,6 +104,41 @@ def test_every_loss(kernels, rng, loss, dtype, reduction):
     check(kernels, loss, t, p, valid, dtype, reduction)
 
 
+OTHER_PARAMETERS = [
+    ("huber", {"delta": 0.3}),
+    ("pinball", {"quantile": 0.9}),
+    ("poisson", {"epsilon": 0.01}),
+    ("absolute_percentage_error", {"epsilon": 0.4}),
+    ("squared_logarithmic_error", {"epsilon": 0.4}),
+    ("binary_crossentropy", {"label_smoothing": 0.2, "epsilon": 0.1}),
+    ("binary_crossentropy_from_logits", {"label_smoothing": 0.2}),
+    ("binary_focal_crossentropy", {"gamma": 1.7, "alpha": 0.4, "apply_class_balancing": True}),
+    ("binary_focal_crossentropy", {"from_logits": True, "gamma": 3.0, "label_smoothing": 0.1}),
+    ("binary_focal_crossentropy", {"gamma": 0.0}),
+]
+
+
+@pytest.mark.parametrize(("loss", "parameters"), OTHER_PARAMETERS, ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_other_parameters_as_on_the_cpu(kernels, rng, loss, parameters, dtype):
+    t, p, _ = example(loss, (200, 3), dtype, rng)
+    arrays = [kernels.to_device(x) for x in (t, p)]
+    found = kernels.masked_loss(*arrays, loss=loss, **parameters)[0].numpy()
+    want = kernels.masked_loss(t, p, loss=loss, **parameters)[0]
+    assert want != kernels.masked_loss(t, p, loss=loss)[0]
+    assert_close(found, want, dtype)
+    found = kernels.masked_loss_gradient(*arrays, loss=loss, **parameters).numpy()
+    want = kernels.masked_loss_gradient(t, p, loss=loss, **parameters)
+    assert_close(found, want.astype(np.float64), dtype)
+
+
+def test_every_parameter_was_given_another_value(kernels):
+    given = {(loss, name) for loss, parameters in OTHER_PARAMETERS for name in parameters}
+    known = {(loss, entry["name"]) for loss, of in kernels.losses().items() for entry in of}
+    assert known - given <= {("binary_focal_crossentropy", "epsilon")}
+
+
+@pytest.mark.sanitize
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("shape", WEIGHT_SHAPES, ids=str)
@@ -172,6 +208,7 @@ SIZES = (1, 2, 3, 5, 7, 8, 9, 255, 256, 257, 1023, 1025, 2047, 2048, 2049, 4095,
 SIZES += (8191, 8192, 8193, 12_289, 33_333)
 
 
+@pytest.mark.sanitize
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("dtype", TYPES)
 def test_sizes_around_the_borders_of_vectors_and_blocks(kernels, rng, size, dtype):
@@ -218,6 +255,7 @@ def test_arrays_of_any_alignment(kernels, rng, dtype, shift):
     assert out.numpy()[:shift].tobytes() == p[:shift].tobytes()
 
 
+@pytest.mark.sanitize
 @pytest.mark.parametrize(
     "row_size", [1, 2, 3, 4, 15, 16, 17, 31, 32, 33, 64, 1000, 2047, 2048, 2049, 5000]
 )
@@ -244,6 +282,7 @@ def check_rows(kernels, t, p, valid, weight, reduction):
     assert_close(gradient, want_gradient, "float32")
 
 
+@pytest.mark.sanitize
 @pytest.mark.parametrize("balance", ["sample", "timestep", "feature"])
 @pytest.mark.parametrize(
     "shape",
@@ -340,6 +379,51 @@ def test_the_same_bits_on_every_run(kernels, emulated, rng):
     assert len(results) == 1
 
 
+def test_many_streams_at_once(kernels, emulated, rng):
+    """Nothing is shared between streams, and nothing runs on another one than it was given."""
+    if emulated:
+        pytest.skip("the emulator has no streams")
+    torch = pytest.importorskip("torch")
+    streams = [torch.cuda.Stream() for _ in range(16)]
+    t, p, _ = example("squared_error", (100_003,), "float32", rng)
+    host_t, host_p = (torch.from_numpy(x).pin_memory() for x in (t, p))
+    options = {"reduction": "sum_of_elements"}
+    want = kernels.masked_loss(t, p, **options)[0]
+    want_gradient = kernels.masked_loss_gradient(t, p, **options)
+    for _ in range(20):
+        found = []
+        for number, stream in enumerate(streams):
+            factor = 2.0 ** (number % 4)  # of exact products
+            with torch.cuda.stream(stream):
+                # Slow work first: a kernel on another stream would read what is not there yet.
+                torch.cuda._sleep(200_000)
+                arrays = [x.to("cuda", non_blocking=True) * factor for x in (host_t, host_p)]
+                on_stream = {**options, "stream": stream.cuda_stream}
+                loss = kernels.masked_loss(*arrays, **on_stream)[0]
+                gradient = kernels.masked_loss_gradient(*arrays, **on_stream)
+            found.append((factor, loss, gradient, arrays))
+        for factor, loss, gradient, _ in found:
+            np.testing.assert_allclose(loss.numpy(), want * factor**2, rtol=1e-12)
+            assert gradient.numpy().tobytes() == (want_gradient * np.float32(factor)).tobytes()
+
+
+def test_more_elements_than_32_bits_count(kernels, emulated):
+    if emulated:
+        pytest.skip("takes too much memory for the emulator")
+    size = 2**31 + 6
+    t = np.zeros(size, ml_dtypes.bfloat16)
+    t[::2] = np.nan
+    p = np.ones(size, ml_dtypes.bfloat16)
+    p[-1] = 3  # the last one is valid
+    arrays = [kernels.to_device(x) for x in (t, p)]
+    total, _, count = kernels.masked_loss(*arrays, reduction="sum_of_elements")
+    assert count.numpy() == size // 2
+    assert total.numpy() == size // 2 + 8
+    gradient = kernels.masked_loss_gradient(*arrays, reduction="sum_of_elements").numpy()
+    np.testing.assert_array_equal(gradient[-4:].astype(np.float32), [0, 2, 0, 6])
+
+
+@pytest.mark.sanitize
 @pytest.mark.parametrize("over", ["y_true", "y_pred"])
 @pytest.mark.parametrize("reduction", ["mean", "none"])
 @pytest.mark.parametrize("weighted", [False, True])
