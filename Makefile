@@ -6,11 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := $(shell find csrc cmake -type f 2>/dev/null) CMakeLists.txt setup.py pyproject.toml
 
+# Without a GPU the CUDA kernels would only cost the minutes that nvcc takes.
+export MASKLSTM_CUDA ?= $(if $(wildcard /dev/nvidia0),AUTO,OFF)
+
 # TensorFlow's own notes at start-up are not ours to repeat.
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint format docs bench bench-full wheel clean
+.PHONY: help demo test fuzz lint format docs bench bench-full wheel wheel-cuda clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1	/p' $(MAKEFILE_LIST)
@@ -67,9 +70,11 @@ bench-full: $(VENV)/.providers  ## everything, with PyTorch, JAX and Numba: an h
 	$(BIN)/python -m bench.fit
 	$(BIN)/python -m bench.report
 
-wheel: $(VENV)/.installed  ## build dist/*.tar.gz, and from it dist/*.whl, in isolation
-	rm -rf dist
-	$(BIN)/python -m build
+wheel: $(VENV)/.installed  ## build dist/*.tar.gz, and from it dist/*.whl, in isolation, without CUDA
+	MASKLSTM_CUDA=OFF PYTHON=$(BIN)/python scripts/build_wheel.sh
+
+wheel-cuda: $(VENV)/.installed  ## the same with the CUDA kernels; see docs/wheels.md
+	MASKLSTM_CUDA=ON PYTHON=$(BIN)/python scripts/build_wheel.sh
 
 clean:  ## remove what was built, and the environment
 	rm -rf $(VENV) build dist *.egg-info masklstm/*.so masklstm/_build.json

@@ -153,6 +153,15 @@ def patterns_within_graphs(powers: Iterable[int]) -> list[Experiment]:
     return experiments
 
 
+def places(powers: Iterable[int]) -> list[Experiment]:
+    """One case in eight places of the memory: the error of comparing cases with each other."""
+    return [
+        variants_of(f"places: {case}", [case] * 8)
+        for power in powers
+        for case in (Case(2**power, gradient=False), Case(2**power))
+    ]
+
+
 def all_shares(powers: Iterable[int]) -> list[Experiment]:
     return [
         providers_of("shares", case, (OURS, GRAPH, XLA))
@@ -215,5 +224,6 @@ FULL = [
     *losses_under_xla((16, 20, 24)),
     *all_gaps((16, 20, 24)),
     *patterns_within_graphs((16,)),
+    *places((20, 24)),
     *sizes((26,)),
 ]

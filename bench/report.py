@@ -351,7 +351,27 @@ def missed(full: Result, memory: Result) -> str:
         limit=_ratio(full, "size", small, GRAPH, NOTHING),
         eager=_ratio(full, "eager", smallest, NOTHING_EAGER, OURS_EAGER),
         eager_limit=_ratio(full, "eager", smallest, GRAPH_EAGER, NOTHING_EAGER),
+        halves=_halves_in_the_cache(full),
+        places=max(map(_spread, tables.by_kind(full)["places"])),
     )
+
+
+def _halves_in_the_cache(full: Result) -> float:
+    """bfloat16 over float32, of the kernels alone."""
+    for experiment in tables.by_kind(full, variants=True)["types of the kernels alone"]:
+        cases = [Case(**entry["case"]) for entry in experiment["entries"]]
+        if cases[0] == Case(2**20):
+            number = [case.dtype for case in cases].index("bfloat16")
+            return measure.ratio(experiment, number, 0).median
+    raise ValueError("no result for the types at 2^20 elements")
+
+
+def _spread(experiment: Result) -> float:
+    """Worst over best of the entries."""
+    seconds = measure.median_seconds(experiment)
+    numbers = range(len(experiment["entries"]))
+    worst, best = max(numbers, key=seconds.__getitem__), min(numbers, key=seconds.__getitem__)
+    return measure.ratio(experiment, worst, best).median
 
 
 WHY_MISSED = """\
@@ -359,8 +379,9 @@ WHY_MISSED = """\
 
 - **One call of a function.** At 2^16 elements an empty `tf.function` takes {graph:.0%} of the time
   of one with the loss and its gradient: TensorFlow hands the work from thread to thread. A loss
-  that took no time would be {limit:.1f} times as fast as `tf.where`. The same is missing from the
-  share of memory's speed at 2^24, where the call ends on a thread that has to be woken again.
+  that took no time would be {limit:.1f} times as fast as `tf.where`. The same is missing at 2^24
+  from the share of memory's speed, and beside Numba, whose threads wait awake: the call ends on a
+  thread that has to be woken again.
   Tried: no second thread for small tensors, not waiting for threads that wake too late, larger and
   smaller turns; the kernels' own times, and those within a graph, are beside it.
 - **Eagerly, small, with gradient.** One op on one number with its gradient takes {eager:.0%} of our
@@ -374,10 +395,15 @@ WHY_MISSED = """\
   in the cache; the last three made no difference.
 - **Weights of one value for each row.** With three features they are a third of the labels'
   memory: the time cannot be that of no weights. At 2^20 elements, in the cache, it is the
-  arithmetic: a product and a sum more for each element, as doubles. Tried: expanding by shuffles of
-  registers (kept for up to eight features) and by plain loops.
-- **Halves with gradient, through the op**, and the patterns at 2^16 forward: not explained yet. The
-  kernels alone reach the first bar; the loops have no branches, so the second is likely the call.
+  arithmetic, for weights of any shape: a product and a sum more for each element, as doubles.
+  Tried: expanding by shuffles of registers (kept for up to eight features) and by plain loops.
+- **Halves.** In the cache, at 2^20, the kernels take {halves:.2f} times as long for bfloat16 as for
+  float32: they convert each number twice. From memory they are as fast as this arithmetic; how far
+  that is from half the time depends on how fast the processor is beside its memory. Tried: whole
+  lines at a time (kept; float16 took twice as long on a Zen 4), narrowing in registers and past the
+  caches (kept), prefetching (slower).
+- **Patterns.** The loops have no branches. The same case in eight places of the memory, which says
+  how well different cases can be compared at all, gives up to {places:.2f} for worst over best.
 """
 
 

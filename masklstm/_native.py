@@ -95,6 +95,13 @@ else:
     )
 
 
+def _cuda() -> str:
+    if not build["cuda"]:
+        return "no"
+    capabilities = (f"{int(name) / 10:.1f}" for name in build["cuda_architectures"])
+    return f"{build['cuda_version']}, for compute capability {', '.join(capabilities)}"
+
+
 def build_summary() -> dict[str, str]:
     """What runs here: versions, backend, instruction set, and what was built.
 
@@ -116,7 +123,7 @@ def build_summary() -> dict[str, str]:
             "compiler": f"{build['compiler']}, {build['build_type']}",
             "instruction_sets": ", ".join(build["instruction_sets"]),
             "instruction_set": kernels.instruction_set(),
-            "cuda": "yes" if build["cuda"] else "no",
+            "cuda": _cuda(),
             "xla": "yes" if build["xla"] else "no",
         }
     else:

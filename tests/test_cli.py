@@ -16,7 +16,9 @@ def test_info():
     lines = dict(line.split(None, 1) for line in process.stdout.splitlines())
     assert lines["tensorflow"].startswith("2.21.")
     assert lines["backend"] == "native"
-    assert lines["cuda"] == ("yes" if _native.build["cuda"] else "no")
+    assert lines["cuda"].startswith(
+        _native.build["cuda_version"] if _native.build["cuda"] else "no"
+    )
 
 
 def test_help_names_the_commands():

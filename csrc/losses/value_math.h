@@ -2,8 +2,8 @@
 //
 // Design:
 //   A. A formula is a template over its value type V. V is a SIMD register on the CPU; an XLA
-//      operation or a plain float can stand there as well, because the vocabulary below carries
-//      XLA's names and is found by argument-dependent lookup.
+//      operation or one number in a struct (kernels/cuda_math.h) can stand there as well, because
+//      the vocabulary below carries XLA's names and is found by argument-dependent lookup.
 //   B. The vocabulary: + - * /, Abs, Sign, Max, Min, Clamp(low, x, high), Select(predicate, a, b),
 //      the predicates Eq, Lt, Le, Gt, Ge, and ScalarLike(x, number), the constant of x's type; and
 //      Exp, Expm1, Log, Log1p, Logistic, Tanh, Pow, which kernels/simd_math.h has for registers.

@@ -1,0 +1,177 @@
+"""What can be said about a build with CUDA where there is no GPU."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BUILD = ROOT / "build" / "cuda-check"
+# The kernels that every training step runs. Focal cross-entropy has powers in float64.
+HOT = ("SumVectors", "GradientOfVectors", "SumElements", "GradientOfElements")
+
+pytestmark = [
+    pytest.mark.skipif(not (ROOT / "CMakeLists.txt").exists(), reason="the sources are not here"),
+    pytest.mark.skipif(shutil.which("cmake") is None, reason="cmake is not on this machine"),
+]
+needs_nvcc = pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not on this machine")
+
+
+def configure(folder, *options, path=None):
+    import pybind11
+
+    command = [
+        *("cmake", "-S", ROOT, "-B", folder, "-GNinja", f"-DPython_EXECUTABLE={sys.executable}"),
+        *(f"-Dpybind11_DIR={pybind11.get_cmake_dir()}", "-DMASKLSTM_VERSION=0", *options),
+    ]
+    environment = os.environ | ({"PATH": path} if path else {})
+    environment.pop("CUDACXX", None)
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+@pytest.fixture(scope="module")
+def log():
+    """Builds everything with the CUDA kernels for all architectures; the output of all builds."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    configured = configure(BUILD, "-DMASKLSTM_CUDA=ON", "-DMASKLSTM_PTXAS_FLAGS=-v")
+    assert configured.returncode == 0, configured.stdout + configured.stderr
+    built = subprocess.run(["cmake", "--build", BUILD], capture_output=True, text=True)
+    assert built.returncode == 0, built.stdout[-5000:]
+    file = BUILD / "build.log"  # a build that has nothing to do says nothing
+    if "ptxas info" in built.stdout:
+        file.write_text(built.stdout)
+    return file.read_text()
+
+
+def libraries():
+    (kernels,) = BUILD.glob("kernels.*.so")
+    return BUILD / "_masklstm_ops.so", kernels
+
+
+def output(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@needs_nvcc
+def test_no_warning_and_no_spilled_register(log):
+    assert "warning" not in log.replace("-Wno-", "")
+    reports = re.findall(
+        r"Compiling entry function '(\S+)' for '(\w+)'.*?(\d+) bytes stack frame, "
+        r"(\d+) bytes spill stores, (\d+) bytes spill loads.*?Used (\d+) registers",
+        log,
+        re.DOTALL,
+    )
+    hot = [report for report in reports if any(name in report[0] for name in HOT)]
+    assert len(hot) > 100
+    assert [report for report in hot if set(report[2:5]) != {"0"}] == []
+
+
+@needs_nvcc
+def test_machine_code_for_each_major_architecture_and_ptx_of_the_newest(log):
+    known = sorted(map(int, re.findall(r"sm_(\d+)", output("nvcc", "--list-gpu-code"))))
+    expected = [known[0], *(name for name in known if name % 10 == 0)]
+    build = json.loads((BUILD / "build.json").read_text())
+    assert build["cuda"] is True
+    assert [int(name) for name in build["cuda_architectures"]] == sorted(set(expected))
+    for library in libraries():
+        listed = output("cuobjdump", "--list-elf", "--list-ptx", str(library))
+        assert set(map(int, re.findall(r"sm_(\d+)\.cubin", listed))) == set(expected)
+        assert set(map(int, re.findall(r"sm_(\d+)\.ptx", listed))) == {max(expected)}
+
+
+@needs_nvcc
+def test_nothing_of_cuda_is_needed_to_load_the_libraries(log, record_property):
+    for library in libraries():
+        undefined = output("nm", "-D", "--undefined-only", str(library))
+        assert re.findall(r" _*(?:cuda|cu[A-Z])\w*", undefined) == []
+        dynamic = output("readelf", "-d", str(library))
+        assert not re.search(r"R(UN)?PATH", dynamic)
+        assert not re.search(r"NEEDED.*(libcuda|libcudart|libnv)", dynamic)
+        megabytes = library.stat().st_size / 2**20
+        record_property(f"size of {library.name}, MiB", round(megabytes, 1))
+        print(f"{library.name}: {megabytes:.1f} MiB")
+        assert megabytes < 100
+
+
+@needs_nvcc
+def test_the_library_with_cuda_works_without_a_gpu(log, tmp_path):
+    package = tmp_path / "masklstm"
+    shutil.copytree(ROOT / "masklstm", package, ignore=shutil.ignore_patterns("*.so", "_build*"))
+    for library in libraries():
+        shutil.copy(library, package)
+    shutil.copy(BUILD / "build.json", package / "_build.json")
+    program = """
+import numpy as np, tensorflow as tf, masklstm
+from masklstm import kernels
+assert masklstm.__file__.startswith(PACKAGE), masklstm.__file__
+print(masklstm.build_summary()["cuda"])
+y_true, y_pred = np.float32([1, np.nan, 3]), np.float32([2, 5, 5])
+with tf.GradientTape() as tape:
+    predictions = tf.constant(y_pred)
+    tape.watch(predictions)
+    loss = masklstm.ops.masked_loss(y_true, predictions)
+print(loss.numpy(), tape.gradient(loss, predictions).numpy())
+print(kernels.masked_loss(y_true, y_pred)[0])
+try:
+    kernels.to_device(y_true)
+except RuntimeError as error:
+    print("refused:", error)
+"""
+    process = subprocess.run(
+        [sys.executable, "-c", f"PACKAGE = {str(package)!r}\n{program}"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""},
+    )
+    assert process.returncode == 0, process.stderr
+    lines = process.stdout.splitlines()
+    assert re.match(r"\d+\.\d+\.\d+, for compute capability 7\.5, ", lines[0])
+    assert lines[1:3] == ["2.5 [1. 0. 2.]", "2.5"]
+    assert lines[3].startswith("refused: masklstm's CUDA kernels could not run: cudaError")
+
+
+@pytest.fixture
+def path_without_nvcc():
+    """Such a PATH, or as much of it as the build needs."""
+    folders = os.environ["PATH"].split(os.pathsep)
+    path = os.pathsep.join(f for f in folders if not (Path(f) / "nvcc").exists())
+    for need in ("cmake", "ninja", "c++"):
+        if shutil.which(need, path=path) is None:
+            pytest.skip(f"{need} lies beside nvcc")
+    return path
+
+
+def test_without_nvcc_the_build_goes_on_and_says_so(path_without_nvcc, tmp_path):
+    configured = configure(tmp_path, "-DMASKLSTM_CUDA=AUTO", path=path_without_nvcc)
+    assert configured.returncode == 0, configured.stderr
+    text = " ".join(configured.stdout.split())
+    assert "CUDA left out, since there is no nvcc" in text
+    assert "put its nvcc into PATH" in text
+    assert "MASKLSTM_CUDA=ON" in text
+    assert json.loads((tmp_path / "build.json").read_text())["cuda"] is False
+
+
+def test_without_nvcc_a_build_that_asks_for_cuda_fails(path_without_nvcc, tmp_path):
+    configured = configure(tmp_path, "-DMASKLSTM_CUDA=ON", path=path_without_nvcc)
+    assert configured.returncode != 0
+    text = " ".join(configured.stderr.split())
+    assert "MASKLSTM_CUDA=ON, but there is no nvcc" in text
+    assert "MASKLSTM_CUDA=AUTO or OFF" in text
+
+
+def test_another_value_is_refused(tmp_path):
+    configured = configure(tmp_path, "-DMASKLSTM_CUDA=YES")
+    text = " ".join(configured.stderr.split())
+    assert "MASKLSTM_CUDA must be AUTO, ON or OFF. Received: YES" in text
+
+
+def test_the_gpu_check_says_how_it_is_used():
+    help_text = output(str(ROOT / "scripts" / "gpu_check.sh"), "--help")
+    assert "--build-only" in help_text
+    output("bash", "-n", str(ROOT / "scripts" / "gpu_check.sh"))
