@@ -7,6 +7,7 @@ the ratios within a round. A time is that of several calls and of waiting for th
 import argparse
 import importlib.util
 import json
+import os
 import platform
 import random
 import subprocess
@@ -107,6 +108,9 @@ def machine() -> dict[str, str]:
     return {
         "gpu": line("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"),
         "nvcc": line("nvcc", "--version"),
+        "processor": platform.processor() or platform.machine(),
+        "load": f"{os.getloadavg()[0]:.2f}",
+        "tensorflow": "not used",
         "python": platform.python_version(),
         "commit": line("git", "describe", "--always", "--dirty"),
     }

@@ -403,7 +403,8 @@ WHY_MISSED = """\
   lines at a time (kept; float16 took twice as long on a Zen 4), narrowing in registers and past the
   caches (kept), prefetching (slower).
 - **Patterns.** The loops have no branches. The same case in eight places of the memory, which says
-  how well different cases can be compared at all, gives up to {places:.2f} for worst over best.
+  how well different cases can be compared at all, gives up to {places:.2f} for worst over best;
+  which case stands out changes from run to run (`python -m bench.run --full --only patterns`).
 """
 
 

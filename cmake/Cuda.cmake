@@ -5,7 +5,7 @@ set(MASKLSTM_HAS_CUDA FALSE)
 set(MASKLSTM_CUDA_VERSION "")
 set(MASKLSTM_CUDA_ARCHITECTURE_LIST "")
 set(cuda_sources
-  csrc/kernels/cuda_launch.cc csrc/kernels/cuda_memory.cc csrc/kernels/masked_loss_cuda.cu)
+  csrc/kernels/cuda_memory.cc csrc/kernels/cuda_status.cc csrc/kernels/masked_loss_cuda.cu)
 
 if(NOT MASKLSTM_CUDA MATCHES "^(AUTO|ON|OFF|EMULATED)$")
   message(FATAL_ERROR "MASKLSTM_CUDA must be AUTO, ON or OFF. Received: ${MASKLSTM_CUDA}")

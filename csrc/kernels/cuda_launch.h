@@ -1,4 +1,4 @@
-// Launches of kernels on one stream, and what to tell the user when one fails.
+// Launches of kernels on one stream.
 #ifndef MASKLSTM_CSRC_KERNELS_CUDA_LAUNCH_H_
 #define MASKLSTM_CSRC_KERNELS_CUDA_LAUNCH_H_
 
@@ -7,14 +7,10 @@
 #include <string>
 #include <utility>
 
+#include "csrc/kernels/cuda_status.h"
 #include "csrc/kernels/cuda_sums.h"
 
 namespace masklstm {
-
-// What is the matter, and what can be done about it; of the current device. Empty for cudaSuccess.
-std::string CudaErrorText(int error);
-
-void CountCudaLaunch();  // see cuda_launch_count.h
 
 namespace {
 

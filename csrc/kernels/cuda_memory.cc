@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "csrc/kernels/cuda_launch.h"
+#include "csrc/kernels/cuda_status.h"
 
 namespace masklstm {
 namespace {

@@ -29,15 +29,14 @@
 namespace masklstm {
 namespace {
 
-constexpr int kUnroll = 4;     // what a thread has under way at once, of each input
+constexpr int kElementUnroll = 2;  // more of the general code would take nvcc too long
 constexpr int kMinBlocks = 2;  // on a multiprocessor: up to 128 registers, so that none is spilled
 constexpr int kVectorBytes = 16;
 constexpr int64_t kSumBlocks = 2048;  // at most, of one sum: each leaves a partial one
 constexpr int64_t kMapBlocks = 65536;
 constexpr int64_t kLongRow = 2048;  // a whole block adds up rows from here on
 
-// --- what happens to one element
-// -------------------------------------------------------------------
+// --- what happens to one element ----------------------------------------------------------------
 
 template <typename Loss, typename T>
 __device__ void Add(const Loss& loss, const Element<T>& element, Sums* sums) {
@@ -56,8 +55,7 @@ __device__ T GradientOf(const Loss& loss, const Element<T>& element, const Scale
   return element.is_valid ? scale.first * element.weight * scale.second * slope : T{0};
 }
 
-// --- results
-// ---------------------------------------------------------------------------------------
+// --- results ------------------------------------------------------------------------------------
 
 // Where the sums of a reduction go: to the partial sums of the blocks, or, from the only block, to
 // the outputs.
@@ -112,8 +110,7 @@ __device__ inline double UpstreamOver(const CudaScale& scale, Reduction reductio
   return Divided(upstream, sums, reduction);
 }
 
-// --- the fast way: 16 bytes at a time
-// --------------------------------------------------------------
+// --- the fast way: 16 bytes at a time -----------------------------------------------------------
 
 template <typename Stored>
 using ComputingTypeOf = std::conditional_t<std::is_same_v<Stored, double>, double, float>;
@@ -121,6 +118,10 @@ using ComputingTypeOf = std::conditional_t<std::is_same_v<Stored, double>, doubl
 template <typename Stored>
 struct Pack {
   static constexpr int kSize = kVectorBytes / sizeof(Stored);
+  // How many a thread has under way at once, of each input. Twice as many elements of a half type
+  // would not fit the registers.
+  static constexpr int kUnroll = sizeof(Stored) == 2 ? 2 : 4;
+  static constexpr int64_t kTile = kThreads * kUnroll;  // of a block
   Stored values[kSize];
 
   __device__ explicit Pack(uint4 bytes) { memcpy(values, &bytes, kVectorBytes); }
@@ -142,6 +143,7 @@ __device__ Element<ComputingTypeOf<Stored>> PlainElement(const MissingLabels& mi
 // beyond the end are NaN.
 template <typename Stored>
 struct Tile {
+  static constexpr int kUnroll = Pack<Stored>::kUnroll;
   uint4 y_true[kUnroll];
   uint4 y_pred[kUnroll];
 
@@ -158,17 +160,17 @@ struct Tile {
   }
 };
 
-constexpr int64_t kVectorsOfTile = kThreads * kUnroll;
-
 template <typename Loss, typename Stored>
 __global__ void __launch_bounds__(kThreads, kMinBlocks)
     SumVectors(Loss loss, MissingLabels missing, const Stored* y_true, const Stored* y_pred,
                int64_t size, SumsOutput output) {
   constexpr int kSize = Pack<Stored>::kSize;
+  constexpr int kUnroll = Pack<Stored>::kUnroll;
+  constexpr int64_t kTile = Pack<Stored>::kTile;
   const int64_t num_vectors = size / kSize;
   Sums sums;
-  for (int64_t tile = blockIdx.x; tile * kVectorsOfTile < num_vectors; tile += gridDim.x) {
-    const Tile<Stored> loaded(y_true, y_pred, tile * kVectorsOfTile + threadIdx.x, num_vectors);
+  for (int64_t tile = blockIdx.x; tile * kTile < num_vectors; tile += gridDim.x) {
+    const Tile<Stored> loaded(y_true, y_pred, tile * kTile + threadIdx.x, num_vectors);
 #pragma unroll
     for (int k = 0; k < kUnroll; ++k) {
       const Pack<Stored> labels(loaded.y_true[k]);
@@ -201,11 +203,13 @@ __global__ void __launch_bounds__(kThreads, kMinBlocks)
     GradientOfVectors(Loss loss, MissingLabels missing, const Stored* y_true, const Stored* y_pred,
                       int64_t size, CudaScale upstream, Reduction reduction, Stored* gradient) {
   constexpr int kSize = Pack<Stored>::kSize;
+  constexpr int kUnroll = Pack<Stored>::kUnroll;
+  constexpr int64_t kTile = Pack<Stored>::kTile;
   const Scale<ComputingTypeOf<Stored>> scale(UpstreamOver(upstream, reduction));
   const int64_t num_vectors = size / kSize;
   uint4* const to_gradient = reinterpret_cast<uint4*>(gradient);
-  for (int64_t tile = blockIdx.x; tile * kVectorsOfTile < num_vectors; tile += gridDim.x) {
-    const int64_t first = tile * kVectorsOfTile + threadIdx.x;
+  for (int64_t tile = blockIdx.x; tile * kTile < num_vectors; tile += gridDim.x) {
+    const int64_t first = tile * kTile + threadIdx.x;
     const Tile<Stored> loaded(y_true, y_pred, first, num_vectors);
 #pragma unroll
     for (int k = 0; k < kUnroll; ++k) {
@@ -227,17 +231,17 @@ __global__ void __launch_bounds__(kThreads, kMinBlocks)
   }
 }
 
-// --- any types, mask and weights
-// -------------------------------------------------------------------
+// --- any types, mask and weights ----------------------------------------------------------------
 
-// Calls body(i) for the elements of the thread: kThreads * kUnroll consecutive ones make a tile.
+constexpr int64_t kElementsOfTile = kThreads * kElementUnroll;
+
+// Calls body(i) for the elements of the thread: kElementsOfTile consecutive ones make a tile.
 template <typename Body>
 __device__ void ForEachElement(int64_t size, Body&& body) {
-  constexpr int64_t kTile = kThreads * kUnroll;
-  for (int64_t tile = blockIdx.x; tile * kTile < size; tile += gridDim.x) {
+  for (int64_t tile = blockIdx.x; tile * kElementsOfTile < size; tile += gridDim.x) {
 #pragma unroll
-    for (int k = 0; k < kUnroll; ++k) {
-      const int64_t i = tile * kTile + k * kThreads + threadIdx.x;
+    for (int k = 0; k < kElementUnroll; ++k) {
+      const int64_t i = tile * kElementsOfTile + k * kThreads + threadIdx.x;
       if (i < size) body(i);
     }
   }
@@ -278,8 +282,7 @@ __global__ void __launch_bounds__(kThreads, kMinBlocks)
   });
 }
 
-// --- rows
-// ------------------------------------------------------------------------------------------
+// --- rows ---------------------------------------------------------------------------------------
 
 // Rows of `size` elements, each shared by `width` threads: a power of two up to a warp, or a block.
 struct Rows {
@@ -364,8 +367,7 @@ __global__ void __launch_bounds__(kThreads, kMinBlocks)
   });
 }
 
-// --- groups
-// ----------------------------------------------------------------------------------------
+// --- groups -------------------------------------------------------------------------------------
 
 // Groups that come back: the elements as a matrix whose columns each belong to one group. Blocks of
 // its rows are added up column by column, then everything of one group.
@@ -425,8 +427,7 @@ __global__ void __launch_bounds__(kThreads, kMinBlocks)
   }
 }
 
-// --- launches
-// --------------------------------------------------------------------------------------
+// --- launches -----------------------------------------------------------------------------------
 
 bool IsAligned(const void* address) {
   return reinterpret_cast<uintptr_t>(address) % kVectorBytes == 0;
@@ -437,11 +438,6 @@ bool IsPlain(const MaskedLossInputs& inputs) {
   return inputs.label_type == inputs.prediction_type && !inputs.mask.IsPresent() &&
          !inputs.weights[0].IsPresent() && !inputs.weights[1].IsPresent() &&
          IsAligned(inputs.y_true) && IsAligned(inputs.y_pred);
-}
-
-int64_t SizeOf(DataType floating_type) {
-  if (floating_type == DataType::kFloat64) return sizeof(double);
-  return floating_type == DataType::kFloat32 ? sizeof(float) : sizeof(Float16);
 }
 
 // As many blocks as there are parts, and at least one, which writes the results.
@@ -479,8 +475,13 @@ void VisitLossAndStoredType(const MaskedLossInputs& inputs, Body&& body) {
 }
 
 int64_t ElementsOfBlock(const MaskedLossInputs& inputs) {
-  const int64_t vector = IsPlain(inputs) ? kVectorBytes / SizeOf(inputs.prediction_type) : 1;
-  return kThreads * kUnroll * vector;
+  int64_t elements = kElementsOfTile;
+  if (!IsPlain(inputs)) return elements;
+  VisitType(inputs.prediction_type, [&](auto stored) {
+    using Vector = Pack<decltype(stored)>;
+    elements = Vector::kTile * Vector::kSize;
+  });
+  return elements;
 }
 
 unsigned BlocksOfSum(const MaskedLossInputs& inputs, Reduction reduction) {
@@ -622,7 +623,7 @@ std::string CudaMaskedLossElements(const MaskedLossInputs& inputs, ElementKind k
   VisitLossAndComputingType(inputs, [&](const auto& loss, auto type) {
     using T = decltype(type);
     launches.Add(MapElements<std::decay_t<decltype(loss)>, T>,
-                 NumBlocks(inputs.num_elements(), kThreads * kUnroll, kMapBlocks), loss,
+                 NumBlocks(inputs.num_elements(), kElementsOfTile, kMapBlocks), loss,
                  CudaInputs(inputs), kind, static_cast<T*>(elements));
   });
   return launches.error();

@@ -16,8 +16,8 @@
 #include "csrc/python/arguments.h"
 
 #ifdef MASKLSTM_HAS_CUDA
-#include "csrc/kernels/cuda_launch_count.h"
 #include "csrc/kernels/cuda_memory.h"
+#include "csrc/kernels/cuda_status.h"
 #include "csrc/kernels/masked_loss_cuda.h"
 #endif
 

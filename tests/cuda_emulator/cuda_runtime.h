@@ -189,6 +189,10 @@ template <typename... Parameters, typename... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                Arguments&&... arguments) {
   using namespace emulator;
+  // For tests of what is said when a launch fails.
+  if (const char* error = std::getenv("CUDA_EMULATOR_LAUNCH_ERROR")) {
+    return static_cast<cudaError_t>(std::atoi(error));
+  }
   if (config->blockDim.x > kMaxThreads || config->gridDim.y > 65535 || config->gridDim.x == 0) {
     return cudaErrorInvalidValue;
   }

@@ -203,8 +203,31 @@ def test_empty_arrays(kernels, shape, reduction):
         np.testing.assert_array_equal(sums[2].numpy(), np.zeros(shape[-1]))
 
 
-# A tile of the fast way is 4 KiB a quarter block: 1024 vectors of 16 bytes.
-SIZES = (1, 2, 3, 5, 7, 8, 9, 255, 256, 257, 1023, 1025, 2047, 2048, 2049, 4095, 4096, 4097)
+# A block's share at once is 256 threads' 4 vectors of 16 bytes (2 for halves), 4,096 elements; or
+# 512 elements, where they are not read as vectors.
+SIZES = (
+    1,
+    2,
+    3,
+    5,
+    7,
+    8,
+    9,
+    255,
+    256,
+    257,
+    511,
+    512,
+    513,
+    1023,
+    1025,
+    2047,
+    2048,
+    2049,
+    4095,
+    4096,
+    4097,
+)
 SIZES += (8191, 8192, 8193, 12_289, 33_333)
 
 
@@ -490,3 +513,24 @@ def short(array, length):
     result = Shifted(array, 0)
     result.__cuda_array_interface__["shape"] = (length,)
     return result
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (
+            209,
+            r"compute capability 0\.0; the kernels were built for the architectures none\. Rebuild",
+        ),
+        (222, "by a CUDA toolkit that the driver supports"),
+        (35, "The driver is older than the CUDA emulated that masklstm was built with: update it"),
+    ],
+)
+def test_a_launch_that_fails_is_reported(kernels, emulated, monkeypatch, error, advice):
+    if not emulated:
+        pytest.skip("only the emulator fails on request")
+    array = kernels.to_device(np.zeros(3, np.float32))
+    monkeypatch.setenv("CUDA_EMULATOR_LAUNCH_ERROR", str(error))
+    for function in (kernels.masked_loss, kernels.masked_loss_gradient):
+        with pytest.raises(RuntimeError, match=f"CUDA kernels could not run: .*{advice}"):
+            function(array, array)

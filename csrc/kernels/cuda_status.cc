@@ -1,12 +1,10 @@
-#include "csrc/kernels/cuda_launch.h"
+#include "csrc/kernels/cuda_status.h"
 
 #include <cuda_runtime.h>
 
 #include <atomic>
 #include <cstdint>
 #include <string>
-
-#include "csrc/kernels/cuda_launch_count.h"
 
 namespace masklstm {
 namespace {
