@@ -277,7 +277,10 @@ def _by_size(experiments: list[Result], providers: list[str], title: str) -> str
         ratios = measure.ratios(experiment)
         numbers = {entry["provider"]: n for n, entry in enumerate(experiment["entries"])}
         for row in rows:
-            ratio = ratios.get(numbers.get(row[0], -1))
+            if row[0] not in numbers:
+                row.append("not run")
+                continue
+            ratio = ratios.get(numbers[row[0]])
             row.append("void" if ratio is None else _figure(ratio.median))
     return markdown(header, rows)
 

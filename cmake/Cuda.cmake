@@ -54,6 +54,7 @@ if(NOT MASKLSTM_CUDA_ARCHITECTURES)
   endif()
   string(REGEX MATCHALL "[0-9]+" known "${known}")
   list(SORT known COMPARE NATURAL)
+  list(FILTER known EXCLUDE REGEX "^([0-6][0-9]|7[0-4])$")  # too old for what the kernels use
   list(GET known 0 MASKLSTM_CUDA_ARCHITECTURES)
   foreach(architecture IN LISTS known)
     if(architecture MATCHES "0$")

@@ -60,14 +60,17 @@ if [ $run = no ]; then
   exit
 fi
 
-step "tests"
-"${pytest[@]}" -q
+# What fails does not keep the rest from running.
+failed=()
+attempt() { step "$1"; local name=$1; shift; "$@" || failed+=("$name"); }
+
+attempt "tests" "${pytest[@]}" -q
 
 if [ $sanitizers = yes ]; then
   if command -v compute-sanitizer >/dev/null; then
     for tool in memcheck racecheck; do
-      step "compute-sanitizer, $tool"
-      compute-sanitizer --tool "$tool" --error-exitcode 1 "${pytest[@]}" -q -m sanitize
+      attempt "compute-sanitizer, $tool" \
+        compute-sanitizer --tool "$tool" --error-exitcode 1 "${pytest[@]}" -q -m sanitize
     done
   else
     step "compute-sanitizer is not in PATH: left out"
@@ -75,14 +78,30 @@ if [ $sanitizers = yes ]; then
 fi
 
 if [ $bench = yes ]; then
-  step "measurements"
-  "$python" -m bench.gpu --kernels "$MASKLSTM_CUDA_KERNELS" --out "$out"
+  attempt "measurements" "$python" -m bench.gpu --kernels "$MASKLSTM_CUDA_KERNELS" --out "$out"
 fi
 
-step "TensorFlow"
-if "$python" -c 'import masklstm, tensorflow as tf; exit(not tf.config.list_physical_devices("GPU"))' \
-  2>/dev/null; then
-  "$python" -m pytest -q tests --ignore=tests/gpu -k "not xla"
+# Away from the source tree, so that the installed package is tested.
+elsewhere=$(mktemp -d)
+trap 'rm -rf "$elsewhere"' EXIT
+cp -r tests pyproject.toml "$elsewhere/"
+cd "$elsewhere"
+has_op='
+import masklstm, tensorflow as tf
+from masklstm import _native
+assert tf.config.list_physical_devices("GPU"), "TensorFlow sees no GPU"
+assert _native.build["cuda"], "the installed masklstm was built without CUDA"
+assert "GPU" in masklstm.ops.masked_loss(tf.ones(3), tf.ones(3)).device
+'
+if reason=$("$python" -c "$has_op" 2>&1); then
+  attempt "the op within TensorFlow" \
+    "$python" -m pytest -q tests --ignore=tests/gpu -k "not xla and not replica"
 else
-  echo "no TensorFlow with a GPU and masklstm here: the op's tests are left out"
+  step "the op within TensorFlow is left out: $(echo "$reason" | tail -1)"
 fi
+
+if [ ${#failed[@]} -gt 0 ]; then
+  step "failed: ${failed[*]}"
+  exit 1
+fi
+step "all passed"

@@ -74,6 +74,7 @@ def test_no_warning_and_no_spilled_register(log):
 @needs_nvcc
 def test_machine_code_for_each_major_architecture_and_ptx_of_the_newest(log):
     known = sorted(map(int, re.findall(r"sm_(\d+)", output("nvcc", "--list-gpu-code"))))
+    known = [name for name in known if name >= 75]
     expected = {known[0], *(name for name in known if name % 10 == 0)}
     build = json.loads((BUILD / "build.json").read_text())
     assert build["cuda"] is True
@@ -132,7 +133,7 @@ except RuntimeError as error:
     )
     assert process.returncode == 0, process.stderr
     lines = process.stdout.splitlines()
-    assert re.match(r"\d+\.\d+\.\d+, for compute capability 7\.5, ", lines[0])
+    assert re.match(r"\d+\.\d+\.\d+, for compute capability \d", lines[0])
     assert lines[1:3] == ["2.5 [1. 0. 2.]", "2.5"]
     assert lines[3].startswith("refused: masklstm's CUDA kernels could not run: cudaError")
 

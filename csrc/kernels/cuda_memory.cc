@@ -2,8 +2,12 @@
 
 #include <cuda_runtime.h>
 
-#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <mutex>
 #include <stdexcept>
+#include <string>
 
 #include "csrc/kernels/cuda_status.h"
 
@@ -17,6 +21,27 @@ void Check(cudaError_t error) {
 
 cudaStream_t StreamOf(void* stream) { return static_cast<cudaStream_t>(stream); }
 
+// A pool of our own, which keeps what was given back: the default one returns it to the system
+// whenever somebody waits, and asking for it again takes longer than a kernel.
+cudaMemPool_t PoolOfCurrentDevice() {
+  static std::mutex mutex;
+  static std::map<int, cudaMemPool_t> pools;
+  const std::lock_guard<std::mutex> lock(mutex);
+  int device;
+  Check(cudaGetDevice(&device));
+  cudaMemPool_t& pool = pools[device];
+  if (pool == nullptr) {
+    cudaMemPoolProps properties = {};
+    properties.allocType = cudaMemAllocationTypePinned;
+    properties.location.type = cudaMemLocationTypeDevice;
+    properties.location.id = device;
+    Check(cudaMemPoolCreate(&pool, &properties));
+    uint64_t kept = std::numeric_limits<uint64_t>::max();
+    Check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &kept));
+  }
+  return pool;
+}
+
 }  // namespace
 
 void ThrowIfCudaError(const std::string& error) {
@@ -24,10 +49,27 @@ void ThrowIfCudaError(const std::string& error) {
 }
 
 CudaMemory::CudaMemory(int64_t bytes, void* stream) : stream_(stream) {
-  Check(cudaMallocAsync(&data_, std::max<int64_t>(bytes, 1), StreamOf(stream)));
+  if (bytes == 0) return;
+  Check(cudaMallocFromPoolAsync(&data_, bytes, PoolOfCurrentDevice(), StreamOf(stream)));
 }
 
-CudaMemory::~CudaMemory() { cudaFreeAsync(data_, StreamOf(stream_)); }
+CudaMemory::~CudaMemory() {
+  if (data_ == nullptr) return;
+  // The stream may be gone; the error must not be found by a later call.
+  if (cudaFreeAsync(data_, StreamOf(stream_)) != cudaSuccess) cudaGetLastError();
+}
+
+void RequireCurrentDevice(const void* memory) {
+  if (memory == nullptr) return;
+  cudaPointerAttributes attributes;
+  int current;
+  Check(cudaGetDevice(&current));
+  Check(cudaPointerGetAttributes(&attributes, memory));
+  if (attributes.type == cudaMemoryTypeDevice && attributes.device != current) {
+    throw std::runtime_error("Expected an array on the current device, " + std::to_string(current) +
+                             ". Received: one on device " + std::to_string(attributes.device));
+  }
+}
 
 void CopyToDevice(const void* from, int64_t bytes, void* stream, void* to) {
   Check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, StreamOf(stream)));

@@ -23,6 +23,10 @@ class CudaMemory {
   void* stream_;
 };
 
+// Throws if device memory belongs to another device than the current one, whose kernels could not
+// read it.
+void RequireCurrentDevice(const void* memory);
+
 void ThrowIfCudaError(const std::string& error);
 void CopyToDevice(const void* from, int64_t bytes, void* stream, void* to);
 void CopyToHost(const void* from, int64_t bytes, void* stream, void* to);  // waits

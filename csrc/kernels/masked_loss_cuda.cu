@@ -1,8 +1,8 @@
 // The CUDA kernels.
 //
 // Design:
-//   A. Labels and predictions of one floating-point type, without mask and weights, at addresses
-//      that are multiples of 16 take the fast way: each thread has eight loads of 16 bytes under
+//   A. Labels and predictions of one floating-point type, without mask and weights, take the fast
+//      way; at addresses that are multiples of 16 each thread has eight loads of 16 bytes under
 //      way before it computes. All else is read element by element (cuda_inputs.h).
 //   B. A sum is split over a number of blocks that depends on the number of elements alone; each
 //      block adds up in a fixed tree, a second launch of one block adds up the blocks' sums.
@@ -33,8 +33,8 @@ constexpr int kElementUnroll = 2;  // more of the general code would take nvcc t
 constexpr int kMinBlocks = 2;  // on a multiprocessor: up to 128 registers, so that none is spilled
 constexpr int kVectorBytes = 16;
 constexpr int64_t kSumBlocks = 2048;  // at most, of one sum: each leaves a partial one
-constexpr int64_t kMapBlocks = 65536;
-constexpr int64_t kLongRow = 2048;  // a whole block adds up rows from here on
+constexpr int64_t kMapBlocks = 4096;  // at most, of a gradient: each computes its scale
+constexpr int64_t kLongRow = 2048;    // a whole block adds up rows from here on
 
 // --- what happens to one element ----------------------------------------------------------------
 
@@ -46,6 +46,19 @@ __device__ void Add(const Loss& loss, const Element<T>& element, Sums* sums) {
   sums->loss_sum += element.is_valid ? weighted : 0.0;
   sums->weight_sum += element.is_valid ? static_cast<double>(element.weight) : 0.0;
   sums->valid_count += element.is_valid;
+}
+
+// The same without weights. The sum of the weights is then the count: see WeighByCount.
+template <typename Loss, typename T>
+__device__ void AddUnweighted(const Loss& loss, const Element<T>& element, Sums* sums) {
+  const T value = loss.Value(Scalar<T>{element.y_true}, Scalar<T>{element.y_pred}).value;
+  sums->loss_sum += element.is_valid ? static_cast<double>(value) : 0.0;
+  sums->valid_count += element.is_valid;
+}
+
+// One addition of doubles less for each element: many cards are slow at those.
+__device__ inline void WeighByCount(Sums* sums) {
+  sums->weight_sum = static_cast<double>(sums->valid_count);
 }
 
 template <typename Loss, typename T>
@@ -139,28 +152,42 @@ __device__ Element<ComputingTypeOf<Stored>> PlainElement(const MissingLabels& mi
   return {label, Widen(y_pred), 1, missing.IsValid(label)};
 }
 
+// 16 bytes, in one access where kAligned.
+template <bool kAligned, typename Stored>
+__device__ uint4 LoadVector(const Stored* array, int64_t vector) {
+  if constexpr (kAligned) {
+    return reinterpret_cast<const uint4*>(array)[vector];
+  } else {
+    Pack<Stored> pack(uint4{0u, 0u, 0u, 0u});
+#pragma unroll
+    for (int i = 0; i < Pack<Stored>::kSize; ++i) {
+      pack.values[i] = array[vector * Pack<Stored>::kSize + i];
+    }
+    return pack.Bytes();
+  }
+}
+
 // Labels and predictions of `kUnroll` vectors, from vector `first` on, kThreads apart. Labels
 // beyond the end are NaN.
-template <typename Stored>
+template <bool kAligned, typename Stored>
 struct Tile {
   static constexpr int kUnroll = Pack<Stored>::kUnroll;
   uint4 y_true[kUnroll];
   uint4 y_pred[kUnroll];
 
   __device__ Tile(const Stored* labels, const Stored* predictions, int64_t first, int64_t end) {
-    const uint4* from_labels = reinterpret_cast<const uint4*>(labels);
-    const uint4* from_predictions = reinterpret_cast<const uint4*>(predictions);
 #pragma unroll
     for (int k = 0; k < kUnroll; ++k) {
       const int64_t vector = first + k * kThreads;
       const bool is_inside = vector < end;
-      y_true[k] = is_inside ? from_labels[vector] : uint4{~0u, ~0u, ~0u, ~0u};
-      y_pred[k] = is_inside ? from_predictions[vector] : uint4{0u, 0u, 0u, 0u};
+      y_true[k] = is_inside ? LoadVector<kAligned>(labels, vector) : uint4{~0u, ~0u, ~0u, ~0u};
+      y_pred[k] = is_inside ? LoadVector<kAligned>(predictions, vector) : uint4{0u, 0u, 0u, 0u};
     }
   }
 };
 
-template <typename Loss, typename Stored>
+// The order of the sum does not depend on the alignment.
+template <typename Loss, typename Stored, bool kAligned>
 __global__ void __launch_bounds__(kThreads, kMinBlocks)
     SumVectors(Loss loss, MissingLabels missing, const Stored* y_true, const Stored* y_pred,
                int64_t size, SumsOutput output) {
@@ -170,21 +197,22 @@ __global__ void __launch_bounds__(kThreads, kMinBlocks)
   const int64_t num_vectors = size / kSize;
   Sums sums;
   for (int64_t tile = blockIdx.x; tile * kTile < num_vectors; tile += gridDim.x) {
-    const Tile<Stored> loaded(y_true, y_pred, tile * kTile + threadIdx.x, num_vectors);
+    const Tile<kAligned, Stored> loaded(y_true, y_pred, tile * kTile + threadIdx.x, num_vectors);
 #pragma unroll
     for (int k = 0; k < kUnroll; ++k) {
       const Pack<Stored> labels(loaded.y_true[k]);
       const Pack<Stored> predictions(loaded.y_pred[k]);
 #pragma unroll
       for (int i = 0; i < kSize; ++i) {
-        Add(loss, PlainElement(missing, labels.values[i], predictions.values[i]), &sums);
+        AddUnweighted(loss, PlainElement(missing, labels.values[i], predictions.values[i]), &sums);
       }
     }
   }
   const int64_t rest = num_vectors * kSize + threadIdx.x;
   if (blockIdx.x == 0 && rest < size) {
-    Add(loss, PlainElement(missing, y_true[rest], y_pred[rest]), &sums);
+    AddUnweighted(loss, PlainElement(missing, y_true[rest], y_pred[rest]), &sums);
   }
+  WeighByCount(&sums);
   output.Write(sums);
 }
 
@@ -210,7 +238,7 @@ __global__ void __launch_bounds__(kThreads, kMinBlocks)
   uint4* const to_gradient = reinterpret_cast<uint4*>(gradient);
   for (int64_t tile = blockIdx.x; tile * kTile < num_vectors; tile += gridDim.x) {
     const int64_t first = tile * kTile + threadIdx.x;
-    const Tile<Stored> loaded(y_true, y_pred, first, num_vectors);
+    const Tile</*kAligned=*/true, Stored> loaded(y_true, y_pred, first, num_vectors);
 #pragma unroll
     for (int k = 0; k < kUnroll; ++k) {
       const Pack<Stored> labels(loaded.y_true[k]);
@@ -433,11 +461,10 @@ bool IsAligned(const void* address) {
   return reinterpret_cast<uintptr_t>(address) % kVectorBytes == 0;
 }
 
-// Whether the elements can be read 16 bytes at a time.
+// Whether there are only labels and predictions, of one type.
 bool IsPlain(const MaskedLossInputs& inputs) {
   return inputs.label_type == inputs.prediction_type && !inputs.mask.IsPresent() &&
-         !inputs.weights[0].IsPresent() && !inputs.weights[1].IsPresent() &&
-         IsAligned(inputs.y_true) && IsAligned(inputs.y_pred);
+         !inputs.weights[0].IsPresent() && !inputs.weights[1].IsPresent();
 }
 
 // As many blocks as there are parts, and at least one, which writes the results.
@@ -526,8 +553,10 @@ std::string CudaMaskedLoss(const MaskedLossInputs& inputs, Reduction reduction, 
   } else if (IsPlain(inputs)) {
     VisitLossAndStoredType(inputs, [&](const auto& loss, auto type) {
       using Stored = decltype(type);
-      launches.Add(SumVectors<std::decay_t<decltype(loss)>, Stored>, num_blocks, loss,
-                   MissingLabels(inputs.missing, inputs.label_type),
+      using Loss = std::decay_t<decltype(loss)>;
+      const bool is_aligned = IsAligned(inputs.y_true) && IsAligned(inputs.y_pred);
+      launches.Add(is_aligned ? SumVectors<Loss, Stored, true> : SumVectors<Loss, Stored, false>,
+                   num_blocks, loss, MissingLabels(inputs.missing, inputs.label_type),
                    static_cast<const Stored*>(inputs.y_true),
                    static_cast<const Stored*>(inputs.y_pred), inputs.num_elements(), output);
     });
@@ -563,7 +592,8 @@ std::string CudaMaskedLossGradient(const MaskedLossInputs& inputs, Reduction red
       launches.Add(GradientOfRows<std::decay_t<decltype(loss)>, T>, blocks, loss,
                    CudaInputs(inputs), rows, scale, static_cast<const T*>(row_gradients), gradient);
     });
-  } else if (IsPlain(inputs) && IsAligned(gradient)) {
+  } else if (IsPlain(inputs) && IsAligned(inputs.y_true) && IsAligned(inputs.y_pred) &&
+             IsAligned(gradient)) {
     VisitLossAndStoredType(inputs, [&](const auto& loss, auto type) {
       using Stored = decltype(type);
       launches.Add(GradientOfVectors<std::decay_t<decltype(loss)>, Stored>, num_blocks, loss,
@@ -583,6 +613,7 @@ std::string CudaMaskedLossGradient(const MaskedLossInputs& inputs, Reduction red
 
 int64_t CudaGroupScratchBytes(const MaskedLossInputs& inputs, const Groups& groups) {
   const int64_t size = inputs.num_elements();
+  if (groups.num_groups == 1) return CudaScratchBytes(inputs, Reduction::kSumOfElements);
   if (size == 0 || size == groups.num_groups * groups.group_size) return 0;
   const Columns columns(groups, size);
   return columns.num_chunks * columns.count * sizeof(Sums);
@@ -591,6 +622,10 @@ int64_t CudaGroupScratchBytes(const MaskedLossInputs& inputs, const Groups& grou
 std::string CudaMaskedGroupSums(const MaskedLossInputs& inputs, const Groups& groups, void* scratch,
                                 const CudaGroupSums& sums, void* stream) {
   if (groups.num_groups == 0) return "";
+  if (groups.num_groups == 1) {
+    const CudaLossOutputs outputs{sums.loss_sum, true, sums.weight_sum, sums.valid_count};
+    return CudaMaskedLoss(inputs, Reduction::kSumOfElements, scratch, outputs, stream);
+  }
   Launches launches(stream);
   const int64_t size = inputs.num_elements();
   if (size == 0 || size == groups.num_groups * groups.group_size) {  // one row each

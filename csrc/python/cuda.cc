@@ -9,6 +9,8 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <set>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,6 +28,17 @@ namespace {
 
 constexpr char kInterface[] = "__cuda_array_interface__";
 
+// Errors other than that there is no such attribute are the caller's to see: PyTorch has one for
+// tensors that need a gradient.
+bool HasInterface(pybind11::handle object) {
+  const auto interface = pybind11::reinterpret_steal<pybind11::object>(
+      PyObject_GetAttrString(object.ptr(), kInterface));
+  if (interface) return true;
+  if (!PyErr_ExceptionMatches(PyExc_AttributeError)) throw pybind11::error_already_set();
+  PyErr_Clear();
+  return false;
+}
+
 // What only arrays in a GPU's memory can be converted to, so that all others go to NumPy's
 // overload.
 struct DeviceObject {
@@ -40,7 +53,7 @@ struct pybind11::detail::type_caster<masklstm::DeviceObject> {
   PYBIND11_TYPE_CASTER(masklstm::DeviceObject, const_name("DeviceArray"));
 
   bool load(handle source, bool) {
-    if (!hasattr(source, masklstm::kInterface)) return false;
+    if (!masklstm::HasInterface(source)) return false;
     value.object = reinterpret_borrow<object>(source);
     return true;
   }
@@ -93,6 +106,20 @@ class DeviceArray {
     view_.data = memory_->data();
   }
 
+  ~DeviceArray() {
+    // The memory goes back in the order of its own stream: work on others must be done by then.
+    try {
+      for (const int64_t stream : other_streams_) WaitForCuda(reinterpret_cast<void*>(stream));
+    } catch (const std::runtime_error&) {  // the stream is gone, and its work with it
+    }
+  }
+  DeviceArray(const DeviceArray&) = delete;
+  DeviceArray& operator=(const DeviceArray&) = delete;
+
+  void UsedOn(int64_t stream) {
+    if (stream != stream_) other_streams_.insert(stream);
+  }
+
   void* data() const { return memory_->data(); }
   void* Stream() const { return reinterpret_cast<void*>(stream_); }
   const ArrayView& view() const { return view_; }
@@ -117,7 +144,9 @@ class DeviceArray {
             ? py::dtype::from_args(py::module_::import("ml_dtypes").attr("bfloat16"))
             : py::dtype(view_.dtype);
     py::array array(dtype, std::vector<py::ssize_t>(view_.shape.begin(), view_.shape.end()));
-    CopyToHost(data(), view_.bytes(), Stream(), array.mutable_data());
+    void* const target = array.mutable_data();
+    const py::gil_scoped_release release;
+    CopyToHost(data(), view_.bytes(), Stream(), target);
     return array;
   }
 
@@ -128,12 +157,13 @@ class DeviceArray {
  private:
   ArrayView view_;
   int64_t stream_;
+  std::set<int64_t> other_streams_;
   std::unique_ptr<CudaMemory> memory_;
 };
 
 // A dense array with __cuda_array_interface__, ready for work on `stream`.
 ArrayView ViewOf(const py::object& object, const char* name, int64_t stream, bool* is_writeable) {
-  if (!py::hasattr(object, kInterface)) {
+  if (!HasInterface(object)) {
     throw py::type_error("Expected '" + std::string(name) +
                          "' to be in a GPU's memory, as y_true "
                          "is: an object with " +
@@ -145,13 +175,20 @@ ArrayView ViewOf(const py::object& object, const char* name, int64_t stream, boo
                  NameOf(interface["typestr"].cast<std::string>()),
                  interface["shape"].cast<std::vector<int64_t>>()};
   if (is_writeable != nullptr) *is_writeable = !data[1].cast<bool>();
+  RequireCurrentDevice(view.data);
+  const int64_t item_size = view.size() == 0 ? 1 : view.bytes() / view.size();
+  if (reinterpret_cast<uintptr_t>(view.data) % item_size != 0) {
+    throw py::value_error("Expected '" + std::string(name) + "' to begin at a multiple of " +
+                          std::to_string(item_size) + " bytes");
+  }
+  if (py::isinstance<DeviceArray>(object)) object.cast<DeviceArray&>().UsedOn(stream);
   if (interface.contains("mask") && !interface["mask"].is_none()) {
     throw py::value_error("Expected '" + std::string(name) +
                           "' to be a plain array. Received: a masked one");
   }
   if (interface.contains("strides") && !interface["strides"].is_none()) {
     const auto strides = interface["strides"].cast<std::vector<int64_t>>();
-    int64_t expected = view.size() == 0 ? 0 : view.bytes() / view.size();
+    int64_t expected = item_size;
     for (size_t axis = view.shape.size(); view.size() > 0 && axis-- > 0;) {
       if (view.shape[axis] != 1 && strides[axis] != expected) {
         throw py::value_error("Expected '" + std::string(name) +
@@ -285,7 +322,10 @@ std::unique_ptr<DeviceArray> ToDevice(const py::array& array, int64_t stream) {
   auto result = std::make_unique<DeviceArray>(
       py::str(array.dtype()), std::vector<int64_t>(array.shape(), array.shape() + array.ndim()),
       stream);
-  CopyToDevice(array.data(), array.nbytes(), result->Stream(), result->data());
+  const void* const source = array.data();
+  const int64_t bytes = array.nbytes();
+  const py::gil_scoped_release release;
+  CopyToDevice(source, bytes, result->Stream(), result->data());
   return result;
 }
 
@@ -340,7 +380,8 @@ void DefineCuda(py::module_& module) {
              py::arg("target"), py::arg("stream") = 0);
   module.def(
       "synchronize", [](int64_t stream) { WaitForCuda(reinterpret_cast<void*>(stream)); },
-      "Waits until all work on the stream is done.", py::arg("stream") = 0);
+      "Waits until all work on the stream is done.", py::arg("stream") = 0,
+      py::call_guard<py::gil_scoped_release>());
   module.def("cuda_launches", &CudaLaunchCount, "How many CUDA kernels were launched so far.");
   module.def("masked_loss", &MaskedLoss, kLossDoc, py::arg("y_true"), py::arg("y_pred"),
              py::arg("loss") = "squared_error", py::arg("sample_weight") = py::none(),

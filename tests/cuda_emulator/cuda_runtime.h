@@ -77,7 +77,7 @@ inline void Yield() {
   if (_setjmp(block->fibers[block->current].place) == 0) _longjmp(block->scheduler_place, 1);
 }
 
-inline void Resume(Fiber* fiber) {
+inline __attribute__((noinline)) void Resume(Fiber* fiber) {
   if (_setjmp(block->scheduler_place) != 0) return;
   if (fiber->has_begun) _longjmp(fiber->place, 1);
   fiber->has_begun = true;
@@ -128,11 +128,10 @@ inline void RunBlock(const std::function<void()>& kernel) {
   }
   while (state.alive > 0) {
     const uint64_t before = state.progress;
-    for (int i = 0; i < num_threads; ++i) {
-      if (state.fibers[i].is_done) continue;
-      state.current = i;
-      threadIdx = dim3(i);
-      Resume(&state.fibers[i]);
+    for (state.current = 0; state.current < num_threads; ++state.current) {
+      if (state.fibers[state.current].is_done) continue;
+      threadIdx = dim3(state.current);
+      Resume(&state.fibers[state.current]);
     }
     if (state.progress == before) {
       std::fprintf(stderr, "CUDA emulator: the threads of a block wait for each other for ever\n");
@@ -217,7 +216,34 @@ inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
 }
 inline cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
 
-inline cudaError_t cudaMallocAsync(void** memory, size_t bytes, cudaStream_t) {
+enum cudaMemAllocationType { cudaMemAllocationTypePinned };
+enum cudaMemLocationType { cudaMemLocationTypeDevice };
+enum cudaMemPoolAttr { cudaMemPoolAttrReleaseThreshold };
+enum cudaMemoryType { cudaMemoryTypeUnregistered, cudaMemoryTypeDevice };
+using cudaMemPool_t = struct CUmemPool_st*;
+struct cudaMemPoolProps {
+  cudaMemAllocationType allocType;
+  struct {
+    cudaMemLocationType type;
+    int id;
+  } location;
+};
+struct cudaPointerAttributes {
+  cudaMemoryType type;
+  int device;
+};
+inline cudaError_t cudaMemPoolCreate(cudaMemPool_t* pool, const cudaMemPoolProps*) {
+  return *pool = reinterpret_cast<cudaMemPool_t>(1), cudaSuccess;
+}
+inline cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void*) {
+  return cudaSuccess;
+}
+inline cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void*) {
+  *attributes = {cudaMemoryTypeDevice, 0};
+  return cudaSuccess;
+}
+inline cudaError_t cudaMallocFromPoolAsync(void** memory, size_t bytes, cudaMemPool_t,
+                                           cudaStream_t) {
   *memory = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
   return *memory == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
 }
