@@ -47,13 +47,13 @@ fuzz: $(VENV)/.installed  ## compare 20,000 random cases with the reference
 lint: $(VENV)/.installed  ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run --Werror $(shell find csrc -name '*.h' -o -name '*.cc')
+	$(BIN)/clang-format --dry-run --Werror $(shell find csrc -name '*.h' -o -name '*.cc' -o -name '*.cu')
 	$(BIN)/mypy
 
 format: $(VENV)/.installed  ## put the sources into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i $(shell find csrc -name '*.h' -o -name '*.cc')
+	$(BIN)/clang-format -i $(shell find csrc -name '*.h' -o -name '*.cc' -o -name '*.cu')
 
 docs: $(VENV)/.installed  ## print docs/why.md and docs/xla.md anew
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python docs/why.py > docs/why.md.new
