@@ -403,8 +403,8 @@ WHY_MISSED = """\
 - **Halves.** In the cache, at 2^20, the kernels take {halves:.2f} times as long for bfloat16 as for
   float32: they convert each number twice. From memory they are as fast as this arithmetic; how far
   that is from half the time depends on how fast the processor is beside its memory. Tried: whole
-  lines at a time (kept; float16 took twice as long on a Zen 4), narrowing in registers and past the
-  caches (kept), prefetching (slower).
+  lines at a time (kept: without it a Zen 4 read float16 more slowly than bfloat16), narrowing in
+  registers and past the caches (kept), prefetching (slower).
 - **Patterns.** The loops have no branches. The same case in eight places of the memory, which says
   how well different cases can be compared at all, gives up to {places:.2f} for worst over best;
   which case stands out changes from run to run (`python -m bench.run --full --only patterns`).

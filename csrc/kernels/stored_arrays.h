@@ -19,8 +19,8 @@ namespace {
 
 // out[i] = array[begin + i], in the computing type T.
 //
-// Halves are loaded two registers' worth at a time: half as many loads are in flight for the same
-// bytes, without which some processors take twice as long to fetch them from memory.
+// Halves are loaded two registers' worth at a time, whole lines of the cache: some processors fetch
+// them from memory more slowly by smaller loads.
 template <typename Stored, typename T>
 void WidenArray(const void* array, int64_t begin, int64_t count, T* out) {
   int64_t i = 0;

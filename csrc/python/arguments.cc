@@ -116,6 +116,13 @@ std::string ArrayView::ShapeText() const {
 
 std::string Repr(const py::handle& object) { return py::repr(object); }
 
+void ThrowNotDense(const ArrayView& array, const char* name, const py::object& strides,
+                   const std::string& advice) {
+  throw py::value_error("Expected '" + std::string(name) + "' to be C-contiguous; " + advice +
+                        ". Received: an array of shape " + array.ShapeText() + " with strides " +
+                        Repr(strides));
+}
+
 void RequireDtype(const ArrayView& array, const char* name, const std::string& expected) {
   if (array.dtype != expected) {
     throw py::type_error("Expected '" + std::string(name) + "' to have dtype " + expected +

@@ -27,6 +27,9 @@ struct ArrayView {
 
 std::string Repr(const pybind11::handle& object);
 
+[[noreturn]] void ThrowNotDense(const ArrayView& array, const char* name,
+                                const pybind11::object& strides, const std::string& advice);
+
 void RequireDtype(const ArrayView& array, const char* name, const std::string& expected);
 
 // The name of the type that weights have, and row means.

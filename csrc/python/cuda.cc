@@ -165,9 +165,8 @@ class DeviceArray {
 ArrayView ViewOf(const py::object& object, const char* name, int64_t stream, bool* is_writeable) {
   if (!HasInterface(object)) {
     throw py::type_error("Expected '" + std::string(name) +
-                         "' to be in a GPU's memory, as y_true "
-                         "is: an object with " +
-                         kInterface + ". Received: " + std::string(py::str(py::type::of(object))));
+                         "' to be in a GPU's memory, as y_true is: an object with " + kInterface +
+                         ". Received: " + std::string(py::str(py::type::of(object))));
   }
   const py::dict interface = object.attr(kInterface);
   const auto data = interface["data"].cast<py::tuple>();
@@ -191,10 +190,7 @@ ArrayView ViewOf(const py::object& object, const char* name, int64_t stream, boo
     int64_t expected = item_size;
     for (size_t axis = view.shape.size(); view.size() > 0 && axis-- > 0;) {
       if (view.shape[axis] != 1 && strides[axis] != expected) {
-        throw py::value_error("Expected '" + std::string(name) +
-                              "' to be C-contiguous; make a dense copy first. Received: an array "
-                              "of shape " +
-                              view.ShapeText() + " with strides " + Repr(interface["strides"]));
+        ThrowNotDense(view, name, interface["strides"], "make a dense copy first");
       }
       expected *= view.shape[axis];
     }

@@ -31,11 +31,8 @@ ArrayView ViewOf(const py::array& array, const char* name) {
                           "of labels with NaN: filled(numpy.nan). Received: a masked array");
   }
   if ((array.flags() & py::array::c_style) == 0) {
-    throw py::value_error("Expected '" + std::string(name) +
-                          "' to be C-contiguous; make a dense copy with numpy.ascontiguousarray. "
-                          "Received: an array of shape " +
-                          view.ShapeText() + " with strides " +
-                          std::string(py::str(array.attr("strides"))));
+    ThrowNotDense(view, name, array.attr("strides"),
+                  "make a dense copy with numpy.ascontiguousarray");
   }
   return view;
 }
