@@ -1,0 +1,152 @@
+"""`LSTM` and `GRU`: Keras's layers, with any mask at full speed.
+
+Design:
+    A. cuDNN takes masks that are padding on the right, with at least one step in each row. For any
+       other one Keras fails, or the user has to turn cuDNN off and gets a slow loop.
+    B. A masked step leaves the state as it was. So the kept steps of a row, moved to its left, are
+       the whole computation: they go through Keras's layer as right-padded rows, and the outputs
+       are spread out again. A masked step has the output of the kept step before it, as in Keras.
+    C. The inputs of masked steps are replaced by 0. They have no effect on the outputs, but a NaN
+       among them would have one on the gradients.
+    D. A row without any step is given its first one, and what comes of it is replaced: by 0 in the
+       outputs, by the initial state in the state.
+    E. All of it is done in `inner_loop`, which both ways of computing pass through, so that states,
+       dropout and everything else stay Keras's.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from masklstm.layers._packing import pack, take_steps
+
+
+class _AnyMask:
+    """Mixed into a Keras layer: packs what its `inner_loop` computes."""
+
+    def inner_loop(
+        self, sequences: Any, initial_state: Any, mask: Any, training: bool = False
+    ) -> Any:
+        if isinstance(mask, (list, tuple)):
+            mask = mask[0]
+        if mask is None:
+            return super().inner_loop(sequences, initial_state, mask, training)  # type: ignore[misc]
+        layer: Any = self
+        kept = ops.cast(mask, "bool")
+        if len(kept.shape) == 3:
+            kept = ops.squeeze(kept, axis=-1)
+        time = ops.shape(sequences)[1]
+        packing = pack(kept)
+        length = packing.count[:, -1:]
+        places = ops.expand_dims(ops.arange(time, dtype="int32"), axis=0)
+
+        packed = take_steps(sequences, packing.order)
+        is_step = ops.expand_dims(places < length, axis=-1)
+        packed = ops.where(is_step, packed, ops.zeros_like(packed))
+        _, outputs, states = super().inner_loop(  # type: ignore[misc]
+            packed, initial_state, places < ops.maximum(length, 1), training
+        )
+
+        is_empty = length == 0
+        # Keras hands over a list of states, or of one alone that state.
+        before = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
+        state_zeros = ops.zeros_like(states[0])
+        last = ops.where(
+            is_empty, state_zeros, states[0]
+        )  # the output of a step is its first state
+        states = [
+            ops.where(is_empty, ops.cast(old, new.dtype), new)
+            for old, new in zip(before, states, strict=True)
+        ]
+
+        if layer.go_backwards:
+            kept = ops.flip(kept, axis=1)
+            count = ops.cumsum(ops.cast(kept, "int32"), axis=1)
+            first = time - length  # the last places are those of the steps, the first one last
+        else:
+            count, first = packing.count, 0
+        if layer.zero_output_for_mask:
+            last = ops.where(kept[:, -1:], last, state_zeros)
+        if not layer.return_sequences:
+            return last, ops.expand_dims(last, axis=1), states
+        outputs = take_steps(outputs, ops.clip(first + count - 1, 0, time - 1))
+        has_output = kept if layer.zero_output_for_mask else count > 0
+        outputs = ops.where(ops.expand_dims(has_output, -1), outputs, ops.zeros_like(outputs))
+        return last, outputs, states
+
+
+@keras.saving.register_keras_serializable(package="masklstm")
+class LSTM(_AnyMask, keras.layers.LSTM):  # type: ignore[misc]
+    """`keras.layers.LSTM` that takes any mask at full speed.
+
+    A masked step leaves state and output as they were. So the steps that are not masked are moved
+    to the left of each row, run through Keras's layer as right-padded rows, and their outputs
+    spread out again: cuDNN, which takes no other masks, is used whatever the mask, also for rows
+    without any step. A NaN in the inputs of a masked step does no harm, to the gradients neither.
+
+    Args:
+        units: Size of the output.
+        *args, **kwargs: As for `keras.layers.LSTM`, all of them.
+
+    Call arguments:
+        sequences: Shape `(batch, time, features)`.
+        initial_state: Two tensors of shape `(batch, units)`, or None for zeros.
+        mask: Booleans of shape `(batch, time)`, False for the steps to pass over; that of the layer
+            before (`masklstm.layers.Masking`) if None is given.
+        training: Whether dropout is applied.
+
+    Returns:
+        What `keras.layers.LSTM(use_cudnn=False)` returns with the same mask.
+
+    Raises:
+        ValueError: As `keras.layers.LSTM`.
+
+    Example:
+
+    >>> import numpy as np, masklstm
+    >>> x = np.ones((1, 4, 2), "float32")
+    >>> x[0, 2] = float("nan")
+    >>> layer = masklstm.layers.LSTM(3, return_sequences=True)
+    >>> outputs = layer(masklstm.layers.Masking()(x))
+    >>> bool((outputs[0, 2] == outputs[0, 1]).numpy().all())
+    True
+
+    Weights are exchanged with Keras's layer by `get_weights` and `set_weights`, or as a file.
+
+    Source: S. Hochreiter, J. Schmidhuber, "Long Short-Term Memory", 1997; `keras.layers.LSTM`.
+    """
+
+
+@keras.saving.register_keras_serializable(package="masklstm")
+class GRU(_AnyMask, keras.layers.GRU):  # type: ignore[misc]
+    """`keras.layers.GRU` that takes any mask at full speed.
+
+    See `masklstm.layers.LSTM`.
+
+    Args:
+        units: Size of the output.
+        *args, **kwargs: As for `keras.layers.GRU`, all of them.
+
+    Call arguments:
+        sequences, mask, training: As for `masklstm.layers.LSTM`.
+        initial_state: A tensor of shape `(batch, units)`, or None for zeros.
+
+    Returns:
+        What `keras.layers.GRU(use_cudnn=False)` returns with the same mask.
+
+    Raises:
+        ValueError: As `keras.layers.GRU`.
+
+    Example:
+
+    >>> import numpy as np, masklstm
+    >>> x = np.ones((2, 4, 2), "float32")
+    >>> layer = masklstm.layers.GRU(3)
+    >>> outputs = layer(x, mask=np.array([[True, False, True, True], [False] * 4]))
+    >>> outputs[1].numpy().tolist()  # a row without any step
+    [0.0, 0.0, 0.0]
+
+    Source: K. Cho and others, "Learning Phrase Representations using RNN Encoder-Decoder for
+    Statistical Machine Translation", 2014; `keras.layers.GRU`.
+    """

@@ -1,0 +1,332 @@
+"""Masking, Impute and MaskedLoss; models of all layers saved and exported."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import masklstm
+from masklstm.layers.impute import STRATEGIES
+
+NAN = float("nan")
+BATCH, TIME, FEATURES = 4, 6, 3
+
+
+def inputs_with_gaps(rng, dtype="float32"):
+    x = np.where(rng.random((BATCH, TIME, FEATURES)) < 0.5, NAN, rng.normal(size=FEATURES))
+    x += np.arange(TIME)[:, None]
+    x[0] = NAN  # nothing at all
+    x[1, :2] = NAN  # nothing at first
+    x[2] = 1.0  # nothing missing
+    return x.astype(dtype)
+
+
+class TestMasking:
+    def test_masks_steps_without_any_feature_and_fills_the_rest_by_zero(self, rng):
+        x = inputs_with_gaps(rng)
+        layer = masklstm.layers.Masking()
+        outputs = layer(x)
+        np.testing.assert_array_equal(outputs, np.nan_to_num(x, nan=0.0))
+        np.testing.assert_array_equal(outputs._keras_mask, ~np.isnan(x).all(axis=-1))
+        assert 0 < np.mean(outputs._keras_mask) < 1
+
+    def test_is_keras_layer_for_a_number(self, rng):
+        x = np.where(np.isnan(inputs_with_gaps(rng)), -1, 2.0).astype("float32")
+        outputs = masklstm.layers.Masking(mask_value=-1)(x)
+        expected = keras.layers.Masking(mask_value=-1)(x)
+        np.testing.assert_array_equal(outputs._keras_mask, expected._keras_mask)
+        np.testing.assert_array_equal(outputs, np.where(x == -1, 0, x))
+
+    def test_keras_layer_masks_no_nan(self, rng):
+        x = inputs_with_gaps(rng)
+        outputs = keras.layers.Masking(mask_value=NAN)(x)
+        assert np.all(outputs._keras_mask)
+        assert np.any(np.isnan(outputs))
+
+    def test_with_a_number_nan_is_left_as_it_is(self):
+        x = np.array([[[-1.0, -1.0], [NAN, 2.0], [-1.0, 3.0]]])
+        outputs = masklstm.layers.Masking(mask_value=-1)(x)
+        np.testing.assert_array_equal(outputs, [[[0.0, 0.0], [NAN, 2.0], [0.0, 3.0]]])
+        np.testing.assert_array_equal(outputs._keras_mask, [[False, True, True]])
+
+    def test_what_is_masked_before_stays_masked(self):
+        padded = keras.layers.Masking(mask_value=0.0)(np.array([[[0.0], [1.0], [NAN]]]))
+        outputs = masklstm.layers.Masking()(padded)
+        np.testing.assert_array_equal(outputs._keras_mask, [[False, True, False]])
+
+    def test_the_value_is_looked_for_before_the_cast(self):
+        """-999 is -1000 in bfloat16, and so are its neighbours."""
+        x = np.array([[[-999.0], [-1000.0], [-998.0]]], "float32")
+        outputs = masklstm.layers.Masking(mask_value=-999, dtype="mixed_bfloat16")(x)
+        np.testing.assert_array_equal(outputs._keras_mask, [[False, True, True]])
+        assert outputs.dtype == tf.bfloat16
+
+    def test_integers(self):
+        outputs = masklstm.layers.Masking(mask_value=-1)(np.array([[[-1], [3]]]))
+        assert outputs.numpy().tolist() == [[[0.0], [3.0]]]
+        assert outputs.dtype == tf.float32
+
+
+def impute_step_by_step(x, strategy, fill):
+    """The fills and the elapsed steps as a program would write them down."""
+    filled, elapsed = x.copy(), np.zeros_like(x)
+    for row in range(len(x)):
+        for feature in range(x.shape[-1]):
+            last, since = 0.0, 0
+            for step in range(x.shape[1]):
+                since += 1
+                if np.isnan(x[row, step, feature]):
+                    filled[row, step, feature] = last if strategy == "last" else fill[feature]
+                else:
+                    last, since = x[row, step, feature], 0
+                elapsed[row, step, feature] = since
+    return filled, elapsed
+
+
+class TestImpute:
+    @pytest.mark.parametrize("jit_compile", [None, False, True])
+    @pytest.mark.parametrize("elapsed", [False, True])
+    @pytest.mark.parametrize("indicator", [False, True])
+    @pytest.mark.parametrize("strategy", STRATEGIES)
+    def test_equal_to_steps_by_hand(self, strategy, indicator, elapsed, jit_compile, rng):
+        x = inputs_with_gaps(rng)
+        layer = masklstm.layers.Impute(strategy, indicator=indicator, elapsed=elapsed)
+        fill = np.zeros(FEATURES)
+        if strategy == "mean":
+            layer.adapt(x)
+            fill = np.nanmean(x.astype("float64"), axis=(0, 1))
+        if strategy == "learned":
+            layer.build(x.shape)
+            fill = rng.normal(size=FEATURES).astype("float32")
+            layer.set_weights([fill])
+        call = layer if jit_compile is None else tf.function(layer, jit_compile=jit_compile)
+        outputs = call(tf.constant(x))
+        filled, since = impute_step_by_step(x, strategy, fill)
+        expected = [filled, np.isnan(x), since]
+        kept = [True, indicator, elapsed]
+        expected = np.concatenate([e for e, k in zip(expected, kept, strict=True) if k], axis=-1)
+        np.testing.assert_allclose(outputs, expected, rtol=1e-6)
+        assert tuple(outputs.shape) == layer.compute_output_shape(x.shape)
+
+    @pytest.mark.parametrize("strategy", STRATEGIES)
+    def test_no_nan_reaches_a_gradient(self, strategy, rng):
+        x = tf.constant(inputs_with_gaps(rng))
+        layer = masklstm.layers.Impute(strategy, elapsed=True)
+        if strategy == "mean":
+            layer.adapt(x)
+        dense = keras.layers.Dense(2)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(dense(layer(x)) ** 2)
+        gradients = tape.gradient(loss, [x, *dense.variables, *layer.trainable_variables])
+        assert all(np.all(np.isfinite(gradient)) for gradient in gradients)
+        if strategy == "learned":
+            assert np.all(gradients[-1].numpy() != 0)
+
+    def test_masked_steps_are_no_observations(self):
+        x = np.array([[[1.0], [-1.0], [NAN], [4.0]]], "float32")
+        masked = masklstm.layers.Masking(mask_value=-1)(x)
+        outputs = masklstm.layers.Impute("last", elapsed=True)(masked)
+        assert outputs[0, 2].numpy().tolist() == [1.0, 1.0, 2.0]
+        np.testing.assert_array_equal(outputs._keras_mask, [[True, False, True, True]])
+
+    def test_adapt_reads_datasets_and_batches(self, rng):
+        x = 1e4 + rng.normal(size=(50, TIME, FEATURES))
+        x[rng.random(x.shape) < 0.3] = NAN
+        expected = np.nanmean(x, axis=(0, 1)).astype("float32")
+        batched = tf.data.Dataset.from_tensor_slices(x).batch(7)
+        for data in (x, tf.constant(x), batched, batched.map(lambda x: (x, x)), np.split(x, 5)):
+            layer = masklstm.layers.Impute("mean")
+            layer.adapt(data)
+            np.testing.assert_array_equal(layer.fill, expected)
+
+    def test_means_may_be_given(self):
+        x = np.array([[[NAN, 1.0]]])
+        outputs = masklstm.layers.Impute("mean", mean=[3.0, 4.0], indicator=False)(x)
+        assert outputs.numpy().tolist() == [[[3.0, 1.0]]]
+        outputs = masklstm.layers.Impute("mean", mean=5, indicator=False)(x)
+        assert outputs.numpy().tolist() == [[[5.0, 1.0]]]
+
+    def test_means_that_nobody_gave_are_nan(self):
+        outputs = masklstm.layers.Impute("mean", indicator=False)(np.array([[[NAN], [1.0]]]))
+        np.testing.assert_array_equal(outputs, [[[NAN], [1.0]]])
+
+    def test_a_number_as_mask_value(self):
+        x = np.array([[[-999.0], [2.0]]])
+        layer = masklstm.layers.Impute("mean", mask_value=-999)
+        layer.adapt(x)
+        assert layer(x).numpy().tolist() == [[[2.0, 1.0], [2.0, 0.0]]]
+
+    def test_errors(self):
+        impute = masklstm.layers.Impute
+        with pytest.raises(ValueError, match=r"'strategy'. Expected one of .*median"):
+            impute("median")
+        with pytest.raises(ValueError, match="Argument 'mean' is for strategy 'mean' alone"):
+            impute("last", mean=1.0)
+        with pytest.raises(ValueError, match="number for each of the 2 features"):
+            impute("mean", mean=[1.0, 2.0, 3.0])(np.zeros((1, 2, 2)))
+        with pytest.raises(ValueError, match=r"\(batch, time, features\)"):
+            impute()(np.zeros((3, 2)))
+        with pytest.raises(ValueError, match="Only strategy 'mean' is adapted"):
+            impute("last").adapt(np.zeros((1, 2, 2)))
+        with pytest.raises(ValueError, match=r"at least one observation of each .*none of \[1\]"):
+            impute("mean").adapt(np.array([[[1.0, NAN]]]))
+        with pytest.raises(ValueError, match="none of any"):
+            impute("mean").adapt([])
+        with pytest.raises(ValueError, match=r"\(batch, time, 1\).*\(1, 1, 2\)"):
+            impute("mean").adapt([np.zeros((1, 1, 1)), np.zeros((1, 1, 2))])
+
+
+class TestMaskedLoss:
+    def test_trains_as_compile_with_the_loss_does(self, rng):
+        x = rng.normal(size=(16, TIME, 2)).astype("float32")
+        y = np.where(rng.random((16, TIME, 1)) < 0.5, NAN, x[..., :1]).astype("float32")
+        weights = rng.random((16, TIME)).astype("float32")
+        loss = masklstm.losses.Huber(delta=0.5)
+
+        def make():
+            keras.utils.set_random_seed(3)
+            inputs = keras.Input((TIME, 2))
+            return inputs, keras.layers.LSTM(1, return_sequences=True)(inputs)
+
+        inputs, y_pred = make()
+        compiled = keras.Model(inputs, y_pred)
+        compiled.compile("sgd", loss=loss)
+        expected = compiled.fit(x, y, sample_weight=weights, epochs=2, shuffle=False, verbose=0)
+
+        inputs, y_pred = make()
+        labels, weight = keras.Input((TIME, 1)), keras.Input((TIME,))
+        outputs = masklstm.layers.MaskedLoss(loss)(y_pred, labels, sample_weight=weight)
+        model = keras.Model([inputs, labels, weight], outputs)
+        model.compile("sgd")
+        actual = model.fit([x, y, weights], epochs=2, shuffle=False, verbose=0)
+        np.testing.assert_allclose(actual.history["loss"], expected.history["loss"], rtol=1e-6)
+        for ours, theirs in zip(model.get_weights(), compiled.get_weights(), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+        forecaster = keras.Model(inputs, y_pred)
+        np.testing.assert_array_equal(forecaster(x), model([x, y, weights]))
+
+    def test_a_mask_of_the_predictions_counts(self):
+        layer = masklstm.layers.MaskedLoss(masklstm.losses.MeanSquaredError())
+        y_pred = keras.layers.Masking()(np.array([[[0.0], [3.0]]], "float32"))
+        outputs = layer(y_pred, np.ones((1, 2, 1)))
+        assert [float(loss) for loss in layer.losses] == [4.0]
+        np.testing.assert_array_equal(outputs._keras_mask, y_pred._keras_mask)
+
+    def test_without_labels_nothing_is_added(self):
+        layer = masklstm.layers.MaskedLoss(masklstm.losses.MeanSquaredError())
+        layer(np.zeros((2, 1)))
+        assert layer.losses == []
+
+    def test_errors(self):
+        for loss in ("mse", None, keras.losses.mean_squared_error):
+            with pytest.raises(ValueError, match=r"'loss'. Expected a loss object"):
+                masklstm.layers.MaskedLoss(loss)
+
+
+def all_layers():
+    return [getattr(masklstm.layers, name) for name in masklstm.layers.__all__]
+
+
+ARGUMENTS = {
+    "Masking": [{}, {"mask_value": -1.0}],
+    "Impute": [
+        {"strategy": "last", "elapsed": True},
+        {"strategy": "mean", "mean": [1.0, 2.0], "mask_value": -1.0},
+    ],
+    "LSTM": [{"units": 3}],
+    "GRU": [{"units": 3}],
+    "MaskedLoss": [{"loss": masklstm.losses.Huber(delta=0.3)}],
+}
+
+
+@pytest.mark.parametrize("layer", all_layers(), ids=lambda layer: layer.__name__)
+def test_configs_make_the_same_layer_again(layer):
+    for arguments in ARGUMENTS[layer.__name__]:
+        original = layer(**arguments)
+        serialized = keras.saving.serialize_keras_object(original)
+        assert serialized["registered_name"] == f"masklstm>{layer.__name__}"
+        copy = keras.saving.deserialize_keras_object(serialized)
+        assert type(copy) is layer
+        assert copy.get_config() == original.get_config()
+
+
+def test_mask_values_that_are_no_numbers_are_refused():
+    for layer in (masklstm.layers.Masking, masklstm.layers.Impute):
+        with pytest.raises(ValueError, match=r"'mask_value'. Expected a number or NaN.*'none'"):
+            layer(mask_value="none")
+
+
+def trained_model(rng):
+    """Padding of -1 is masked, NaN is filled; two recurrent layers take any mask."""
+    model = keras.Sequential(
+        [
+            keras.Input((TIME, FEATURES)),
+            masklstm.layers.Masking(mask_value=-1.0),
+            masklstm.layers.Impute("mean", elapsed=True),
+            masklstm.layers.LSTM(4, return_sequences=True),
+            keras.layers.Bidirectional(masklstm.layers.GRU(3, return_sequences=True)),
+            keras.layers.Dense(1),
+        ]
+    )
+    x = inputs_with_gaps(rng)
+    x[:, -2:] = -1.0
+    model.layers[1].adapt(np.where(x == -1, NAN, x))
+    y = rng.normal(size=(BATCH, TIME, 1))
+    y[0] = NAN
+    model.compile("adam", loss=masklstm.losses.MeanSquaredError())
+    model.fit(x, y, verbose=0)
+    assert all(np.all(np.isfinite(weight)) for weight in model.get_weights())
+    return model, x
+
+
+def run_elsewhere(program, folder, **environment):
+    process = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr[-2000:]
+
+
+def test_a_saved_model_runs_without_the_native_library(tmp_path, rng):
+    model, x = trained_model(rng)
+    model.save(tmp_path / "model.keras")
+    np.savez(tmp_path / "data.npz", x=x, y_pred=model(x))
+    run_elsewhere(
+        """
+        import keras, masklstm, numpy as np
+        assert masklstm.build_summary()["backend"] == "reference"
+        data = np.load("data.npz")
+        model = keras.models.load_model("model.keras")
+        np.testing.assert_allclose(model(data["x"]), data["y_pred"], rtol=1e-6, atol=1e-6)
+        assert "masklstm.kernels" not in __import__("sys").modules
+        """,
+        tmp_path,
+        MASKLSTM_BACKEND="reference",
+    )
+
+
+def test_an_exported_model_needs_nothing_of_masklstm(tmp_path, rng):
+    model, x = trained_model(rng)
+    model.export(tmp_path / "exported", verbose=False)
+    np.savez(tmp_path / "data.npz", x=x, y_pred=model(x))
+    run_elsewhere(
+        """
+        import sys
+        import numpy as np, tensorflow as tf
+        data = np.load("data.npz")
+        exported = tf.saved_model.load("exported")
+        served = exported.serve(tf.constant(data["x"]))
+        np.testing.assert_allclose(served, data["y_pred"], rtol=1e-6, atol=1e-6)
+        assert not any(name.startswith("masklstm") for name in sys.modules)
+        """,
+        tmp_path,
+    )
