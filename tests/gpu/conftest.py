@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -56,3 +57,19 @@ def kernels(emulated):
             pytest.skip(f"{need} is needed to build the kernels with the emulator")
     pytest.importorskip("pybind11", reason="pybind11 is needed to build the kernels")
     return load(build_emulated(ROOT / "build" / "cuda-emulated"))
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def torch(emulated):
+    """PyTorch with a GPU: it has streams, and work to keep them busy."""
+    if emulated:
+        pytest.skip("the emulator has no streams")
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("this PyTorch sees no GPU")
+    return torch
