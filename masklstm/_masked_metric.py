@@ -139,10 +139,10 @@ class Masked(GapAwareMetric):
         if axis is None:
             # An AUC may tell the entries of the last axis apart (multi_label, label_weights).
             entries = 1 if isinstance(self.inner, keras.metrics.AUC) and valid.shape.rank > 1 else 0
-            y_true, y_pred, weight = (_merged(x, entries) for x in (y_true, y_pred, weight))
+            y_true, y_pred, weight = (_handed_on(x, entries) for x in (y_true, y_pred, weight))
         elif axis == -1:
-            y_true = _merged(y_true, 0 if has_class_labels else 1)
-            y_pred, weight = _merged(y_pred, 1), _merged(weight, 0)
+            y_true = _handed_on(y_true, 0 if has_class_labels else 1)
+            y_pred, weight = _handed_on(y_pred, 1), _handed_on(weight, 0)
         self._update_inner(y_true, y_pred, weight, tf.reduce_any(valid))
         self.valid_count.assign_add(tf.math.count_nonzero(valid))
 
@@ -261,6 +261,15 @@ def _without_gaps(x: tf.Tensor, valid: tf.Tensor, axis: int | None) -> tf.Tensor
     result = tf.reshape(chosen, tf.shape(moved))
     result = result if axis in (None, -1) else keras.ops.moveaxis(result, -1, axis)
     return tf.ensure_shape(result, x.shape)
+
+
+def _handed_on(x: tf.Tensor, entries: int) -> tf.Tensor:
+    """One axis of rows, and not an empty one: some metrics take the maximum over all of them."""
+    rows = _merged(x, entries)
+    if rows.shape[0]:
+        return rows
+    one_if_empty = tf.cast(tf.shape(rows)[0] == 0, tf.int32)
+    return tf.pad(rows, [[0, one_if_empty], [0, 0]][: rows.shape.rank])
 
 
 def _merged(x: tf.Tensor, entries: int) -> tf.Tensor:
