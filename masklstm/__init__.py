@@ -10,12 +10,12 @@ One native TensorFlow op finds the missing labels, masks them and reduces the lo
 
 from importlib.metadata import version as _version
 
-from masklstm import _native, layers, losses, ops, reference
+from masklstm import _native, layers, losses, metrics, ops, reference
 from masklstm._native import build_summary
 
 __version__ = _version("masklstm")
 
-__all__ = ["build_summary", "layers", "losses", "ops", "reference"]
+__all__ = ["build_summary", "layers", "losses", "metrics", "ops", "reference"]
 
 if _native.backend == "native":
     from masklstm import kernels

@@ -128,6 +128,12 @@ def standardize_missing(missing: Any) -> str:
     return "nan" if math.isnan(number) else repr(number)
 
 
+def missing_option(missing: Any) -> str | float:
+    """A Keras object's `missing` as its config has it: "nonfinite" or a number."""
+    text = standardize_missing(missing)
+    return text if text == "nonfinite" else float(text)
+
+
 def unknown_name(argument: str, name: Any, known: Collection[str | None]) -> ValueError:
     return ValueError(
         f"Invalid value for argument '{argument}'. Expected one of {set(known)}. "

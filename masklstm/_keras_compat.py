@@ -7,11 +7,21 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
-__all__ = ["complete_config", "get_attribute", "get_keras_mask", "op_def_registry", "row_axis"]
+__all__ = [
+    "cast_keeping_mask",
+    "complete_config",
+    "copy_direction",
+    "get_attribute",
+    "get_keras_mask",
+    "metric_function",
+    "op_def_registry",
+    "row_axis",
+    "set_direction",
+]
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
-        "masklstm's losses need Keras's TensorFlow backend (environment variable "
+        "masklstm needs Keras's TensorFlow backend (environment variable "
         f"KERAS_BACKEND=tensorflow). Found: {keras.backend.backend()}"
     )
 
@@ -19,6 +29,14 @@ if keras.backend.backend() != "tensorflow":
 def get_keras_mask(tensor: Any) -> tf.Tensor | None:
     """The mask that Keras's layers hand on, on the tensor itself."""
     return getattr(tensor, "_keras_mask", None)
+
+
+def cast_keeping_mask(tensor: Any, dtype: tf.DType) -> tf.Tensor:
+    """The tensor in another type, with the mask that Keras's layers put on it."""
+    cast, mask = tf.cast(tensor, dtype), get_keras_mask(tensor)
+    if mask is not None:
+        cast._keras_mask = mask
+    return cast
 
 
 def get_attribute(op: Any, name: str) -> Any:
@@ -31,19 +49,37 @@ def get_attribute(op: Any, name: str) -> Any:
     return dict(zip(attributes[::2], attributes[1::2], strict=True))[name]
 
 
-def row_axis(loss: Any) -> Any:
-    """The axis (or axes, or None for all) that a Keras loss reduces to one number."""
-    return getattr(loss, "_fn_kwargs", {}).get("axis", getattr(loss, "axis", -1))
+def metric_function(metric: Any) -> Any:
+    """The function whose mean a Keras metric is; None if it is no mean of a function."""
+    return getattr(metric, "_fn", None)
 
 
-def complete_config(loss: Any) -> Any:
-    """A loss serialized with all of its arguments. Keras 3.15 forgets some, as CosineSimilarity's
-    axis and Huber's delta, and every dtype.
+def set_direction(metric: Any, direction: str) -> None:
+    """Tells Keras's callbacks which way is better, "up" or "down"."""
+    metric._direction = direction
+
+
+def copy_direction(metric: Any, other: Any) -> None:
+    """Better is for one metric what it is for the other."""
+    if hasattr(other, "_direction"):
+        set_direction(metric, other._direction)
+
+
+def row_axis(loss_or_metric: Any) -> Any:
+    """The axis (or axes, or None for all) that a Keras loss or metric reduces to one number."""
+    arguments = getattr(loss_or_metric, "_fn_kwargs", {})
+    return arguments.get("axis", getattr(loss_or_metric, "axis", -1))
+
+
+def complete_config(loss_or_metric: Any) -> Any:
+    """A loss or metric serialized with all of its arguments. Keras 3.15 forgets some, as the axis
+    of CosineSimilarity and Huber's delta, and the dtype of every loss.
     """
-    serialized = keras.saving.serialize_keras_object(loss)
-    if isinstance(loss, keras.losses.Loss):
-        accepted = inspect.signature(type(loss).__init__).parameters
-        given = {**getattr(loss, "_fn_kwargs", {}), "dtype": loss.dtype}
+    serialized = keras.saving.serialize_keras_object(loss_or_metric)
+    if isinstance(loss_or_metric, (keras.losses.Loss, keras.metrics.Metric)):
+        accepted = inspect.signature(type(loss_or_metric).__init__).parameters
+        arguments = getattr(loss_or_metric, "_fn_kwargs", {})
+        given = {**arguments, "dtype": loss_or_metric.dtype}
         for name in accepted.keys() & given.keys() - serialized["config"].keys():
             serialized["config"][name] = keras.saving.serialize_keras_object(given[name])
     return serialized

@@ -8,7 +8,12 @@ import tensorflow as tf
 from masklstm import _arguments, ops
 from masklstm._arguments import MaskedSums
 from masklstm._keras_compat import get_keras_mask
-from masklstm._reduction import reduce_sums, reduce_sums_of_replica, sums_of_group_means
+from masklstm._reduction import (
+    reduce_sums,
+    reduce_sums_of_replica,
+    reduction_of_group_means,
+    sums_of_group_means,
+)
 
 
 class GapOptions(TypedDict, total=False):
@@ -31,8 +36,7 @@ class GapAwareLoss(keras.losses.Loss):  # type: ignore[misc]
         unknown = options.keys() - GapOptions.__annotations__.keys()
         if unknown:
             raise TypeError(f"{type(self).__name__}() got unexpected arguments {sorted(unknown)}")
-        text = _arguments.standardize_missing(options.get("missing", float("nan")))
-        self.missing = text if text == "nonfinite" else float(text)
+        self.missing = _arguments.missing_option(options.get("missing", float("nan")))
         self.balance = options.get("balance")
         self.normalizer = options.get("normalizer")
         reduction = _arguments.standardize_reduction(reduction)
@@ -53,17 +57,50 @@ class GapAwareLoss(keras.losses.Loss):  # type: ignore[misc]
             config["normalizer"] = self.normalizer
         return config
 
-    def _reduce(self, sums: MaskedSums) -> tf.Tensor:
-        """The loss of sums that have this loss's balance, a float64 scalar."""
+    def additive_sums(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> MaskedSums:
+        """Sums that add up over the parts of a batch or of an epoch.
+
+        Args:
+            y_true, y_pred, sample_weight: As for `__call__`.
+
+        Returns:
+            The sums, of whose totals `loss_of_totals` makes the loss; vectors if `balance` is
+            `"timestep"` or `"feature"`.
+
+        Raises:
+            ValueError: For a loss that is not made of such sums.
+        """
+        return self._additive(self._sums(y_true, y_pred, sample_weight))
+
+    def loss_of_totals(self, totals: MaskedSums) -> tf.Tensor:
+        """The loss of the whole, a float64 scalar, from the totals of its parts' sums."""
+        return reduce_sums(totals, *self._reduction_of_totals())
+
+    def _sums(self, y_true: Any, y_pred: Any, sample_weight: Any) -> MaskedSums:
+        """Those that have this loss's balance."""
+        raise NotImplementedError
+
+    def _additive(self, sums: MaskedSums) -> MaskedSums:
+        if self.balance == "sample":
+            # Each part has samples of its own: their means are what is added up.
+            return sums_of_group_means(sums, _arguments.standardize_reduction(self.reduction))
+        return sums
+
+    def _reduction_of_totals(self) -> tuple[str, tf.Tensor | None]:
+        """With the normalizer."""
         reduction = _arguments.standardize_reduction(self.reduction)
         normalizer = _arguments.standardize_normalizer(self.normalizer, reduction)
-        context = _context_of_replica()
-        if context is None:
-            return reduce_sums(sums, reduction, normalizer)
         if self.balance == "sample":
-            # Each replica has samples of its own: their means are what is added up.
-            sums, reduction = sums_of_group_means(sums, reduction)
-        return reduce_sums_of_replica(context, sums, reduction, normalizer)
+            reduction = reduction_of_group_means(reduction)
+        return reduction, normalizer
+
+    def _reduce(self, sums: MaskedSums) -> tf.Tensor:
+        """The loss of sums that have this loss's balance, a float64 scalar."""
+        context = _context_of_replica()
+        totals = self._additive(sums)
+        if context is None:
+            return self.loss_of_totals(totals)
+        return reduce_sums_of_replica(context, totals, *self._reduction_of_totals())
 
 
 def _context_of_replica() -> tf.distribute.ReplicaContext | None:
@@ -104,10 +141,8 @@ class ElementwiseLoss(GapAwareLoss):
         Returns:
             The loss in this loss's dtype; its shape is as `reduction` says.
         """
-        mask = get_keras_mask(y_pred)
         with keras.name_scope(self.name):
-            arguments = self._arguments(y_true, y_pred)
-            arguments.update(sample_weight=sample_weight, mask=mask)
+            arguments = self._weighted_arguments(y_true, y_pred, sample_weight)
             reduction = _arguments.standardize_reduction(self.reduction)
             if _context_of_replica() is None or reduction == "none":
                 loss = ops.masked_loss(
@@ -116,17 +151,28 @@ class ElementwiseLoss(GapAwareLoss):
                     balance=self.balance,
                     normalizer=self.normalizer,
                 )
-            elif reduction == "sum" and self.balance is None:
-                rows = tf.cast(ops.masked_loss(**arguments, reduction="sum"), tf.float64)
-                nothing = tf.zeros([], tf.float64)
-                loss = self._reduce(MaskedSums(rows, nothing, nothing))
             else:
-                loss = self._reduce(ops.masked_sums(**arguments, balance=self.balance))
+                loss = self._reduce(self._sums_of(arguments))
             return tf.cast(loss, self.dtype)
+
+    def _sums(self, y_true: Any, y_pred: Any, sample_weight: Any) -> MaskedSums:
+        return self._sums_of(self._weighted_arguments(y_true, y_pred, sample_weight))
+
+    def _sums_of(self, arguments: dict[str, Any]) -> MaskedSums:
+        sums = ops.masked_sums(**arguments, balance=self.balance)
+        if self.reduction == "sum" and self.balance is None:
+            rows = ops.masked_loss(**arguments, reduction="sum")
+            sums = sums._replace(loss_sum=tf.cast(rows, tf.float64))
+        return sums
 
     def call(self, y_true: Any, y_pred: Any) -> tf.Tensor:
         """The loss of each row, unweighted: shape `y_true.shape[:-1]`."""
         return ops.masked_loss(**self._arguments(y_true, y_pred), reduction="none")
+
+    def _weighted_arguments(self, y_true: Any, y_pred: Any, sample_weight: Any) -> dict[str, Any]:
+        mask = get_keras_mask(y_pred)
+        arguments = self._arguments(y_true, y_pred)
+        return {**arguments, "sample_weight": sample_weight, "mask": mask}
 
     def _arguments(self, y_true: Any, y_pred: Any) -> dict[str, Any]:
         # Labels and predictions are read in the types that they have. Only a float64 loss, and

@@ -17,34 +17,10 @@ import keras
 import tensorflow as tf
 from typing_extensions import Unpack
 
-from masklstm import _arguments, _sums
+from masklstm import _arguments, _rows, _sums
 from masklstm._arguments import MaskedSums
 from masklstm._keras_compat import complete_config, get_keras_mask, row_axis
 from masklstm._loss_bases import GapAwareLoss, GapOptions
-
-# What a loss and its function have in common, where it is not the rule.
-# Labels are classes, of one axis less than the predictions; class -1 is no class.
-_WITH_CLASS_LABELS = (
-    keras.losses.SparseCategoricalCrossentropy,
-    keras.losses.sparse_categorical_crossentropy,
-    keras.losses.CategoricalGeneralizedCrossEntropy,
-    keras.losses.categorical_generalized_cross_entropy,
-    keras.losses.Circle,
-    keras.losses.circle,
-)
-_OF_PAIRS_OF_ROWS = (keras.losses.Circle, keras.losses.circle)
-_OVER_SEVERAL_ROWS = (
-    keras.losses.Dice,
-    keras.losses.dice,
-    keras.losses.Tversky,
-    keras.losses.tversky,
-)
-_OF_SEQUENCES = (keras.losses.CTC, keras.losses.ctc)
-
-
-def _is_one_of(loss: Any, kinds: tuple[Any, ...]) -> bool:
-    classes = tuple(kind for kind in kinds if isinstance(kind, type))
-    return isinstance(loss, classes) or any(loss is kind for kind in kinds)
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -120,12 +96,15 @@ class Masked(GapAwareLoss):
             )
         self.inner = inner
         self._axis = row_axis(inner)
-        self._has_class_labels = _is_one_of(inner, _WITH_CLASS_LABELS)
-        self._is_of_pairs = _is_one_of(inner, _OF_PAIRS_OF_ROWS)
-        self._is_over_rows = _is_one_of(inner, _OVER_SEVERAL_ROWS)
-        self._is_of_sequences = _is_one_of(inner, _OF_SEQUENCES)
+        self._is_of_pairs = _rows.is_one_of(inner, _rows.OF_PAIRS_OF_ROWS)
+        self._is_over_rows = _rows.is_one_of(inner, _rows.OVER_SEVERAL_ROWS)
         if self._is_over_rows and not is_loss:
             self._axis = None  # the functions' own default
+        self._layout = _rows.RowLayout(
+            self._axis if isinstance(self._axis, int) else -1,
+            _rows.is_one_of(inner, _rows.WITH_CLASS_LABELS),
+            _rows.is_one_of(inner, _rows.OF_SEQUENCES),
+        )
 
     def call(self, y_true: Any, y_pred: Any) -> tf.Tensor:
         """The loss of each row, unweighted; 0 where it is not valid."""
@@ -144,24 +123,40 @@ class Masked(GapAwareLoss):
             The loss in this loss's dtype; its shape is as `reduction` says.
         """
         with keras.name_scope(self.name):
-            losses, valid, rows = self._rows(y_true, y_pred)
-            weight = tf.ones_like(losses)
-            if sample_weight is not None:
-                weight = _arguments.to_tensor(
-                    "sample_weight", sample_weight, _arguments.LABEL_DTYPES, losses.dtype
-                )
-                weight = _arguments.cast(weight, losses.dtype)
-                if losses.shape.rank == 0:
-                    weight = _mean_weight(weight, rows)
-                weight = _arguments.align("sample_weight", weight, losses)
-                weight = _arguments.broadcast_left(weight, losses)
-            losses = tf.where(valid, losses, tf.zeros_like(losses))
-            weight = tf.where(valid, weight, tf.zeros_like(weight))
+            losses, weight, valid = self._weighted_rows(y_true, y_pred, sample_weight)
             if _arguments.standardize_reduction(self.reduction) == "none":
                 return weight * losses
-            return tf.cast(self._reduce(self._sums(losses, weight, valid)), self.dtype)
+            return tf.cast(self._reduce(self._sums_of(losses, weight, valid)), self.dtype)
 
-    def _sums(self, losses: tf.Tensor, weight: tf.Tensor, valid: tf.Tensor) -> MaskedSums:
+    def _weighted_rows(
+        self, y_true: Any, y_pred: Any, sample_weight: Any
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """The losses and weights of the rows, 0 where they are not valid; and where they are."""
+        losses, valid, rows = self._rows(y_true, y_pred)
+        weight = tf.ones_like(losses)
+        if sample_weight is not None:
+            weight = _arguments.to_tensor(
+                "sample_weight", sample_weight, _arguments.LABEL_DTYPES, losses.dtype
+            )
+            weight = _arguments.cast(weight, losses.dtype)
+            if losses.shape.rank == 0:
+                weight = _mean_weight(weight, rows)
+            weight = _arguments.align("sample_weight", weight, losses)
+            weight = _arguments.broadcast_left(weight, losses)
+        losses = tf.where(valid, losses, tf.zeros_like(losses))
+        weight = tf.where(valid, weight, tf.zeros_like(weight))
+        return losses, weight, valid
+
+    def _sums(self, y_true: Any, y_pred: Any, sample_weight: Any) -> MaskedSums:
+        losses, weight, valid = self._weighted_rows(y_true, y_pred, sample_weight)
+        if self._is_of_pairs or losses.shape.rank == 0:
+            raise ValueError(
+                f"Expected the loss of an epoch to be made of sums over its batches. Received: "
+                f"{type(self.inner).__name__}, whose rows have no loss of their own"
+            )
+        return self._sums_of(losses, weight, valid)
+
+    def _sums_of(self, losses: tf.Tensor, weight: tf.Tensor, valid: tf.Tensor) -> MaskedSums:
         weight = tf.cast(weight, tf.float64)
         weighted = weight * tf.cast(losses, tf.float64)
         if self.balance is None:
@@ -179,28 +174,24 @@ class Masked(GapAwareLoss):
         """The losses (of any value where not valid), which of them are valid, and which rows."""
         mask = get_keras_mask(y_pred)
         y_pred = keras.ops.convert_to_tensor(y_pred, dtype=self.dtype)
-        hint = tf.float32 if self._has_class_labels else y_pred.dtype
+        axis, has_class_labels, is_of_sequences = self._layout
+        hint = tf.float32 if has_class_labels else y_pred.dtype
         y_true = _arguments.to_tensor("y_true", y_true, _arguments.LABEL_DTYPES, hint)
-        axis = self._axis if isinstance(self._axis, int) else -1
-        y_true, y_pred = self._match_shapes(y_true, y_pred, axis)
-        rows = self._is_observed(y_true)
-        if not self._has_class_labels:
-            rows = tf.reduce_all(rows, axis)
-        if mask is not None:
-            rows &= _as_rows(tf.cast(mask, tf.bool), rows)
+        y_true, y_pred = self._layout.match_shapes(y_true, y_pred)
+        rows = self._layout.valid_rows(y_true, mask, self.missing)
 
         label, prediction = 1, 1
-        if self._has_class_labels or self._is_of_sequences:
+        if has_class_labels or is_of_sequences:
             label = 0
         elif self._is_over_rows:
             label, prediction = 0, 0
-        of_label = rows if self._has_class_labels else tf.expand_dims(rows, axis)
+        of_label = rows if has_class_labels else tf.expand_dims(rows, axis)
         of_prediction = tf.expand_dims(rows, axis)
-        if self._is_of_sequences:
+        if is_of_sequences:
             of_prediction = tf.expand_dims(of_prediction, axis)
         # Classes stay whole numbers: bfloat16 has no 257.
         y_true = tf.where(of_label, y_true, tf.cast(label, y_true.dtype))
-        y_true = tf.cast(y_true, tf.int64 if self._has_class_labels else y_pred.dtype)
+        y_true = tf.cast(y_true, tf.int64 if has_class_labels else y_pred.dtype)
         y_pred = tf.where(of_prediction, y_pred, tf.cast(prediction, y_pred.dtype))
 
         if self._is_of_pairs:
@@ -216,61 +207,6 @@ class Masked(GapAwareLoss):
                 f"{valid.shape}. Received: losses with shape {losses.shape}"
             )
         return losses, valid if kept is None else valid & kept, rows
-
-    def _match_shapes(
-        self, y_true: tf.Tensor, y_pred: tf.Tensor, axis: int
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Drops or adds a single trailing axis, as Keras does; refuses what does not fit then."""
-        for name, tensor in (("y_true", y_true), ("y_pred", y_pred)):
-            if tensor.shape.rank is None:
-                raise ValueError(
-                    f"Expected '{name}' to have a known rank. Received: an unknown one"
-                )
-        given = y_true.shape, y_pred.shape
-        if self._is_of_sequences:
-            expected, actual = y_pred.shape[:1], y_true.shape[:1]
-        elif self._has_class_labels:
-            if y_true.shape.rank == y_pred.shape.rank and y_true.shape[axis] in (1, None):
-                y_true = tf.squeeze(y_true, axis)
-            lengths = list(y_pred.shape)
-            if lengths:
-                del lengths[axis]
-            expected, actual = tf.TensorShape(lengths), y_true.shape
-        else:
-            y_true, y_pred = _arguments.match_ranks(y_true, y_pred)
-            expected, actual = y_pred.shape, y_true.shape
-        if y_pred.shape.rank == 0 or not actual.is_compatible_with(expected):
-            kind = "class labels: y_pred's without the axis of the classes"
-            kind = kind if self._has_class_labels else "y_true and y_pred must have the same shape"
-            raise ValueError(
-                f"The shapes of y_true and y_pred do not fit together ({kind}). Received: y_true "
-                f"with shape {given[0]}, y_pred with shape {given[1]}"
-            )
-        if not (actual.is_fully_defined() and expected.is_fully_defined()):
-            y_true = self._check_when_it_runs(y_true, y_pred, axis)
-        return y_true, y_pred
-
-    def _check_when_it_runs(self, y_true: tf.Tensor, y_pred: tf.Tensor, axis: int) -> tf.Tensor:
-        """The labels, unless their shape turns out to be another one."""
-        expected = tf.shape(y_pred)
-        if self._is_of_sequences:
-            expected = tf.concat([expected[:1], tf.shape(y_true)[1:]], axis=0)
-        elif self._has_class_labels:
-            axis %= y_pred.shape.rank
-            expected = tf.concat([expected[:axis], expected[axis + 1 :]], axis=0)
-        check = tf.debugging.assert_equal(
-            tf.shape(y_true), expected, "The shapes of y_true and y_pred do not fit together."
-        )
-        with tf.control_dependencies([check] if check is not None else []):
-            return tf.identity(y_true)
-
-    def _is_observed(self, y_true: tf.Tensor) -> tf.Tensor:
-        missing = _arguments.standardize_missing(self.missing)
-        observed = _arguments.is_observed(y_true, _arguments.sentinel(missing, y_true.dtype))
-        if self._has_class_labels:
-            no_class = _arguments.sentinel("-1.0", y_true.dtype)
-            observed &= _arguments.is_observed(y_true, no_class)
-        return observed
 
     def _inner_losses(
         self, y_true: tf.Tensor, y_pred: tf.Tensor
@@ -303,14 +239,6 @@ class Masked(GapAwareLoss):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Masked":
         return cls(**{**config, "loss": keras.saving.deserialize_keras_object(config["loss"])})
-
-
-def _as_rows(mask: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-    """The mask of the rows; one that has more axes keeps a row of which it keeps anything."""
-    rank = rows.shape.rank
-    if mask.shape.rank is not None and mask.shape.rank > rank:
-        mask = tf.reduce_any(mask, axis=list(range(rank, mask.shape.rank)))
-    return _arguments.broadcast_left(_arguments.align("mask", mask, rows), rows)
 
 
 def _mean_weight(weight: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:

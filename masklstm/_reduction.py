@@ -13,7 +13,8 @@ def reduce_sums(sums: MaskedSums, reduction: str, normalizer: tf.Tensor | None =
     the groups' means: those groups that have something to divide by have the same say.
     """
     if sums.loss_sum.shape.rank == 1:
-        sums, reduction = sums_of_group_means(sums, reduction)
+        sums = sums_of_group_means(sums, reduction)
+        reduction = reduction_of_group_means(reduction)
     if reduction == "sum":
         return sums.loss_sum
     divisor = _divisor(sums, reduction) if normalizer is None else normalizer
@@ -26,13 +27,17 @@ def _divisor(sums: MaskedSums, reduction: str) -> tf.Tensor:
     return tf.cast(sums.valid_count, tf.float64)
 
 
-def sums_of_group_means(sums: MaskedSums, reduction: str) -> tuple[MaskedSums, str]:
-    """Groups as elements: the sums of their means, and the reduction that is left to do."""
+def sums_of_group_means(sums: MaskedSums, reduction: str) -> MaskedSums:
+    """Groups as elements: the sums of their means."""
     divisor = _divisor(sums, reduction)
     total = _sums.total(divided(sums.loss_sum, divisor))
     count = tf.math.count_nonzero(divisor)
-    means = MaskedSums(total, tf.cast(count, tf.float64), count)
-    return means, "sum" if reduction == "sum" else "mean"
+    return MaskedSums(total, tf.cast(count, tf.float64), count)
+
+
+def reduction_of_group_means(reduction: str) -> str:
+    """What is left to do with the sums of the groups' means."""
+    return "sum" if reduction == "sum" else "mean"
 
 
 def reduce_sums_of_replica(
