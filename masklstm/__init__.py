@@ -11,11 +11,12 @@ One native TensorFlow op finds the missing labels, masks them and reduces the lo
 from importlib.metadata import version as _version
 
 from masklstm import _native, losses, ops, reference
+from masklstm._inspection import inspect
 from masklstm._native import build_summary
 
 __version__ = _version("masklstm")
 
-__all__ = ["build_summary", "losses", "ops", "reference"]
+__all__ = ["build_summary", "inspect", "losses", "ops", "reference"]
 
 if _native.backend == "native":
     from masklstm import kernels
