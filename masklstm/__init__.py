@@ -13,10 +13,11 @@ from importlib.metadata import version as _version
 from masklstm import _native, losses, ops, reference
 from masklstm._inspection import inspect
 from masklstm._native import build_summary
+from masklstm._sample_weights import sample_weights
 
 __version__ = _version("masklstm")
 
-__all__ = ["build_summary", "inspect", "losses", "ops", "reference"]
+__all__ = ["build_summary", "inspect", "losses", "ops", "reference", "sample_weights"]
 
 if _native.backend == "native":
     from masklstm import kernels
