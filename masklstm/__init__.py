@@ -10,14 +10,14 @@ One native TensorFlow op finds the missing labels, masks them and reduces the lo
 
 from importlib.metadata import version as _version
 
-from masklstm import _native, losses, ops, reference
+from masklstm import _native, callbacks, losses, ops, reference
 from masklstm._inspection import inspect
 from masklstm._native import build_summary
 from masklstm._sample_weights import sample_weights
 
 __version__ = _version("masklstm")
 
-__all__ = ["build_summary", "inspect", "losses", "ops", "reference", "sample_weights"]
+__all__ = ["build_summary", "callbacks", "inspect", "losses", "ops", "reference", "sample_weights"]
 
 if _native.backend == "native":
     from masklstm import kernels
