@@ -10,12 +10,23 @@ One native TensorFlow op finds the missing labels, masks them and reduces the lo
 
 from importlib.metadata import version as _version
 
-from masklstm import _native, layers, losses, metrics, ops, reference
+from masklstm import _native, callbacks, layers, losses, metrics, ops, reference
 from masklstm._native import build_summary
+from masklstm._sample_weights import sample_weights
 
 __version__ = _version("masklstm")
 
-__all__ = ["build_summary", "layers", "losses", "metrics", "ops", "reference"]
+__all__ = [
+    "build_summary",
+    "callbacks",
+    "inspect",
+    "layers",
+    "losses",
+    "metrics",
+    "ops",
+    "reference",
+    "sample_weights",
+]
 
 if _native.backend == "native":
     from masklstm import kernels

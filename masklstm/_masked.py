@@ -106,6 +106,11 @@ class Masked(GapAwareLoss):
             _rows.is_one_of(inner, _rows.OF_SEQUENCES),
         )
 
+    @property
+    def has_class_labels(self) -> bool:
+        """Whether a label is a class, and missing where it is -1 as well."""
+        return self._layout.has_class_labels
+
     def call(self, y_true: Any, y_pred: Any) -> tf.Tensor:
         """The loss of each row, unweighted; 0 where it is not valid."""
         losses, valid, _ = self._rows(y_true, y_pred)

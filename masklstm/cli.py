@@ -4,6 +4,7 @@ import argparse
 import os
 from collections.abc import Sequence
 
+from masklstm import _inspection_command as inspection
 from masklstm.demo import command as demo
 
 
@@ -17,6 +18,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     demo_parser = commands.add_parser("demo", help="train an LSTM on real labels with gaps")
     demo.add_arguments(demo_parser)
     demo_parser.set_defaults(run=demo.run)
+
+    inspect_parser = commands.add_parser("inspect", help="count missing labels, and draw the gaps")
+    inspection.add_arguments(inspect_parser)
+    inspect_parser.set_defaults(run=inspection.run)
 
     info_parser = commands.add_parser("info", help="say what was built and what runs here")
     info_parser.set_defaults(run=_info)

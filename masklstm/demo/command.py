@@ -1,10 +1,10 @@
 """``masklstm demo`` from start to end."""
 
 import argparse
-import sys
 import time
 from collections.abc import Callable
 
+from masklstm._terminal import complain, say
 from masklstm.demo import options
 from masklstm.demo.examples import prepare
 from masklstm.demo.options import add_arguments
@@ -18,9 +18,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         _run(arguments)
     except DemoError as error:
-        # A column's name may hold a line break.
-        print("masklstm demo: error:", " ".join(str(error).split()), file=sys.stderr)
-        return 2
+        return complain("demo", error)
     return 0
 
 
@@ -38,10 +36,10 @@ def _run(arguments: argparse.Namespace) -> None:
     from masklstm.demo.evaluation import Outcome, compare, persistence
 
     build = masklstm.build_summary()
-    _say(report.describe_build(build))
-    _say(report.describe_data(series, source, settings))
+    say(report.describe_build(build))
+    say(report.describe_data(series, source, settings))
     keras_loss, masked_loss = forecast.untrained_losses(series, settings)
-    _say(
+    say(
         "losses    on these labels, before training: "
         f"Keras {keras_loss:.4f}, masklstm {masked_loss:.4f}"
     )
@@ -51,7 +49,7 @@ def _run(arguments: argparse.Namespace) -> None:
         ("masked", forecast.train_masked),
         ("mean-filled", forecast.train_mean_filled),
     ):
-        _say("")
+        say("")
         trained[name] = train(series, settings, _say_after(name))
 
     rows = series.split.parts["test"]
@@ -66,27 +64,21 @@ def _run(arguments: argparse.Namespace) -> None:
         validation_rmse={name: result.validation_rmse for name, result in trained.items()},
         best_epoch={name: result.best_epoch for name, result in trained.items()},
     )
-    _say("")
-    _say(report.describe_errors(series, source, outcome))
+    say("")
+    say(report.describe_errors(series, source, outcome))
 
     picture.save(folder / "forecast.png", series, source, settings, outcome)
     trained["masked"].model.save(folder / "model.keras")
     seconds = time.perf_counter() - began
     report.save_result(folder / "result.json", build, series, source, settings, outcome, seconds)
-    _say("")
+    say("")
     for name in ("forecast.png", "model.keras", "result.json"):
-        _say(f"saved {folder / name}")
-    _say(f"took {seconds:.0f} s")
-
-
-def _say(text: str) -> None:
-    # A column's name or a unit may hold what the terminal cannot show.
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "replace").decode(encoding), flush=True)
+        say(f"saved {folder / name}")
+    say(f"took {seconds:.0f} s")
 
 
 def _say_after(name: str) -> Callable[[str], None]:
-    return lambda line: _say(f"{name}  {line}")
+    return lambda line: say(f"{name}  {line}")
 
 
 def _require_matplotlib() -> None:

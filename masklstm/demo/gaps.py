@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from masklstm._gaps import find_runs
 from masklstm.demo.table import Floats
 
 
@@ -35,10 +36,7 @@ class GapSummary:
 
 def find_gaps(labels: Floats) -> list[Gap]:
     """Every gap, in order."""
-    missing = np.concatenate(([False], np.isnan(labels), [False]))
-    # Starts and stops alternate: a gap begins and ends where `missing` changes.
-    edges = np.flatnonzero(missing[1:] != missing[:-1])
-    return [Gap(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+    return [Gap(int(start), int(stop)) for _, start, stop in find_runs(np.isnan(labels)[None])]
 
 
 def summarise(labels: Floats) -> GapSummary:

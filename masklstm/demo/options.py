@@ -31,8 +31,8 @@ class Source:
     first_row: datetime | None = None
 
 
-_SHIPPED_DATA = Path(__file__).with_name("beijing_pm25.csv.gz")
-_SHIPPED_TARGET = "pm2.5"
+SHIPPED_DATA = Path(__file__).with_name("beijing_pm25.csv.gz")
+SHIPPED_TARGET = "pm2.5"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument(
         "--target",
         metavar="COLUMN",
-        help=f"the column to forecast (needed with --csv; otherwise {_SHIPPED_TARGET})",
+        help=f"the column to forecast (needed with --csv; otherwise {SHIPPED_TARGET})",
     )
     model = parser.add_argument_group("model")
     # Text, not type=int: read_settings then words every wrong value in the same way, in one line.
@@ -94,9 +94,9 @@ def read_source(arguments: argparse.Namespace) -> Source:
                 f"Received: --csv {arguments.csv} alone"
             )
         return Source(Path(arguments.csv), arguments.target)
-    target = _SHIPPED_TARGET if arguments.target is None else arguments.target
-    unit = "µg/m³" if target == _SHIPPED_TARGET else ""
-    return Source(_SHIPPED_DATA, target, unit, steps="hours", first_row=datetime(2010, 1, 1))
+    target = SHIPPED_TARGET if arguments.target is None else arguments.target
+    unit = "µg/m³" if target == SHIPPED_TARGET else ""
+    return Source(SHIPPED_DATA, target, unit, steps="hours", first_row=datetime(2010, 1, 1))
 
 
 def make_output_folder(arguments: argparse.Namespace) -> Path:

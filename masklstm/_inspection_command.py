@@ -1,0 +1,75 @@
+"""The command `masklstm inspect`."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from masklstm._terminal import complain, say
+from masklstm.demo.options import SHIPPED_DATA, SHIPPED_TARGET
+from masklstm.demo.table import DemoError, read_table
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Count the missing labels and the gaps of a file's columns, and draw them. "
+        "Without --csv: hourly PM2.5 in Beijing, 2010 to 2014."
+    )
+    parser.add_argument(
+        "--csv",
+        metavar="FILE",
+        help="your own data, .csv or .csv.gz: comma-separated with a header, rows in order; empty, "
+        "NA, NaN and null are missing",
+    )
+    parser.add_argument(
+        "--target",
+        metavar="COLUMN",
+        help=f"the column to look at (default: all numeric ones; without --csv {SHIPPED_TARGET})",
+    )
+    parser.add_argument(
+        "--missing",
+        metavar="NUMBER",
+        default="nan",
+        help="a number that means that a value is missing, such as -999",
+    )
+    parser.add_argument("--out", metavar="PICTURE", help="save a picture, as gaps.png or gaps.svg")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the command; the exit status is 2 for what the user can put right."""
+    try:
+        _run(arguments)
+    except (DemoError, ImportError) as error:
+        return complain("inspect", error)
+    return 0
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    import masklstm
+
+    try:
+        missing = float(arguments.missing)
+    except ValueError:
+        raise DemoError(
+            f"Invalid value for option --missing. Expected a number. Received: {arguments.missing}"
+        ) from None
+    path, target = arguments.csv, arguments.target
+    if path is None:
+        path, target = SHIPPED_DATA, target or SHIPPED_TARGET
+    table = read_table(Path(path))
+    columns = table.numbers if target is None else {target: table.target(target)}
+    if not any(len(values) for values in columns.values()):
+        raise DemoError(f"Expected rows of numbers. Received: none in {path}")
+    found = masklstm.inspect(np.stack(list(columns.values()), axis=1), missing)
+    found.features = list(columns)
+    say(f"{Path(path).name}: {', '.join(columns)}")
+    say(str(found))
+    if arguments.out is not None:
+        try:
+            found.plot(arguments.out)
+        except (OSError, ValueError) as error:
+            raise DemoError(
+                "Cannot save the picture. Expected --out with a name such as gaps.png in a folder "
+                f"that exists. Received: {arguments.out} ({error})"
+            ) from error
+        say(f"saved {arguments.out}")

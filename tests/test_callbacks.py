@@ -1,0 +1,461 @@
+"""`masklstm.callbacks.MissingLabels`: what it logs and warns of, and that it leaves no trace."""
+
+import importlib
+import re
+import subprocess
+import sys
+import warnings
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from masklstm import _native, losses
+from masklstm.callbacks import MissingLabels
+
+NAN = np.nan
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture
+def x(rng):
+    return rng.normal(size=(12, 3)).astype("float32")
+
+
+@pytest.fixture
+def y(x):
+    """Twelve labels; 3 of the first 8 are missing, and all of the last 4."""
+    y = x.sum(axis=1, keepdims=True)
+    y[[1, 2, 5]] = NAN
+    y[8:] = NAN
+    return y
+
+
+def small_model(loss=None, **options):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    options = {"optimizer": keras.optimizers.SGD(0.01), **options}
+    model.compile(loss=loss or losses.MeanSquaredError(), **options)
+    return model
+
+
+def fit(model, x, y=None, watch=None, **arguments):
+    """History and warnings of a training without shuffling."""
+    arguments = {"batch_size": None if y is None else 4, "verbose": 0, **arguments}
+    callbacks = [watch or MissingLabels(), *arguments.pop("callbacks", [])]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        history = model.fit(x, y, shuffle=False, callbacks=callbacks, **arguments).history
+    texts = [str(each.message) for each in caught]
+    return history, [text for text in texts if text.startswith("MissingLabels: ")]
+
+
+def assert_is_left_alone(model):
+    assert "compute_loss" not in vars(model)
+    for kind in ("train", "test"):
+        assert getattr(model, f"{kind}_function", None) is None or not hasattr(
+            getattr(model, f"{kind}_function"), "unwatched"
+        )
+
+
+MODES = [{}, {"run_eagerly": True}, {"steps_per_execution": 2}]
+if _native.build["xla"]:
+    MODES.append({"jit_compile": True})
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
+@pytest.mark.parametrize("data", ["arrays", "dataset", "weights"])
+def test_the_valid_share_and_the_batches_without_a_label(mode, data, x, y):
+    model = small_model(**mode)
+    dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(4)
+    given = {
+        "arrays": {"x": x, "y": y},
+        "dataset": {"x": dataset},
+        "weights": {"x": x, "y": y, "sample_weight": np.ones(12, "float32")},
+    }
+    history, texts = fit(model, **given[data], epochs=2)
+    assert history["valid_share"] == [5 / 12] * 2
+    (text,) = texts
+    assert "1 of 3 batches of the training in epoch 1 have no label at all" in text
+    assert np.isfinite(history["loss"]).all()
+    assert_is_left_alone(model)
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_it_changes_no_training(mode, x, y):
+    weights = []
+    for callbacks in ([], [MissingLabels()]):
+        keras.utils.set_random_seed(1)
+        model = small_model(**mode)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.fit(x, y, epochs=3, batch_size=4, verbose=0, callbacks=callbacks)
+        weights.append(model.get_weights())
+    for with_it, without in zip(*weights, strict=True):
+        np.testing.assert_array_equal(with_it, without)
+
+
+def test_validation_has_a_share_of_its_own(x, y):
+    model = small_model()
+    history, texts = fit(
+        model, x[:8], y[:8], epochs=2, validation_data=(x[4:], y[4:]), validation_batch_size=4
+    )
+    assert history["valid_share"] == [5 / 8] * 2
+    assert history["val_valid_share"] == [3 / 8] * 2
+    (text,) = texts
+    assert "1 of 2 batches of the validation in epoch 1" in text
+    assert_is_left_alone(model)
+
+
+def test_validation_every_other_epoch(x, y):
+    history, _ = fit(
+        small_model(), x[:8], y[:8], epochs=4, validation_data=(x[:8], y[:8]), validation_freq=2
+    )
+    assert len(history["valid_share"]) == 4
+    assert len(history["val_valid_share"]) == 2
+
+
+def test_evaluate_alone_warns(x, y):
+    model = small_model()
+    with pytest.warns(UserWarning, match="1 of 3 batches of the validation have no label"):
+        model.evaluate(x, y, batch_size=4, verbose=0, callbacks=[MissingLabels()])
+    assert_is_left_alone(model)
+
+
+def test_tensorboard_and_csv_see_the_share(x, y, tmp_path, monkeypatch):
+    tags = {}
+
+    def scalar(name, data, step=None):  # TensorBoard itself is not among the tests' packages
+        tags[name] = float(data)
+
+    monkeypatch.setattr(importlib.import_module("tensorflow.summary"), "scalar", scalar)
+    board = keras.callbacks.TensorBoard(tmp_path / "board")
+    table = keras.callbacks.CSVLogger(tmp_path / "log.csv")
+    fit(small_model(), x[:8], y[:8], callbacks=[board, table])
+    assert "valid_share" in (tmp_path / "log.csv").read_text()
+    assert tags["epoch_valid_share"] == 5 / 8
+
+
+def functional_model(rng):
+    inputs = keras.Input((3,))
+    outputs = {name: keras.layers.Dense(1)(inputs) for name in ("b", "a")}
+    return keras.Model(inputs, outputs)
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.layer = keras.layers.Dense(1)
+
+    def call(self, inputs):
+        return {"b": self.layer(inputs), "a": self.layer(inputs)}
+
+
+@pytest.mark.parametrize("kind", ["functional", "subclassed"])
+@pytest.mark.parametrize("several_losses", [False, True])
+def test_several_outputs(kind, several_losses, x, y, rng):
+    model = functional_model(rng) if kind == "functional" else Subclassed()
+    loss = {name: losses.MeanSquaredError() for name in ("b", "a")}
+    model.compile("sgd", loss if several_losses else losses.MeanSquaredError())
+    labels = {"b": y, "a": np.where(np.isnan(y), 0, y)}
+    history, texts = fit(model, x, labels, epochs=2)
+    assert texts == []
+    assert history["valid_share"] == [17 / 24] * 2
+    if kind == "functional":
+        assert history["a_valid_share"] == [1.0] * 2
+        assert history["b_valid_share"] == [5 / 12] * 2
+
+
+def test_a_list_of_outputs(x, y):
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, [keras.layers.Dense(1, name=name)(inputs) for name in "pq"])
+    model.compile("sgd", [losses.MeanSquaredError(), losses.MeanAbsoluteError()])
+    history, _ = fit(model, x, [y, np.zeros_like(y)])
+    assert history["p_valid_share"] == [5 / 12]
+    assert history["q_valid_share"] == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("loss", "missing", "share"),
+    [
+        (losses.MeanSquaredError(), None, 9 / 12),
+        (losses.MeanSquaredError(missing=-999), None, 8 / 12),
+        (losses.MeanSquaredError(missing="nonfinite"), None, 8 / 12),
+        ("mse", None, 9 / 12),
+        ("mse", -999, 8 / 12),
+    ],
+)
+def test_what_is_missing_is_what_the_loss_takes_for_it(loss, missing, share, x):
+    y = np.ones((12, 1), "float32")
+    y[:5, 0] = [NAN, NAN, NAN, -999, np.inf]
+    history, _ = fit(small_model(loss), x, y, MissingLabels(missing))
+    assert history["valid_share"] == [share]
+
+
+def test_class_labels(x):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, activation="softmax")])
+    model.compile("sgd", losses.Masked("SparseCategoricalCrossentropy"))
+    history, _ = fit(model, x, np.array([0, 1, -1] * 4), class_weight={-1: 1.0, 0: 1.0, 1: 2.0})
+    assert history["valid_share"] == [8 / 12]
+
+
+def test_a_keras_mask_counts(rng):
+    x = rng.normal(size=(4, 5, 2)).astype("float32")
+    x[:, 3:] = 0
+    y = np.ones((4, 5, 1), "float32")
+    y[:, 0] = NAN
+    layers = [keras.layers.Masking(), keras.layers.LSTM(2, return_sequences=True)]
+    model = keras.Sequential([*layers, keras.layers.Dense(1)])
+    model.compile("sgd", losses.MeanSquaredError())
+    history, _ = fit(model, x, y)
+    assert history["valid_share"] == [2 / 5]
+
+
+def nan_at(array, index):
+    array = array.copy()
+    array[index] = NAN
+    return array
+
+
+def inf_gradient(y_true, y_pred):
+    """A finite loss whose gradient is NaN."""
+    return tf.reduce_mean(tf.sqrt(tf.square(y_pred - y_pred)), axis=-1)
+
+
+def failing(name, x, y):
+    """Model, data and arguments of `fit` for each way in which a loss becomes NaN in batch 2."""
+    full = np.nan_to_num(y)
+    weights = np.ones(12, "float32")
+    if name == "inputs":
+        return small_model(), nan_at(x, 5), y, {}  # the label there is missing
+    if name == "labels":
+        return small_model("mse"), x, nan_at(full, 5), {}
+    if name == "labels under weights of 0":
+        return (
+            small_model("mse"),
+            x,
+            nan_at(full, 5),
+            {"sample_weight": weights * (np.arange(12) != 5)},
+        )
+    if name == "infinite labels":
+        full[5] = np.inf
+        return small_model(), x, full, {}
+    if name == "sample weights":
+        return small_model(), x, full, {"sample_weight": nan_at(weights, 5)}
+    if name == "model's weights":
+        return small_model(inf_gradient), x, full, {}
+    if name == "predictions":
+        model = keras.Sequential(
+            [keras.Input((3,)), keras.layers.Dense(1), keras.layers.Lambda(keras.ops.exp)]
+        )
+        model.compile("sgd", losses.MeanSquaredError())
+        x = x.copy()
+        x[5] = 1e30
+        return model, x, np.where(np.arange(12)[:, None] < 4, NAN, 1).astype("float32"), {}
+    x = x.copy()
+    x[5], full[5] = 1e30, 1
+    return small_model(), x, full, {}
+
+
+MESSAGES = {
+    "inputs": r"from the inputs: 3 of their values are NaN or infinite and make 1 predictions so",
+    "labels": r"from the labels: 1 are NaN.*masklstm.losses.MeanSquaredError\(\)",
+    "labels under weights of 0": r"from the labels: 1 are NaN.*weight or mask of 0",
+    "infinite labels": r"from the labels: 1 are infinite.*missing='nonfinite'",
+    "sample weights": r"from the sample weights: 1 are NaN or infinite",
+    "model's weights": r"from the model's weights: 4 are NaN or infinite since a step before",
+    "predictions": r"from the predictions: 1 are NaN or infinite, while inputs and weights are",
+    "loss": r"it came from the loss: it overflows",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [*((name, {}) for name in MESSAGES), *(("inputs", mode) for mode in MODES[1:])],
+    ids=str,
+)
+def test_where_the_first_nan_came_from(name, mode, x, y):
+    model, x, y, arguments = failing(name, x, y)
+    model.compile(model.optimizer, model.loss, **mode)
+    _, texts = fit(model, x, y, epochs=2, **arguments)
+    (text,) = [text for text in texts if "not finite since" in text]
+    assert "since batch 2 of the training in epoch 1" in text
+    assert re.search(MESSAGES[name], text), text
+    assert_is_left_alone(model)
+
+
+def test_it_is_said_before_a_long_epoch_ends(x, y):
+    order = []
+
+    class Order(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            order.append(batch)
+
+    class Watch(MissingLabels):
+        def _warn_once(self, subject, text):
+            order.append(subject)
+
+    y = np.zeros((64, 1), "float32")
+    y[3] = NAN
+    fit(small_model("mse"), np.zeros((64, 3)), y, Watch(), batch_size=1, callbacks=[Order()])
+    assert order.index("failure") == order.index(3) + 1
+
+
+def test_in_validation(x, y):
+    model = small_model("mse")
+    full = np.nan_to_num(y)
+    _, texts = fit(model, x, full, validation_data=(x, nan_at(full, 2)))
+    (text,) = texts
+    assert "not finite since batch 1 of the validation in epoch 1" in text
+
+
+@pytest.fixture
+def mixed_float16():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    yield
+    keras.config.set_dtype_policy(before)
+
+
+@pytest.mark.usefixtures("mixed_float16")
+@pytest.mark.parametrize("mode", MODES[:2], ids=str)
+def test_a_loss_scale_that_falls(mode, x, y):
+    _, texts = fit(small_model("mse", **mode), x, y, epochs=3)
+    (fall,) = [text for text in texts if "loss scale" in text]
+    assert "fell from 32768 to 64 by the end of epoch 3: Keras skipped 9 or more steps" in fall
+    assert any("came from the labels" in text for text in texts)
+    _, texts = fit(small_model(**mode), x[:8], y[:8], epochs=3)
+    assert texts == []
+
+
+def test_a_warning_comes_once_in_each_fit(x, y):
+    model, watch = small_model(), MissingLabels()
+    for _ in range(2):
+        history, texts = fit(model, x, y, watch, epochs=2)
+        assert len(texts) == 1
+        assert history["valid_share"] == [5 / 12] * 2
+
+
+def test_the_next_fit_has_its_own_function_for_steps_again(x, y):
+    model = small_model()
+    model.fit(x, y, verbose=0)
+    function = model.train_function
+    fit(model, x, y)
+    assert model.train_function is function
+    model.fit(x, y, verbose=0)
+    assert model.train_function is function
+
+
+class Boom(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        raise RuntimeError("boom")
+
+
+class FailingLoss(keras.losses.Loss):
+    def call(self, y_true, y_pred):
+        tf.debugging.assert_less(y_true, 0.0)
+        return y_pred
+
+
+@pytest.mark.parametrize("mode", MODES[:2], ids=str)
+def test_after_an_error_in_a_step_the_model_is_as_it_was(mode, x, y):
+    model = small_model(FailingLoss(), **mode)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        fit(model, x, y)
+    assert_is_left_alone(model)
+
+
+def test_after_an_error_in_another_callback_training_goes_on(x, y):
+    model = small_model()
+    with pytest.raises(RuntimeError, match="boom"):
+        fit(model, x, y, callbacks=[Boom()])
+    assert "compute_loss" not in vars(model)
+    assert np.isfinite(model.fit(x, y, verbose=0).history["loss"]).all()
+    history, texts = fit(model, x, y)
+    assert history["valid_share"] == [5 / 12]
+    assert len(texts) == 1
+    assert_is_left_alone(model)
+
+
+def test_training_that_stops_early(x, y):
+    stop = keras.callbacks.TerminateOnNaN()
+    model = small_model("mse")
+    _, texts = fit(model, x, y, epochs=3, callbacks=[stop])
+    assert sum("came from the labels" in text for text in texts) == 1
+    assert_is_left_alone(model)
+
+
+class OwnLoss(keras.Sequential):
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+        return losses.MeanSquaredError()(y, y_pred, sample_weight)
+
+
+class OwnStep(keras.Sequential):
+    def train_step(self, data):
+        x, y = data
+        self(x)
+        return {"loss": tf.reduce_mean(y)}
+
+
+def test_a_model_with_a_loss_of_its_own(x, y):
+    model = OwnLoss([keras.layers.Dense(1)])
+    model.compile("sgd")
+    history, _ = fit(model, x, y)
+    assert history["valid_share"] == [5 / 12]
+
+
+def test_a_step_that_cannot_be_watched(x, y):
+    model = OwnStep([keras.layers.Dense(1)])
+    model.compile("sgd")
+    history, texts = fit(model, x, y)
+    (text,) = texts
+    assert "no batch was seen in the training" in text
+    assert np.isnan(history["valid_share"]).all()
+
+
+def test_a_model_that_was_watched_is_saved_and_loaded(x, y, tmp_path):
+    model = small_model()
+    fit(model, x, y)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
+
+
+REPLICAS = """
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+import warnings
+import keras, numpy as np, masklstm
+x = np.ones((16, 1), "float32")
+y = np.where(np.arange(16)[:, None] % 8 < 5, x, np.nan)
+with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    history = model.fit(x, y, epochs=2, batch_size=8, verbose=0, validation_data=(x, y),
+                        shuffle=False, callbacks=[masklstm.callbacks.MissingLabels()]).history
+print(history["valid_share"], history["val_valid_share"],
+      *(str(each.message) for each in caught if "MissingLabels" in str(each.message)))
+"""
+
+
+def test_replicas():
+    process = subprocess.run([sys.executable, "-c", REPLICAS], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr[-3000:]
+    printed = process.stdout.splitlines()[-1]
+    assert printed.startswith("[0.625, 0.625] [0.625, 0.625] MissingLabels: ")
+    assert "since batch 1 of the training" in printed
+    # The second replica has the samples 4 to 7, of which 3 have no label.
+    assert "came from the labels: 3 are NaN" in printed
+
+
+@pytest.mark.parametrize("missing", ["none", True, [1]])
+def test_errors(missing):
+    with pytest.raises(ValueError, match="'missing'"):
+        MissingLabels(missing)
