@@ -11,6 +11,7 @@ One native TensorFlow op finds the missing labels, masks them and reduces the lo
 from importlib.metadata import version as _version
 
 from masklstm import _native, callbacks, layers, losses, metrics, ops, reference
+from masklstm._inspection import inspect
 from masklstm._native import build_summary
 from masklstm._sample_weights import sample_weights
 
