@@ -210,13 +210,15 @@ def test_the_same_bits_on_every_run(kernels, emulated, rng):
     assert len(results) == 1
 
 
-def test_a_tiny_scale_keeps_its_digits(kernels):
-    """1 / count times a derivative beyond float32's range, as on the CPU."""
+@pytest.mark.parametrize(("prediction", "weight"), [(1e30, 1e-38), (0.3, 3e38)])
+def test_a_scale_beyond_the_type_keeps_its_digits(kernels, prediction, weight):
+    """1 / sum of weights times weight is 1, though one of them has few digits as a float32."""
     t = np.array([[0.0, np.nan]], np.float32)
-    p = np.array([[1e30, 0.0]], np.float32)
-    weight = np.array([1e-38], np.float32)
+    p = np.array([[prediction, 0.0]], np.float32)
+    weight = np.array([weight], np.float32)
     options = {"reduction": "mean_with_sample_weight"}
     want = kernels.masked_loss_gradient(t, p, sample_weight=weight, **options)
+    np.testing.assert_allclose(want, 2 * p, rtol=3e-7)
     found = kernels.masked_loss_gradient(
         *map(kernels.to_device, (t, p)), sample_weight=kernels.to_device(weight), **options
     )
