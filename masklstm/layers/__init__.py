@@ -5,7 +5,7 @@ They consist of Keras's ops alone: an exported model that holds them needs nothi
 
 * `Masking`: `keras.layers.Masking` that understands NaN
 * `Impute`: fills partly missing inputs and says what was missing
-* `LSTM`, `GRU`: Keras's own, with any mask at full speed
+* `LSTM`, `GRU`: Keras's own, on cuDNN whatever the mask
 * `MaskedLoss`: an endpoint that adds a loss and passes the predictions on
 """
 

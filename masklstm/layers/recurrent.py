@@ -1,4 +1,4 @@
-"""`LSTM` and `GRU`: Keras's layers, with any mask at full speed.
+"""`LSTM` and `GRU`: Keras's layers, on cuDNN whatever the mask.
 
 Design:
     A. cuDNN takes masks that are padding on the right, with at least one step in each row. For any
@@ -78,7 +78,7 @@ class _AnyMask:
 
 @keras.saving.register_keras_serializable(package="masklstm")
 class LSTM(_AnyMask, keras.layers.LSTM):  # type: ignore[misc]
-    """`keras.layers.LSTM` that takes any mask at full speed.
+    """`keras.layers.LSTM` that takes any mask and still runs on cuDNN.
 
     A masked step leaves state and output as they were. So the steps that are not masked are moved
     to the left of each row, run through Keras's layer as right-padded rows, and their outputs
@@ -120,7 +120,7 @@ class LSTM(_AnyMask, keras.layers.LSTM):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable(package="masklstm")
 class GRU(_AnyMask, keras.layers.GRU):  # type: ignore[misc]
-    """`keras.layers.GRU` that takes any mask at full speed.
+    """`keras.layers.GRU` that takes any mask and still runs on cuDNN.
 
     See `masklstm.layers.LSTM`.
 
