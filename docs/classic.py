@@ -22,20 +22,26 @@ def page(name, outcomes):
     blocks = [
         f"# {title}",
         text.strip().replace("docs/why.md", "[why.md](why.md)"),
-        f"Printed by [classic.py](classic.py), which runs [{name}.py](../examples/{name}.py); "
-        f"`python examples/{name}.py`\nshows the figures. The data are a small array and hourly "
-        "PM2.5 in Beijing in windows of a day:",
-        f"```python\nx = y = numpy.array({shared.ARRAY})[..., None]\n```",
+        f"This page is printed by [classic.py](classic.py), which runs\n"
+        f"[{name}.py](../examples/{name}.py): `python examples/{name}.py` shows the losses.",
+        "The data are hourly PM2.5 in Beijing in windows of a day, with the hours as inputs and "
+        "the next\nhours as labels, and a small array as both. The model, for `train` to compile "
+        "with Adam and fit:",
+        f"```python\nx = y = np.array({shared.ARRAY})[..., None]\n\n\n{helpers(example)}```",
     ]
     for answer, function in example.ANSWERS.items():
-        blocks += [
-            f"## {answer[0].upper()}{answer[1:]}",
-            f"```python\n{inspect.getsource(function)}```",
-        ]
+        title = answer.replace("plain", "Plain")
+        blocks += [f"## {title}", f"```python\n{inspect.getsource(function)}```"]
     blocks += ["## What becomes of it", table(outcomes)]
     if hasattr(example, "compare"):
         blocks.append(figures(example.compare(outcomes)))
     return "\n\n".join(blocks) + "\n"
+
+
+def helpers(example):
+    """What the answers call, as far as it is of interest."""
+    functions = [shared.fill_inputs, example.build_model, getattr(example, "impute", None)]
+    return "\n\n".join(inspect.getsource(function) for function in functions if function)
 
 
 def table(outcomes):

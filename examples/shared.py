@@ -25,7 +25,7 @@ def small_array():
     return array, array
 
 
-def beijing(windows=400):
+def beijing(windows=240):
     """Hourly PM2.5 in windows of a day, standardised: the hours, and as labels the next ones."""
     series = prepare(read_table(SHIPPED_DATA), SHIPPED_TARGET, window=_STEPS, horizon=1)
     hours = np.arange(windows * _STEPS).reshape(windows, _STEPS)
@@ -41,7 +41,7 @@ def train(model, loss, x, y, **arguments):
     """The model, and its loss after every epoch."""
     small = len(x) < 32
     model.compile(keras.optimizers.Adam(0.03 if small else 0.01), loss=loss)
-    epochs = 60 if small else 8
+    epochs = 60 if small else 12
     return model, model.fit(x, y, epochs=epochs, verbose=0, **arguments).history["loss"]
 
 
