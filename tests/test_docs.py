@@ -1,5 +1,6 @@
 """The pages that scripts print are what the scripts print."""
 
+import doctest
 import subprocess
 import sys
 from pathlib import Path
@@ -31,3 +32,10 @@ def test_xla():
     page, committed = printed("xla.py").split("```"), (DOCS / "xla.md").read_text().split("```")
     assert page[::2] == committed[::2], "run `make docs`"
     assert " reduce(" in page[1]
+
+
+def test_diagnosis():
+    page = str(DOCS / "diagnosis.md")
+    failed, attempted = doctest.testfile(page, module_relative=False, encoding="utf-8")
+    assert failed == 0
+    assert attempted > 15
