@@ -3,7 +3,9 @@
 `Loss` and `Masked`, which wrap others, have files of their own.
 """
 
+import doctest
 import inspect
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -497,3 +499,18 @@ def test_a_sum_of_element_losses_is_that_of_the_functional_api(rng):
     metric.update_state(y_true, y_pred)
     sums = ops.masked_sums(y_true, y_pred)
     assert float(metric.loss_sum.numpy()) == float(sums.loss_sum)
+
+
+PAGE = Path(__file__).parent.parent / "docs" / "metrics.md"
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="the tests run away from the source tree")
+class TestPage:
+    def test_its_examples_run(self):
+        failures, number = doctest.testfile(str(PAGE), module_relative=False)
+        assert number > 10
+        assert failures == 0
+
+    def test_it_names_every_metric(self):
+        for name in metrics.__all__:
+            assert f"| `{name}" in PAGE.read_text()
