@@ -5,8 +5,9 @@ filled steps, and give the missing labels the weight 0. The loss is NaN all the 
 the loss of every label and multiplies it by its weight or mask afterwards, and NaN times 0 is NaN.
 From the first step on all weights of the model are NaN.
 
-masklstm's loss never computes with a missing label, so it needs no weights for them. The `Masking`
-layer may stay: the loss skips the steps that it masks as well.
+masklstm's loss never computes with a missing label, so it needs no weights for them. Its `Masking`
+layer takes the inputs as they are: it masks the steps that are NaN and replaces them by 0. The loss
+skips the steps that are masked as well.
 """
 
 import keras
@@ -16,24 +17,21 @@ from shared import beijing, fill_inputs, main, small_array, train, try_all
 import masklstm
 
 
-def build_model():
+def build_model(masking):
     return keras.Sequential(
-        [
-            keras.layers.Masking(mask_value=0.0),
-            keras.layers.LSTM(8, return_sequences=True),
-            keras.layers.Dense(1),
-        ]
+        [masking, keras.layers.LSTM(8, return_sequences=True), keras.layers.Dense(1)]
     )
 
 
 def plain_keras(x, y):
-    observed = ~np.isnan(y[..., 0])
-    weights = observed.astype("float32")
-    return train(build_model(), "mse", fill_inputs(x), y, sample_weight=weights)
+    weights = (~np.isnan(y[..., 0])).astype("float32")
+    model = build_model(keras.layers.Masking(mask_value=0.0))
+    return train(model, "mse", fill_inputs(x), y, sample_weight=weights)
 
 
 def with_masklstm(x, y):
-    return train(build_model(), masklstm.losses.MeanSquaredError(), fill_inputs(x), y)
+    model = build_model(masklstm.layers.Masking())
+    return train(model, masklstm.losses.MeanSquaredError(), x, y)
 
 
 ANSWERS = {"plain Keras": plain_keras, "masklstm": with_masklstm}

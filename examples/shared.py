@@ -33,7 +33,7 @@ def beijing(windows=240):
 
 
 def fill_inputs(x):
-    # masklstm.layers.Impute() within the model does the same
+    # masklstm.layers.Impute() within the model does the same, and tells it what was missing.
     return np.nan_to_num(x, nan=0.0)
 
 
