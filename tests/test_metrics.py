@@ -3,7 +3,6 @@
 `Loss` and `Masked`, which wrap others, have files of their own.
 """
 
-import doctest
 import inspect
 from pathlib import Path
 
@@ -505,12 +504,6 @@ PAGE = Path(__file__).parent.parent / "docs" / "metrics.md"
 
 
 @pytest.mark.skipif(not PAGE.exists(), reason="the tests run away from the source tree")
-class TestPage:
-    def test_its_examples_run(self):
-        failures, number = doctest.testfile(str(PAGE), module_relative=False)
-        assert number > 10
-        assert failures == 0
-
-    def test_it_names_every_metric(self):
-        for name in metrics.__all__:
-            assert f"| `{name}" in PAGE.read_text()
+def test_the_page_names_every_metric():
+    for name in metrics.__all__:
+        assert f"| `{name}" in PAGE.read_text()
