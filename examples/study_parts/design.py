@@ -45,15 +45,15 @@ class Design:
     """
 
     percents: tuple[int, ...] = (0, 10, 30, 50, 70)
-    seeds: int = 10
+    seeds: int = 8
     block_hours: int = 72
     horizon: int = 24
     window: int = 24
     units: int = 16
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     batch_size: int = 32
-    steps: int = 1500
-    validate_every: int = 100
+    steps: int = 1000
+    validate_every: int = 50
 
     @property
     def conditions(self) -> list[Condition]:
@@ -73,4 +73,4 @@ class Design:
 
 
 FULL = Design()
-QUICK = Design(percents=(0, 50), seeds=2, steps=1000)
+QUICK = Design(percents=(0, 50), seeds=2)

@@ -116,7 +116,7 @@ class Learner:
         # Traced before the clock runs.
         labels = np.zeros(len(inputs) - design.horizon)
         first_batch = self._batches(labels, np.zeros(design.batch_size, int))
-        self.model.fit(first_batch, verbose=0)
+        self.model.fit(first_batch, shuffle=False, verbose=0)
 
     def train(
         self, series: Series, labels: Floats, starts: NDArray[np.intp], seed: int
@@ -135,6 +135,7 @@ class Learner:
             self._batches(series.scale.standardise(labels), order),
             epochs=design.steps // design.validate_every,
             steps_per_epoch=design.validate_every,
+            shuffle=False,
             callbacks=[clock, best],
             verbose=0,
         )
