@@ -52,7 +52,7 @@ class Design:
     units: int = 16
     learning_rate: float = 3e-3
     batch_size: int = 32
-    steps: int = 1000
+    steps: int = 1200
     validate_every: int = 50
 
     @property

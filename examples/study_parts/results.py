@@ -1,4 +1,4 @@
-"""The file of a run: a line for the run itself, then one for each training, as soon as it is done."""
+"""The file of a run: a line for the run itself, then one for each training when it is done."""
 
 import dataclasses
 import json
