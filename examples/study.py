@@ -1,7 +1,7 @@
 """Does masking missing labels beat imputing them?
 
     python examples/study.py --quick    # two minutes
-    python examples/study.py            # all of it, half an hour
+    python examples/study.py            # all of it, an hour
 
 Forecasts hourly PM2.5 in Beijing a day ahead. Further labels are removed, at random and in blocks,
 and the same LSTM is trained with masklstm's loss, on imputed labels, and on windows without a gap.
@@ -12,6 +12,7 @@ import argparse
 import os
 import statistics
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -48,6 +49,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.report:
         if not file.exists():
             parser.error(f"--report: expected a run's results. Received: no file {file}")
+        missing = len(results.read(file).missing)
+        if missing:
+            parser.error(f"--report: expected a finished run. Received: {missing} trainings to do")
     else:
         if options.fresh:
             file.unlink(missing_ok=True)
@@ -65,16 +69,14 @@ def run(design: Design, file: Path, processes: int) -> None:
     from study_parts import training, workers
 
     here = machine()
-    if file.exists():
-        done = results.resume(file, design).trainings
-    else:
-        done = {}
+    if not file.exists():
         persistence = training.persistence_errors(design)
         results.begin(
-            file, {"design": vars(design), "machine": here, "persistence": vars(persistence)}
+            file, {"design": asdict(design), "machine": here, "persistence": asdict(persistence)}
         )
-    jobs = [(job, design) for job in design.trainings() if job not in done]
-    say(f"{file}: {len(done)} trainings are done, {len(jobs)} are left")
+    found_before = results.resume(file, design)
+    jobs = [(job, design) for job in found_before.missing]
+    say(f"{file}: {len(found_before.trainings)} trainings are done, {len(jobs)} are to do")
     for job, _, found in workers.train_all(jobs, processes, say):
         results.append(file, job, found | {"commit": here["commit"]})
 

@@ -45,7 +45,7 @@ class Design:
     """
 
     percents: tuple[int, ...] = (0, 10, 30, 50, 70)
-    seeds: int = 8
+    seeds: int = 16
     block_hours: int = 72
     horizon: int = 24
     window: int = 24

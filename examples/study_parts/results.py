@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,11 @@ class Results:
         """The settings of the run."""
         settings = self.run["design"]
         return Design(**settings | {"percents": tuple(settings["percents"])})
+
+    @property
+    def missing(self) -> list[Training]:
+        """The trainings that are still to be done."""
+        return [one for one in self.design.trainings() if one not in self.trainings]
 
     def of(self, condition: Condition, method: str) -> dict[int, dict[str, Any]]:
         """By seed, the trainings of a method that had a window to train on."""
@@ -60,24 +64,28 @@ def read(file: Path) -> Results:
 
 
 def resume(file: Path, design: Design) -> Results:
-    """Reads a file so that more can be appended to it.
+    """Reads a file so that more can be appended to it: what is missing, or more seeds.
 
     Raises:
-        OtherSettingsError: the file's run has other settings.
+        OtherSettingsError: the file's run has fewer seeds or other settings.
     """
-    results = read(file)
-    if results.design != design:
+    found = read(file)
+    if found.design != dataclasses.replace(design, seeds=min(design.seeds, found.design.seeds)):
         raise OtherSettingsError(
-            f"Expected results of the settings {design}. Received: {file} with {results.design}"
+            f"Expected results of the settings {design}. Received: {file} with {found.design}"
         )
-    file.write_text("".join(_whole_lines(file)), "utf-8")
-    return results
+    # A file of its own, so that nothing is lost if this is cut off as well.
+    whole = file.with_suffix(".new")
+    begin(whole, found.run | {"design": dataclasses.asdict(design)})
+    for training, of_training in found.trainings.items():
+        append(whole, training, of_training)
+    whole.replace(file)
+    return read(file)
 
 
 def _whole_lines(file: Path) -> list[str]:
     """Without the last one, if the run was cut off while it was written."""
-    lines: Iterable[str] = file.read_text("utf-8").splitlines(keepends=True)
-    return [line for line in lines if line.endswith("\n")]
+    return file.read_text("utf-8").split("\n")[:-1]
 
 
 def _read_training(line: str) -> tuple[Training, dict[str, Any]]:

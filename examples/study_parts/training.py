@@ -60,7 +60,7 @@ def train(training: Training, design: Design) -> dict[str, Any]:
     starts = windows_to_train_on(training.method, labels, design.window)
     record = {
         "windows": len(starts),
-        "label_rmse": _imputation_error(whole.target[rows], series.target[rows], labels),
+        "label_rmse": imputation_error(whole.target[rows], series.target[rows], labels),
         "rmse": None,
         "mae": None,
     }
@@ -89,7 +89,7 @@ def remove_labels(series: Series, training: Training, design: Design) -> Series:
     return dataclasses.replace(series, target=target)
 
 
-def _imputation_error(observed: Floats, left: Floats, labels: Floats) -> float | None:
+def imputation_error(observed: Floats, left: Floats, labels: Floats) -> float | None:
     """RMSE of the imputed labels where what was removed is known."""
     removed = np.where(np.isnan(left), observed, np.nan)
     imputed = ~np.isnan(removed) & ~np.isnan(labels)

@@ -1,0 +1,127 @@
+"""What the numbers say, in sentences that are chosen by the numbers."""
+
+import statistics
+import textwrap
+
+from study_parts.comparison import Comparison, compare_with_masking, judge
+from study_parts.design import DROPPED, IMPUTED, MASKED, PATTERNS, Condition
+from study_parts.results import Results
+
+_TITLES = {
+    **dict(zip(IMPUTED, ("Mean", "Last value", "Linear interpolation"), strict=True)),
+    DROPPED: "Windows dropped",
+}
+
+
+def answer(results: Results) -> str:
+    """The answer to the title, and what missing labels cost at all."""
+    imputed = [one for one in compare_with_masking(results) if one.method in IMPUTED]
+    verdicts = judge(imputed)
+    if verdicts.worse and verdicts.better:
+        word = "It depends on the gaps and on the imputation."
+    elif verdicts.worse:
+        word = "Where there is a difference, yes."
+    elif verdicts.better:
+        word = "No."
+    else:
+        word = "No difference can be seen."
+    return _paragraph(
+        f"**{word}** In {len(imputed)} comparisons of imputed labels with masked ones, masking "
+        f"has the smaller error {_times(verdicts.worse)}, imputing {_times(verdicts.better)}, and "
+        f"{_times(verdicts.open)} they cannot be told apart. {_cost(results)}"
+    )
+
+
+def by_method(results: Results) -> str:
+    """A line for each method and pattern."""
+    comparisons = compare_with_masking(results)
+    lines = []
+    for pattern in PATTERNS:
+        for method in (*IMPUTED, DROPPED):
+            found = [
+                one
+                for one in comparisons
+                if (one.method, one.condition.pattern) == (method, pattern)
+            ]
+            lines.append(_item(f"{_TITLES[method]}, labels removed {pattern}: {_verdicts(found)}."))
+    return "\n".join(lines)
+
+
+def imputed_labels(results: Results) -> str:
+    """How far imputed labels are off where masking wins, where imputing wins, and elsewhere."""
+    imputed = [
+        one
+        for one in compare_with_masking(results)
+        if one.method in IMPUTED and one.condition.percent
+    ]
+    verdicts = judge(imputed)
+    lines = []
+    for group, where in (
+        (verdicts.worse, "where masking has the smaller error"),
+        (verdicts.better, "where imputing has the smaller error"),
+        (verdicts.open, "where they cannot be told apart"),
+    ):
+        if group:
+            errors = [label_error(results, one.condition, one.method) for one in group]
+            lines.append(f"- {where} ({len(group)} of {len(imputed)}): {_span(errors, 0)} µg/m³")
+    return "\n".join(lines)
+
+
+def label_error(results: Results, condition: Condition, method: str) -> float:
+    """RMSE of the imputed labels against what was removed, mean over seeds."""
+    return statistics.mean(found["label_rmse"] for found in results.of(condition, method).values())
+
+
+def mean_error(results: Results, condition: Condition, method: str) -> float:
+    """Test RMSE, mean over seeds."""
+    return statistics.mean(found["rmse"] for found in results.of(condition, method).values())
+
+
+def _cost(results: Results) -> str:
+    """What missing labels cost a masked loss: everything there against the largest share gone."""
+    most = max(results.design.percents)
+    nothing, *removed = (
+        mean_error(results, condition, MASKED)
+        for condition in (Condition("", 0), *(Condition(pattern, most) for pattern in PATTERNS))
+    )
+    errors = " and ".join(
+        f"{error:.1f} with {most}% {pattern}"
+        for error, pattern in zip(removed, PATTERNS, strict=True)
+    )
+    return (
+        f"Masked, the test RMSE is {nothing:.1f} µg/m³ with no label removed, {errors}; that of "
+        f"persistence is {results.run['persistence']['rmse']:.1f}."
+    )
+
+
+def _verdicts(found: list[Comparison]) -> str:
+    verdicts = judge(found)
+    parts = []
+    for group, word in ((verdicts.worse, "worse"), (verdicts.better, "better")):
+        if group:
+            span = _span([abs(one.difference.mean) for one in group])
+            parts.append(f"{word} than masking with {_percents(group)} removed, by {span} µg/m³")
+    if verdicts.open:
+        parts.append(f"not told apart with {_percents(verdicts.open)}")
+    return "; ".join(parts) or "no window is left"
+
+
+def _percents(found: list[Comparison]) -> str:
+    return ", ".join(str(one.condition.percent) for one in found) + "%"
+
+
+def _times(found: list[Comparison]) -> str:
+    return {0: "never", 1: "once", 2: "twice"}.get(len(found), f"{len(found)} times")
+
+
+def _span(values: list[float], decimals: int = 1) -> str:
+    low, high = f"{min(values):.{decimals}f}", f"{max(values):.{decimals}f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _paragraph(text: str) -> str:
+    return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False)
+
+
+def _item(text: str) -> str:
+    return textwrap.fill(f"- {text}", 100, subsequent_indent="  ", break_on_hyphens=False)
