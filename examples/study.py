@@ -41,6 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--processes", type=int, default=2, help="trainings at a time (default: %(default)s)"
     )
     options = parser.parse_args(arguments)
+    if options.processes < 1:
+        parser.error(f"--processes: expected at least 1. Received: {options.processes}")
     if options.tune:
         tune(options.processes)
         return 0

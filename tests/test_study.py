@@ -363,7 +363,7 @@ def test_the_page_shows_what_the_results_hold():
     assert rows_of(page, "How far imputed labels are off")["50% at random"]["linear"] == "62"
     times = rows_of(page, "## Training time")
     assert times["linear"]["times as long as masking"] == "2.00 [2.00, 2.00]"
-    assert "commit abc1234" in page
+    assert "commit abc1234 for the seeds 0 to 2." in page
 
 
 def test_where_some_seeds_have_no_window_the_page_says_how_many_have():
@@ -437,6 +437,12 @@ def test_help_names_the_options(capsys):
         study.main(["--help"])
     assert end.value.code == 0
     assert "--quick" in capsys.readouterr().out
+
+
+def test_no_process_is_too_few(capsys):
+    with pytest.raises(SystemExit):
+        study.main(["--processes", "0"])
+    assert "--processes: expected at least 1. Received: 0" in capsys.readouterr().err
 
 
 def test_there_is_no_page_without_all_of_the_results(tmp_path, capsys):

@@ -100,7 +100,7 @@ to be seen.
 
 - Inputs stay as they are, so that nothing but the labels differs: what was removed as a label is
   still seen as an input later. Values that are missing as both are another study.
-- Here gaps say nothing about the values in them. Where labels are missing because they are high,
+- Labels were removed without a look at their values. Where they are missing because they are high,
   say, masking does not mend it.
 - One series, one split in time, one small model. The intervals speak of seeds, not of other data:
   how well gaps can be imputed depends on how fast a series changes, and how long they are.
@@ -238,10 +238,20 @@ def _times(results: Results) -> str:
 
 def _machine(results: Results) -> str:
     machine = results.run["machine"]
-    commits = dict.fromkeys(found["commit"] for found in results.trainings.values())
     return (
         f"{machine['processor']}, {machine['cores']} cores, {machine['instruction_set']}; "
         f"TensorFlow {machine['tensorflow']}, Keras {machine['keras']}, "
-        f"NumPy {machine['numpy']}, Python {machine['python']}; {machine['date']}; "
-        f"{'commit' if len(commits) == 1 else 'commits'} {', '.join(commits)}"
+        f"NumPy {machine['numpy']}, Python {machine['python']}; begun {machine['date']}; "
+        f"{_commits(results)}"
+    )
+
+
+def _commits(results: Results) -> str:
+    """Which code trained which seeds: a run can be gone on with, and seeds be added to it."""
+    seeds: dict[str, set[int]] = {}
+    for training, found in results.trainings.items():
+        seeds.setdefault(found["commit"], set()).add(training.seed)
+    return ", ".join(
+        f"commit {commit} for the seeds {min(of_commit)} to {max(of_commit)}"
+        for commit, of_commit in seeds.items()
     )
