@@ -299,6 +299,13 @@ def made_up(effects, seeds=3):
     return results.Results(json.loads(json.dumps(run)), found)
 
 
+def rows_of(page, heading):
+    """The cells of the first table after a heading, by the first cell of their row."""
+    table = page.partition(heading)[2].split("\n\n|", maxsplit=1)[1].split("\n\n")[0]
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in f"|{table}".splitlines()]
+    return {row[0]: dict(zip(rows[0], row, strict=True)) for row in rows[2:]}
+
+
 @pytest.mark.parametrize(
     ("effects", "expected"),
     [
@@ -313,21 +320,39 @@ def test_the_answer_follows_from_the_numbers(effects, expected):
     assert conclusions.answer(made_up(effects)).startswith(f"**{expected}")
 
 
+def test_comparisons_are_counted_by_pattern_and_error():
+    effects = {(BLOCKS, "mean"): 3.0, (BLOCKS, "linear"): 3.0, (RANDOM, "linear"): -3.0}
+    found = made_up(effects)
+    for of_job in found.trainings.values():
+        of_job["mae"] = None if of_job["mae"] is None else 1.0
+    counted = rows_of(f"#\n\n{conclusions.counts(found)}", "#")
+    columns = ("masking is better", "imputing is better", "even")
+    by_row = {name: [int(row[column]) for column in columns] for name, row in counted.items()}
+    assert by_row == {
+        "labels removed at random, RMSE": [0, 1, 2],
+        "labels removed at random, MAE": [0, 0, 3],
+        "labels removed in blocks, RMSE": [2, 0, 1],
+        "labels removed in blocks, MAE": [0, 0, 3],
+        "nothing removed, RMSE": [0, 0, 3],
+        "nothing removed, MAE": [0, 0, 3],
+    }
+
+
 def test_each_method_is_judged_by_its_own_numbers():
     lines = conclusions.by_method(
         made_up({(BLOCKS, "mean"): 3.0, (RANDOM, "linear"): -2.0, (RANDOM, DROPPED): None})
     ).splitlines()
     assert lines == [
-        "- Mean, labels removed at random: not told apart with 50%.",
-        "- Last value, labels removed at random: not told apart with 50%.",
+        "- Mean, labels removed at random: even with 50%.",
+        "- Last value, labels removed at random: even with 50%.",
         "- Linear interpolation, labels removed at random: better than masking with 50% removed, "
         "by 2.0",
         "  µg/m³.",
         "- Windows dropped, labels removed at random: no window is left.",
         "- Mean, labels removed in blocks: worse than masking with 50% removed, by 3.0 µg/m³.",
-        "- Last value, labels removed in blocks: not told apart with 50%.",
-        "- Linear interpolation, labels removed in blocks: not told apart with 50%.",
-        "- Windows dropped, labels removed in blocks: not told apart with 50%.",
+        "- Last value, labels removed in blocks: even with 50%.",
+        "- Linear interpolation, labels removed in blocks: even with 50%.",
+        "- Windows dropped, labels removed in blocks: even with 50%.",
     ]
 
 
@@ -340,13 +365,6 @@ def test_differences_are_paired_by_seed():
     assert by_name[BLOCKS, "mean"].worse
     assert by_name[BLOCKS, "mean"].difference.mean == pytest.approx(0.5, abs=0.05)
     assert not by_name[BLOCKS, "linear"].worse
-
-
-def rows_of(page, heading):
-    """The cells of the first table after a heading, by the first cell of their row."""
-    table = page.split(heading)[1].split("\n\n|", maxsplit=1)[1].split("\n\n")[0]
-    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in f"|{table}".splitlines()]
-    return {row[0]: dict(zip(rows[0], row, strict=True)) for row in rows[2:]}
 
 
 def test_the_page_shows_what_the_results_hold():

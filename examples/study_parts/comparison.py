@@ -6,6 +6,8 @@ from study_parts.design import MASKED, METHODS, Condition
 from study_parts.intervals import Interval, interval
 from study_parts.results import Results
 
+ERRORS = ("rmse", "mae")
+
 
 @dataclass(frozen=True)
 class Comparison:

@@ -3,7 +3,8 @@
 import statistics
 import textwrap
 
-from study_parts.comparison import Comparison, compare_with_masking, judge
+from bench.report import markdown
+from study_parts.comparison import ERRORS, Comparison, compare_with_masking, judge
 from study_parts.design import DROPPED, IMPUTED, MASKED, PATTERNS, Condition
 from study_parts.results import Results
 
@@ -15,8 +16,8 @@ _TITLES = {
 
 def answer(results: Results) -> str:
     """The answer to the title, and what missing labels cost at all."""
-    imputed = [one for one in compare_with_masking(results) if one.method in IMPUTED]
-    verdicts = judge(imputed)
+    found = [one for error in ERRORS for one in compare_with_masking(results, error)]
+    verdicts = judge(_of_imputations(found))
     if verdicts.worse and verdicts.better:
         word = "It depends on the gaps and on the imputation."
     elif verdicts.worse:
@@ -25,10 +26,27 @@ def answer(results: Results) -> str:
         word = "No."
     else:
         word = "No difference can be seen."
-    return _paragraph(
-        f"**{word}** In {len(imputed)} comparisons of imputed labels with masked ones, masking "
-        f"has the smaller error {_times(verdicts.worse)}, imputing {_times(verdicts.better)}, and "
-        f"{_times(verdicts.open)} they cannot be told apart. {_cost(results)}"
+    return _paragraph(f"**{word}** {_cost(results)}")
+
+
+def counts(results: Results) -> str:
+    """How often masking and imputing have the smaller error, by pattern and kind of error."""
+    rows = []
+    for pattern in (*PATTERNS, ""):
+        for error in ERRORS:
+            verdicts = judge(
+                [
+                    one
+                    for one in _of_imputations(compare_with_masking(results, error))
+                    if one.condition.pattern == pattern
+                ]
+            )
+            groups = (verdicts.worse, verdicts.better, verdicts.open)
+            name = f"labels removed {pattern}" if pattern else "nothing removed"
+            rows.append([f"{name}, {error.upper()}", *(str(len(group)) for group in groups)])
+    return markdown(
+        ["comparisons of three imputations", "masking is better", "imputing is better", "even"],
+        rows,
     )
 
 
@@ -50,16 +68,14 @@ def by_method(results: Results) -> str:
 def imputed_labels(results: Results) -> str:
     """How far imputed labels are off where masking wins, where imputing wins, and elsewhere."""
     imputed = [
-        one
-        for one in compare_with_masking(results)
-        if one.method in IMPUTED and one.condition.percent
+        one for one in _of_imputations(compare_with_masking(results)) if one.condition.percent
     ]
     verdicts = judge(imputed)
     lines = []
     for group, where in (
         (verdicts.worse, "where masking has the smaller error"),
         (verdicts.better, "where imputing has the smaller error"),
-        (verdicts.open, "where they cannot be told apart"),
+        (verdicts.open, "where they are even"),
     ):
         if group:
             errors = [label_error(results, one.condition, one.method) for one in group]
@@ -75,6 +91,10 @@ def label_error(results: Results, condition: Condition, method: str) -> float:
 def mean_error(results: Results, condition: Condition, method: str) -> float:
     """Test RMSE, mean over seeds."""
     return statistics.mean(found["rmse"] for found in results.of(condition, method).values())
+
+
+def _of_imputations(found: list[Comparison]) -> list[Comparison]:
+    return [one for one in found if one.method in IMPUTED]
 
 
 def _cost(results: Results) -> str:
@@ -102,16 +122,12 @@ def _verdicts(found: list[Comparison]) -> str:
             span = _span([abs(one.difference.mean) for one in group])
             parts.append(f"{word} than masking with {_percents(group)} removed, by {span} µg/m³")
     if verdicts.open:
-        parts.append(f"not told apart with {_percents(verdicts.open)}")
+        parts.append(f"even with {_percents(verdicts.open)}")
     return "; ".join(parts) or "no window is left"
 
 
 def _percents(found: list[Comparison]) -> str:
     return ", ".join(str(one.condition.percent) for one in found) + "%"
-
-
-def _times(found: list[Comparison]) -> str:
-    return {0: "never", 1: "once", 2: "twice"}.get(len(found), f"{len(found)} times")
 
 
 def _span(values: list[float], decimals: int = 1) -> str:

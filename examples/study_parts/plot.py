@@ -81,9 +81,8 @@ def _name_what_is_above(panel: Axes, percent: int, method: str, error: float) ->
         panel.annotate(
             f"{method}:\n{error:.0f} ↑",
             (percent, top),
-            xytext=(0, -4),
+            xytext=(14, -4),
             textcoords="offset points",
-            horizontalalignment="center",
             verticalalignment="top",
         )
 
