@@ -340,7 +340,14 @@ def test_comparisons_are_counted_by_pattern_and_error():
 
 def test_each_method_is_judged_by_its_own_numbers():
     lines = conclusions.by_method(
-        made_up({(BLOCKS, "mean"): 3.0, (RANDOM, "linear"): -2.0, (RANDOM, DROPPED): None})
+        made_up(
+            {
+                (BLOCKS, "mean"): 3.0,
+                (RANDOM, "linear"): -2.0,
+                (RANDOM, DROPPED): None,
+                (Condition("", 0), "last value"): -0.2,
+            }
+        )
     ).splitlines()
     assert lines == [
         "- Mean, labels removed at random: even with 50%.",
@@ -353,6 +360,9 @@ def test_each_method_is_judged_by_its_own_numbers():
         "- Last value, labels removed in blocks: even with 50%.",
         "- Linear interpolation, labels removed in blocks: even with 50%.",
         "- Windows dropped, labels removed in blocks: even with 50%.",
+        "- No label removed, the data's own gaps only: last value better by 0.2 µg/m³; even: mean, "
+        "linear",
+        "  interpolation, windows dropped.",
     ]
 
 
@@ -381,7 +391,18 @@ def test_the_page_shows_what_the_results_hold():
     assert rows_of(page, "How far imputed labels are off")["50% at random"]["linear"] == "62"
     times = rows_of(page, "## Training time")
     assert times["linear"]["times as long as masking"] == "2.00 [2.00, 2.00]"
-    assert "commit abc1234 for the seeds 0 to 2." in page
+    assert "commit abc1234 for the seeds 0 to 2." in " ".join(page.split())
+
+
+def test_the_page_says_which_seeds_were_added_later():
+    found = made_up({})
+    assert "could be seen" not in report.page(found)
+    for job, of_job in found.trainings.items():
+        if job.seed == 2:
+            of_job["commit"] = "def5678"
+    page = " ".join(report.page(found).split())
+    assert "commit abc1234 for the seeds 0 to 1, commit def5678 for the seeds 2 to 2. The" in page
+    assert "could be seen" in page
 
 
 def test_where_some_seeds_have_no_window_the_page_says_how_many_have():

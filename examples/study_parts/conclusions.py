@@ -26,7 +26,7 @@ def answer(results: Results) -> str:
         word = "No."
     else:
         word = "No difference can be seen."
-    return _paragraph(f"**{word}** {_cost(results)}")
+    return paragraph(f"**{word}** {_cost(results)}")
 
 
 def counts(results: Results) -> str:
@@ -51,7 +51,7 @@ def counts(results: Results) -> str:
 
 
 def by_method(results: Results) -> str:
-    """A line for each method and pattern."""
+    """A line for each method and pattern, and one for what nothing was removed from."""
     comparisons = compare_with_masking(results)
     lines = []
     for pattern in PATTERNS:
@@ -62,7 +62,9 @@ def by_method(results: Results) -> str:
                 if (one.method, one.condition.pattern) == (method, pattern)
             ]
             lines.append(_item(f"{_TITLES[method]}, labels removed {pattern}: {_verdicts(found)}."))
-    return "\n".join(lines)
+    nothing = [one for one in comparisons if not one.condition.percent]
+    verdicts = _verdicts_by_name(nothing)
+    return "\n".join([*lines, _item(f"No label removed, the data's own gaps only: {verdicts}.")])
 
 
 def imputed_labels(results: Results) -> str:
@@ -126,6 +128,18 @@ def _verdicts(found: list[Comparison]) -> str:
     return "; ".join(parts) or "no window is left"
 
 
+def _verdicts_by_name(found: list[Comparison]) -> str:
+    verdicts = judge(found)
+    parts = []
+    for group, word in ((verdicts.worse, "worse"), (verdicts.better, "better")):
+        for one in group:
+            by = abs(one.difference.mean)
+            parts.append(f"{_TITLES[one.method].lower()} {word} by {by:.1f} µg/m³")
+    if verdicts.open:
+        parts.append(f"even: {', '.join(_TITLES[one.method].lower() for one in verdicts.open)}")
+    return "; ".join(parts)
+
+
 def _percents(found: list[Comparison]) -> str:
     return ", ".join(str(one.condition.percent) for one in found) + "%"
 
@@ -135,7 +149,8 @@ def _span(values: list[float], decimals: int = 1) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _paragraph(text: str) -> str:
+def paragraph(text: str) -> str:
+    """Wrapped as the page is."""
     return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False)
 
 

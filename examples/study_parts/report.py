@@ -61,8 +61,8 @@ Sorted by the comparisons of RMSE above, that is
 {imputed_labels}
 
 A label that is nearly right is one more label; one that is far off teaches something else than what
-is to be forecast. Beside forecasts that err by {forecast_error:.0f} µg/m³, small errors of labels
-do not show. That may explain the differences; this study does not test it.
+is to be forecast. Beside forecasts that err by {forecast_error:.0f} µg/m³ small errors of labels
+hardly show. That may explain the differences; this study does not test it.
 
 Of {all_windows:,} windows, those without a gap, mean over the seeds:
 
@@ -112,7 +112,7 @@ to be seen.
 
 ## The run
 
-{machine}.
+{machine}
 
 `python examples/study.py --out docs --fresh` (`make study`) repeats it; `--quick` does a part of it
 in two minutes. `python examples/study.py --out docs --report` writes this page and its picture from
@@ -240,11 +240,11 @@ def _times(results: Results) -> str:
 
 def _machine(results: Results) -> str:
     machine = results.run["machine"]
-    return (
+    return conclusions.paragraph(
         f"{machine['processor']}, {machine['cores']} cores, {machine['instruction_set']}; "
         f"TensorFlow {machine['tensorflow']}, Keras {machine['keras']}, "
         f"NumPy {machine['numpy']}, Python {machine['python']}; begun {machine['date']}; "
-        f"{_commits(results)}"
+        f"{_commits(results)}."
     )
 
 
@@ -253,7 +253,9 @@ def _commits(results: Results) -> str:
     seeds: dict[str, set[int]] = {}
     for training, found in results.trainings.items():
         seeds.setdefault(found["commit"], set()).add(training.seed)
-    return ", ".join(
+    parts = [
         f"commit {commit} for the seeds {min(of_commit)} to {max(of_commit)}"
         for commit, of_commit in seeds.items()
-    )
+    ]
+    later = ". The later seeds were added when the first ones could be seen"
+    return ", ".join(parts) + (later if len(parts) > 1 else "")
