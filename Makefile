@@ -13,7 +13,7 @@ export MASKLSTM_CUDA ?= $(if $(wildcard /dev/nvidia0),AUTO,OFF)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint format docs bench bench-full wheel wheel-cuda clean
+.PHONY: help demo test fuzz lint format docs bench bench-full study wheel wheel-cuda clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1	/p' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ bench-full: $(VENV)/.providers  ## everything, with PyTorch, JAX and Numba: an h
 	$(BIN)/python -m bench.memory
 	$(BIN)/python -m bench.fit
 	$(BIN)/python -m bench.report
+
+study: $(VENV)/.installed  ## does masking beat imputing? an hour; docs/study.md
+	$(BIN)/python examples/study.py --out docs --fresh
 
 wheel: $(VENV)/.installed  ## build dist/*.tar.gz, and from it dist/*.whl, in isolation, without CUDA
 	MASKLSTM_CUDA=OFF PYTHON=$(BIN)/python scripts/build_wheel.sh

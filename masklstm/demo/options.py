@@ -94,7 +94,11 @@ def read_source(arguments: argparse.Namespace) -> Source:
                 f"Received: --csv {arguments.csv} alone"
             )
         return Source(Path(arguments.csv), arguments.target)
-    target = SHIPPED_TARGET if arguments.target is None else arguments.target
+    return shipped_source(SHIPPED_TARGET if arguments.target is None else arguments.target)
+
+
+def shipped_source(target: str = SHIPPED_TARGET) -> Source:
+    """A column of the data that ship with the package."""
     unit = "µg/m³" if target == SHIPPED_TARGET else ""
     return Source(SHIPPED_DATA, target, unit, steps="hours", first_row=datetime(2010, 1, 1))
 
