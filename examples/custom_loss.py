@@ -10,9 +10,9 @@ masklstm's loss is the mean over the labels that are there, and its gradient is 
 """
 
 import keras
-from shared import beijing, fill_inputs, main, small_array, train, try_all
 
 import masklstm
+from shared import beijing, fill_inputs, main, small_array, train, try_all
 
 
 def build_model():

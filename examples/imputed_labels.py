@@ -15,10 +15,10 @@ tell how far off the predictions are.
 
 import keras
 import numpy as np
-from shared import beijing, fill_inputs, main, small_array, train, try_all
 from sklearn.impute import SimpleImputer
 
 import masklstm
+from shared import beijing, fill_inputs, main, small_array, train, try_all
 
 
 def build_model():

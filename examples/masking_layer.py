@@ -12,9 +12,9 @@ skips the steps that are masked as well.
 
 import keras
 import numpy as np
-from shared import beijing, fill_inputs, main, small_array, train, try_all
 
 import masklstm
+from shared import beijing, fill_inputs, main, small_array, train, try_all
 
 
 def build_model(masking):
