@@ -134,7 +134,9 @@ def test_saving(rng):
 
 
 class TestErrors:
-    @pytest.mark.parametrize("loss", [None, "mse", keras.losses.MeanSquaredError()], ids=str)
+    @pytest.mark.parametrize(
+        "loss", [None, "mse", keras.losses.MeanSquaredError()], ids=["None", "name", "of Keras"]
+    )
     def test_not_one_of_ours(self, loss):
         with pytest.raises(ValueError, match=r"'loss'. Expected a loss of masklstm.losses"):
             metrics.Loss(loss)
