@@ -63,7 +63,7 @@ def standardize_reduction(reduction: str | None) -> str:
     if not (reduction is None or isinstance(reduction, str)) or reduction not in REDUCTIONS:
         raise ValueError(
             "Invalid value for argument 'reduction'. "
-            f"Expected one of {set(REDUCTIONS)}. Received: reduction={reduction!r}"
+            f"Expected one of {one_of(REDUCTIONS)}. Received: reduction={reduction!r}"
         )
     if reduction == "sum_over_batch_size":
         return "mean"
@@ -134,9 +134,14 @@ def missing_option(missing: Any) -> str | float:
     return text if text == "nonfinite" else float(text)
 
 
+def one_of(known: Collection[str | None]) -> str:
+    """The names as Keras's errors list them, but always in the same order."""
+    return "{" + ", ".join(map(repr, known)) + "}"
+
+
 def unknown_name(argument: str, name: Any, known: Collection[str | None]) -> ValueError:
     return ValueError(
-        f"Invalid value for argument '{argument}'. Expected one of {set(known)}. "
+        f"Invalid value for argument '{argument}'. Expected one of {one_of(known)}. "
         f"Received: {argument}={name!r}"
     )
 

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--csv",
         metavar="FILE",
         help="your own data, .csv or .csv.gz: comma-separated with a header, rows in order; empty, "
-        "NA, NaN and null are missing",
+        "NA, NaN, null, - and ? are missing",
     )
     parser.add_argument(
         "--target",
@@ -58,11 +58,15 @@ def _run(arguments: argparse.Namespace) -> None:
         path, target = SHIPPED_DATA, target or SHIPPED_TARGET
     table = read_table(Path(path))
     columns = table.numbers if target is None else {target: table.target(target)}
+    left_out = ", ".join(f"{name} ({why})" for name, why in table.not_numeric.items())
     if not any(len(values) for values in columns.values()):
-        raise DemoError(f"Expected rows of numbers. Received: none in {path}")
+        received = f"columns that are not numeric: {left_out}" if left_out else "none"
+        raise DemoError(f"Expected rows of numbers in {path}. Received: {received}")
     found = masklstm.inspect(np.stack(list(columns.values()), axis=1), missing)
     found.features = list(columns)
     say(f"{Path(path).name}: {', '.join(columns)}")
+    if target is None and left_out:
+        say(f"left out, as not numeric: {left_out}")
     say(str(found))
     if arguments.out is not None:
         try:

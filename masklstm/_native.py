@@ -27,7 +27,7 @@ def _requested_backend() -> str:
     if backend not in _BACKENDS:
         raise ImportError(
             "Invalid value for the environment variable MASKLSTM_BACKEND. "
-            f"Expected one of {set(_BACKENDS)}. Received: {backend!r}"
+            f"Expected one of {_BACKENDS}. Received: {backend!r}"
         )
     return backend
 

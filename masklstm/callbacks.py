@@ -34,6 +34,7 @@ class MissingLabels(keras.callbacks.Callback):  # type: ignore[misc]
     - the loss or a prediction becomes NaN or infinite: in which batch, and what was not finite
       first: the inputs, the model's weights (a step before had a gradient that was not finite), the
       predictions, the sample weights, or the labels;
+    - a metric is NaN while the loss is not: it does not skip missing labels;
     - batches have no label at all: they train nothing, and their loss 0 makes the epoch's mean, or
       the validation's, look better than it is;
     - the loss scale of mixed precision falls to 1/256 or less: without a word Keras skips each step
@@ -108,6 +109,7 @@ class MissingLabels(keras.callbacks.Callback):  # type: ignore[misc]
             logs.update({f"val_{name}": share for name, share in self._validation_logs.items()})
         self._warn_of_failure("training", seen)
         self._warn_of_batches("training", seen)
+        self._warn_of_metrics(logs or {}, seen)
         self._warn_of_loss_scale()
 
     def on_train_end(self, logs: _Logs = None) -> None:
@@ -171,6 +173,22 @@ class MissingLabels(keras.callbacks.Callback):  # type: ignore[misc]
                 "masklstm.inspect(y).samples_without_label names",
             )
 
+    def _warn_of_metrics(self, logs: dict[str, Any], seen: Seen) -> None:
+        has_gaps = np.any(seen.valid < seen.labels) and np.any(seen.valid)
+        of_training = {name: value for name, value in logs.items() if not name.startswith("val_")}
+        names = [
+            name
+            for name, value in of_training.items()
+            if not name.endswith("valid_share") and np.any(np.isnan(value))
+        ]
+        if names and has_gaps and not seen.failure.batch:
+            self._warn_once(
+                "metrics",
+                f"{', '.join(names)} came out NaN in epoch {self._epoch + 1}, though the loss and "
+                "the predictions are finite. Expected metrics that skip missing labels: "
+                "those of masklstm.metrics, whose Masked(metric) is for any other",
+            )
+
     def _warn_of_loss_scale(self) -> None:
         scale = _loss_scale(self.model.optimizer)
         self._highest_loss_scale = max(scale, self._highest_loss_scale)
@@ -213,7 +231,8 @@ def _explain(failure: Failure, skips_gaps: bool) -> str:
             return (
                 f"It came from the inputs: {failure.inputs:,} of their values are NaN or infinite "
                 f"and make {failure.predictions:,} predictions so{also}. Expected finite inputs: "
-                "fill them, and tell the model by another input where they were missing"
+                "masklstm.layers.Impute (strategy 'mean' only once it is adapted) fills them and tells "
+                "the model where they were missing; masklstm.layers.Masking passes over whole steps"
             )
         if failure.model_weights:
             return (

@@ -15,13 +15,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from masklstm import _arguments, ops
-from masklstm._arguments import MaskedSums
+from masklstm import _arguments
 from masklstm._coefficient_of_determination import CoefficientOfDetermination
 from masklstm._keras_compat import get_keras_mask
+from masklstm._labels import read_labels
 from masklstm._loss_metric import Loss
 from masklstm._masked_metric import Masked
-from masklstm._metric_bases import ElementwiseMetric, GapAwareMetric, ValueMetric, as_predictions
+from masklstm._metric_bases import ElementwiseMetric, GapAwareMetric, ValueMetric
 
 __all__ = [
     "BinaryAccuracy",
@@ -603,14 +603,17 @@ class ValidFraction(GapAwareMetric):
         """Adds a batch.
 
         Args:
-            y_true: Labels, shape `(batch, ..., features)`; NaN means missing.
-            y_pred: Predictions of the same shape, of which only a Keras mask matters.
+            y_true: Labels of any shape, class labels too; NaN means missing.
+            y_pred: Predictions, of which only a Keras mask matters.
             sample_weight: Of no interest: labels are counted.
         """
-        y_pred, mask = as_predictions(y_pred), get_keras_mask(y_pred)
-        sums: MaskedSums = ops.masked_sums(y_true, y_pred, mask=mask, missing=self.missing)
-        self.valid_count.assign_add(sums.valid_count)
-        self.label_count.assign_add(tf.size(y_pred, tf.int64))
+        y_true, valid = read_labels(y_true, self.missing)
+        mask = get_keras_mask(y_pred)
+        if mask is not None:
+            mask = _arguments.align("mask", tf.cast(mask, tf.bool), y_true)
+            valid &= _arguments.broadcast_left(mask, y_true)
+        self.valid_count.assign_add(tf.math.count_nonzero(valid))
+        self.label_count.assign_add(tf.size(y_true, tf.int64))
 
     def result(self) -> tf.Tensor:
         """The share; NaN if no label was seen."""

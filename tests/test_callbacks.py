@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from masklstm import _native, losses
+from masklstm import _native, losses, metrics
 from masklstm.callbacks import MissingLabels
 
 NAN = np.nan
@@ -311,6 +311,16 @@ def test_in_validation(x, y):
     _, texts = fit(model, x, full, validation_data=(x, nan_at(full, 2)))
     (text,) = texts
     assert "not finite since batch 1 of the validation in epoch 1" in text
+
+
+@pytest.mark.parametrize("metric", ["mae", metrics.MeanAbsoluteError()], ids=["Keras", "ours"])
+def test_a_metric_that_does_not_skip_gaps(metric, x, y):
+    model = small_model(losses.MeanSquaredError())
+    model.compile("sgd", model.loss, metrics=[metric])
+    _, texts = fit(model, x, nan_at(np.nan_to_num(y), 2))
+    expected = 1 if metric == "mae" else 0
+    assert sum("mae came out NaN in epoch 1, though the loss" in text for text in texts) == expected
+    assert len(texts) == expected
 
 
 @pytest.fixture

@@ -47,7 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--csv",
         metavar="FILE",
         help="your own data, .csv or .csv.gz: comma-separated with a header, rows in order and "
-        "evenly spaced in time; numeric columns are inputs; empty, NA, NaN and null are missing",
+        "evenly spaced in time; numeric columns are inputs; empty, NA, NaN, null, - and ? are "
+        "missing",
     )
     data.add_argument(
         "--target",

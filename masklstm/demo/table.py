@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-MISSING_CELLS = frozenset({"", "na", "nan", "null"})  # compared in lower case
+# Compared in lower case.
+MISSING_CELLS = frozenset({"", "-", "?", "n/a", "na", "nan", "none", "null", "#n/a"})
 _GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952, section 2.3.1
 
 
