@@ -231,7 +231,7 @@ def _explain(failure: Failure, skips_gaps: bool) -> str:
             return (
                 f"It came from the inputs: {failure.inputs:,} of their values are NaN or infinite "
                 f"and make {failure.predictions:,} predictions so{also}. Expected finite inputs: "
-                "masklstm.layers.Impute (strategy 'mean' only once it is adapted) fills them and tells "
+                "masklstm.layers.Impute (strategy 'mean' once it is adapted) fills them and tells "
                 "the model where they were missing; masklstm.layers.Masking passes over whole steps"
             )
         if failure.model_weights:
