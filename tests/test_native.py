@@ -103,7 +103,7 @@ def test_another_keras_backend_is_refused():
     # As if, since no other backend is installed.
     code = "import keras; keras.backend.backend = lambda: 'jax'; import masklstm"
     process = python(code, ".")
-    assert "need Keras's TensorFlow backend" in process.stderr
+    assert "masklstm needs Keras's TensorFlow backend" in process.stderr
 
 
 def test_import_prints_nothing():
