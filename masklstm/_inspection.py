@@ -72,14 +72,14 @@ class Inspection:
 
     @cached_property
     def longest_gap_by_feature(self) -> NDArray[np.int64]:
-        longest = np.zeros(len(self.features), np.int64)
-        np.maximum.at(longest, self._gaps[:, 0] % len(self.features), self.gap_lengths)
+        longest = np.zeros(self.shape[2], np.int64)
+        np.maximum.at(longest, self._gaps[:, 0] % self.shape[2], self.gap_lengths)
         return longest
 
     def longest_gaps(self, count: int = 8) -> list[Gap]:
         """The longest gaps, the longest first; of equal ones the first comes first."""
         lengths = self.gap_lengths
-        features = len(self.features)
+        features = self.shape[2]
         return [
             Gap(int(lengths[i]), int(series // features), int(series % features), int(start))
             for i in np.argsort(-lengths, kind="stable")[:count]
@@ -122,6 +122,9 @@ class Inspection:
 
 def inspect(y: Any, missing: Any = float("nan"), axes: Sequence[str] | None = None) -> Inspection:
     """Counts missing labels and gaps: look at labels before training on them.
+
+    Formula: a share is missing labels over labels; a gap is a run of missing labels along the
+    steps of one feature of one sample.
 
     Args:
         y: Labels: an array, tensor, data frame or list, floating point, integer or bool; or a
@@ -178,7 +181,9 @@ def inspect(y: Any, missing: Any = float("nan"), axes: Sequence[str] | None = No
     order = [axes.index(axis) for axis in AXES if axis in axes]
     lacking = [position for position, axis in enumerate(AXES) if axis not in axes]
     is_missing = np.expand_dims(is_missing.transpose(order), lacking)
-    return Inspection(is_missing, names or [str(index) for index in range(is_missing.shape[2])])
+    if not names or axes[-1] != "feature":
+        names = [str(index) for index in range(is_missing.shape[2])]
+    return Inspection(is_missing, names)
 
 
 def _find_missing(y: Any, missing: Any) -> NDArray[np.bool_]:

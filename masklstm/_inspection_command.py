@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--missing",
         metavar="NUMBER",
         default="nan",
-        help="a number that means that a value is missing, such as -999",
+        help="a number that means that a value is missing, as in --missing=-999",
     )
     parser.add_argument("--out", metavar="PICTURE", help="save a picture, as gaps.png or gaps.svg")
 

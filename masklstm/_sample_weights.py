@@ -91,9 +91,10 @@ def _standardize_fill(fill: Any, missing: Any, dtype: tf.DType) -> tf.Tensor:
     number = _arguments.number_or_nan(fill)
     # As a sentinel of this dtype "nan" stands for every number that the dtype does not have.
     own = float(_arguments.sentinel(repr(number), dtype))
-    is_missing = not math.isfinite(own) if text == "nonfinite" else own == float(text)
-    if not (math.isnan(own) or is_missing):
-        return tf.constant(own if dtype.is_floating else int(own), dtype)
+    is_missing = text != "nonfinite" and own == float(_arguments.sentinel(text, dtype))
+    if math.isfinite(own) and not is_missing:
+        kind = float if dtype.is_floating else bool if dtype == tf.bool else int
+        return tf.constant(kind(own), dtype)
     raise ValueError(
         f"Invalid value for argument 'fill'. Expected a number of the labels' dtype, {dtype.name}, "
         f"that does not mean that a label is missing. Received: fill={fill!r}, missing={missing!r}"

@@ -60,13 +60,19 @@ class WatchedSteps:
         self.model = model
         self.kind = kind
         self.missing = missing
-        self.outputs: list[str] = list(getattr(model, "output_names", ["output"]))
-        """Names of the outputs that are counted apart."""
+        self._names: list[str] = list(getattr(model, "output_names", ["output"]))
+        self._are_apart = True
         self._original: Callable[[Any], Any] | None = None
+        self._watched: Callable[[Any], Any] | None = None
         with model.distribute_strategy.scope():
-            self._labels = _counter(2, len(self.outputs))
+            self._labels = _counter(2, len(self._names))
             self._batches = _counter(2)
             self._failure = _counter(len(Failure._fields))
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the outputs that are counted apart."""
+        return self._names if self._are_apart else self._names[:1]
 
     def start(self) -> None:
         """Watches from now on."""
@@ -85,11 +91,12 @@ class WatchedSteps:
                 raise
 
         watched.unwatched = self._original  # type: ignore[attr-defined]
-        self._function = watched
+        self._function = self._watched = watched
 
     def stop(self) -> None:
-        """The model is as it was."""
-        self._function = self._original
+        """The model is as it was; but a step function that somebody made in the meantime stays."""
+        if self._function is self._watched:
+            self._function = self._original
 
     def reset(self) -> None:
         self._labels.assign(tf.zeros_like(self._labels))
@@ -140,24 +147,10 @@ class WatchedSteps:
 
     def _count(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, loss: Any) -> None:
         labels = _leaves(y)
-        losses = keras.tree.flatten(self.model.loss)
-        predictions = keras.tree.flatten(y_pred)
-        counts = []
-        for index, label in enumerate(labels):
-            own_loss = losses[index % len(losses)] if len(losses) in (1, len(labels)) else None
-            observed = _is_observed(label, self.missing, own_loss)
-            if len(predictions) == len(labels):
-                observed &= _mask(predictions[index], label)
-            counts.append([tf.math.count_nonzero(observed), tf.size(label, tf.int64)])
-        of_outputs = tf.transpose(tf.reshape(tf.stack(counts), [-1, 2]))
-        if len(labels) != len(self.outputs):  # they cannot be told apart
-            self.outputs = self.outputs[:1]
-            of_outputs = tf.reduce_sum(of_outputs, axis=1, keepdims=True)
-            of_outputs = tf.pad(of_outputs, [[0, 0], [0, self._labels.shape[1] - 1]])
-        elif isinstance(y, dict):
-            self.outputs = sorted(y)
+        of_outputs = self._counts_of_outputs(y, y_pred)
         self._labels.assign_add(of_outputs)
-        without_label = tf.cast(tf.reduce_sum(of_outputs[0]) == 0, tf.int64)
+        valid, number = tf.unstack(tf.reduce_sum(of_outputs, axis=1))
+        without_label = tf.cast((valid == 0) & (number > 0), tf.int64)
         self._batches.assign_add(tf.stack([tf.ones([], tf.int64), without_label]))
 
         def record() -> tf.Tensor:
@@ -177,6 +170,49 @@ class WatchedSteps:
         fails = ~tf.reduce_all(tf.math.is_finite(loss)) | (_not_finite(y_pred) > 0)
         is_first = fails & (self._failure[0] == 0)
         self._failure.assign(tf.cond(is_first, record, lambda: tf.identity(self._failure)))
+
+    def _counts_of_outputs(self, y: Any, y_pred: Any) -> tf.Tensor:
+        """Valid labels, and labels, of each output."""
+        names = self._names
+        labels = _of_outputs(y, names)
+        if labels is None:  # they cannot be told apart: all of them count for the first one
+            self._are_apart = False
+            counts = [self._counts(label, None, None) for label in _leaves(y)]
+            rest = [_nothing()] * (len(names) - 1)
+            return tf.stack([sum(counts, _nothing()), *rest], axis=1)
+        if isinstance(y, dict) and not y.keys() <= set(names):
+            self._names = sorted(y)
+        losses = self.model.loss
+        is_one_for_all = not isinstance(losses, (dict, list, tuple))
+        losses = [losses] * len(names) if is_one_for_all else _of_outputs(losses, names)
+        nothing = [None] * len(names)
+        each = zip(labels, losses or nothing, _of_outputs(y_pred, names) or nothing, strict=True)
+        return tf.stack([self._counts(*one) for one in each], axis=1)
+
+    def _counts(self, label: Any, loss: Any, prediction: Any) -> tf.Tensor:
+        dense = _leaves(label)
+        if len(dense) != 1:
+            return _nothing()
+        observed = _is_observed(dense[0], self.missing, loss) & _mask(prediction, dense[0])
+        return tf.stack([tf.math.count_nonzero(observed), tf.size(dense[0], tf.int64)])
+
+
+def _of_outputs(structure: Any, names: list[str]) -> list[Any] | None:
+    """What a dict, a list or a single entry has for each output; None if it has not one for each.
+
+    As in Keras a dict may lack outputs, and a list has their order.
+    """
+    if isinstance(structure, dict):
+        if structure.keys() <= set(names):
+            return [structure.get(name) for name in names]
+        entries = [structure[name] for name in sorted(structure)]
+    else:
+        entries = list(structure) if isinstance(structure, (list, tuple)) else [structure]
+    return entries if len(entries) == len(names) else None
+
+
+def _nothing() -> tf.Tensor:
+    return tf.zeros([2], tf.int64)
 
 
 def _counter(*shape: int) -> tf.Variable:

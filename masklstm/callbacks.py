@@ -25,9 +25,9 @@ class MissingLabels(keras.callbacks.Callback):  # type: ignore[misc]
 
     Formula: `valid_share = valid labels / labels` over the batches of an epoch, where valid are
     those that are not missing and whose Keras mask, if the predictions carry one, is True. It is
-    added to the epoch's logs, so that `History`, `TensorBoard`, `CSVLogger` and `EarlyStopping` see
-    it: list it before those. With validation data there is `val_valid_share` too, and for several
-    outputs `<output>_valid_share`.
+    added to the epoch's logs, so that `History`, `TensorBoard`, `CSVLogger` and, with `mode="max"`,
+    `EarlyStopping` see it: list it before those, and only once. With validation data there is
+    `val_valid_share` too, and for several outputs `<output>_valid_share`.
 
     It warns, once per `fit`, when
 
@@ -204,14 +204,15 @@ class MissingLabels(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def _shares(outputs: list[str], seen: Seen) -> dict[str, float]:
-    labels = seen.labels.sum()
-    shares = {"valid_share": float(seen.valid.sum() / labels) if labels else math.nan}
+    """NaN where no label was seen."""
+    counts = {"valid_share": (seen.valid.sum(), seen.labels.sum())}
     if len(outputs) > 1:
-        with np.errstate(invalid="ignore"):
-            of_outputs = (seen.valid / seen.labels).tolist()
         names = [f"{name}_valid_share" for name in outputs]
-        shares.update(zip(names, of_outputs, strict=True))
-    return shares
+        counts.update(zip(names, zip(seen.valid, seen.labels, strict=True), strict=True))
+    return {
+        name: float(valid / labels) if labels else math.nan
+        for name, (valid, labels) in counts.items()
+    }
 
 
 def _loss_scale(optimizer: Any) -> float:

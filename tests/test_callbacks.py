@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from masklstm import _native, losses, metrics
 from masklstm.callbacks import MissingLabels
+from masklstm.layers import MaskedLoss
 
 NAN = np.nan
 
@@ -311,6 +312,64 @@ def test_in_validation(x, y):
     _, texts = fit(model, x, full, validation_data=(x, nan_at(full, 2)))
     (text,) = texts
     assert "not finite since batch 1 of the validation in epoch 1" in text
+
+
+def test_labels_that_are_inputs():
+    """Without labels the share is NaN; but what is not finite is still found."""
+    x, y = np.zeros((8, 4, 2)), np.zeros((8, 4, 1))
+    inputs, labels = keras.Input((4, 2)), keras.Input((4, 1))
+    endpoint = MaskedLoss(losses.MeanSquaredError())
+    model = keras.Model([inputs, labels], endpoint(keras.layers.Dense(1)(inputs), labels))
+    model.compile("sgd")
+    history, texts = fit(model, [x, y])
+    assert np.isnan(history["valid_share"]).all()
+    assert texts == []
+    x[3] = NAN
+    _, texts = fit(model, [x, y])
+    assert "from the inputs: 8 of their values" in texts[0]
+
+
+LOSSES = {"b": losses.MeanSquaredError(missing=-1), "a": losses.MeanSquaredError()}
+
+
+@pytest.mark.parametrize("labels", [list, dict])
+@pytest.mark.parametrize("loss", [list, dict, "one", "without a"])
+def test_losses_and_labels_of_several_outputs(loss, labels, x):
+    """Lists have the order of the outputs, dicts their names."""
+    inputs = keras.Input((3,))
+    outputs = [keras.layers.Dense(1, name=name)(inputs) for name in LOSSES]
+    if loss == "without a" and labels is dict:
+        outputs = dict(zip(LOSSES, outputs, strict=True))  # Keras wants all losses for a list
+    model = keras.Model(inputs, outputs)
+    given = {list: list(LOSSES.values()), dict: LOSSES, "one": LOSSES["b"]}
+    given["without a"] = [LOSSES["b"], None] if labels is list else {"b": LOSSES["b"]}
+    model.compile("sgd", loss=given[loss])
+    y = {"b": np.zeros((len(x), 1)), "a": np.zeros((len(x), 1))}
+    y["b"][::2] = -1
+    if loss == "without a":
+        y["a"] = None
+    if labels is dict:
+        y = {name: label for name, label in y.items() if label is not None}
+    history, texts = fit(model, x, y if labels is dict else list(y.values()))
+    assert texts == []
+    assert history["b_valid_share"] == [0.5]
+    share = NAN if loss == "without a" else 1.0
+    np.testing.assert_array_equal(history["a_valid_share"], [share])
+    assert history["valid_share"] == [0.5 if loss == "without a" else 0.75]
+
+
+def test_a_model_that_was_compiled_meanwhile_keeps_its_steps(x, y):
+    class Recompile(keras.callbacks.Callback):
+        def on_train_end(self, logs=None):
+            self.model.compile(keras.optimizers.SGD(0.0), losses.MeanSquaredError())
+            self.model.make_train_function()
+
+    model = small_model()
+    fit(model, x, y)
+    fit(model, x, y, Recompile(), callbacks=[MissingLabels()])
+    before = model.get_weights()
+    model.fit(x, y, verbose=0)
+    np.testing.assert_array_equal(model.get_weights()[0], before[0])
 
 
 @pytest.mark.parametrize("metric", ["mae", metrics.MeanAbsoluteError()], ids=["Keras", "ours"])

@@ -280,3 +280,19 @@ def test_without_matplotlib_the_picture_says_what_it_needs(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"masklstm\[demo\]"):
         masklstm.inspect([1.0]).plot()
+
+
+def test_columns_are_names_of_features_alone():
+    class Frame:
+        columns = ("a", "b")
+
+        def __array__(self, dtype=None, copy=None):
+            return np.array([[1, np.nan], [2, np.nan], [3, 4]])
+
+    assert masklstm.inspect(Frame()).features == ["a", "b"]
+    found = masklstm.inspect(Frame(), axes=("timestep", "sample"))
+    assert found.features == ["0"]
+    assert found.longest_gaps() == [
+        masklstm.inspect(Frame()).longest_gaps()[0].__class__(2, 1, 0, 0)
+    ]
+    assert "features" in str(masklstm.inspect(Frame(), axes=("feature", "timestep")))

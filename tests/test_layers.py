@@ -66,6 +66,18 @@ class TestMasking:
         np.testing.assert_array_equal(outputs._keras_mask, [[False, True, True]])
         assert outputs.dtype == tf.bfloat16
 
+    @pytest.mark.parametrize(
+        ("dtype", "mask_value", "value"),
+        [("int8", -999, 25), ("int32", 0.5, 0), ("uint8", 300, 44), ("float16", 1e6, np.inf)],
+    )
+    def test_a_number_that_the_type_does_not_have_marks_nothing(self, dtype, mask_value, value):
+        x = np.array([[[value], [3]]], dtype)
+        outputs = masklstm.layers.Masking(mask_value)(x)
+        assert np.all(outputs._keras_mask)
+        assert outputs[0, 0, 0] == value
+        impute = masklstm.layers.Impute("last", mask_value=mask_value)
+        assert impute(x)[0, 0].numpy().tolist() == [value, 0.0]
+
     def test_integers(self):
         outputs = masklstm.layers.Masking(mask_value=-1)(np.array([[[-1], [3]]]))
         assert outputs.numpy().tolist() == [[[0.0], [3.0]]]
@@ -86,6 +98,15 @@ def impute_step_by_step(x, strategy, fill):
                     last, since = x[row, step, feature], 0
                 elapsed[row, step, feature] = since
     return filled, elapsed
+
+
+class Subclassed(keras.Model):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer, self.dense = layer, keras.layers.Dense(2)
+
+    def call(self, x):
+        return self.dense(self.layer(x))
 
 
 class TestImpute:
@@ -155,6 +176,35 @@ class TestImpute:
     def test_means_that_nobody_gave_are_nan(self):
         outputs = masklstm.layers.Impute("mean", indicator=False)(np.array([[[NAN], [1.0]]]))
         np.testing.assert_array_equal(outputs, [[[NAN], [1.0]]])
+
+    @pytest.mark.parametrize("build", ["fit", "subclass", "dataset"])
+    @pytest.mark.parametrize("mean", [None, [3.0, 4.0]])
+    def test_means_of_a_layer_that_a_model_builds(self, build, mean):
+        layer = masklstm.layers.Impute("mean", mean=mean, indicator=False)
+        x = np.full((2, 3, 2), NAN, "float32")
+        if build == "dataset":
+            list(tf.data.Dataset.from_tensors(x).map(layer))
+        else:
+            dense = keras.layers.Dense(2)
+            model = keras.Sequential([layer, dense]) if build == "fit" else Subclassed(layer)
+            model.compile("sgd", loss=masklstm.losses.MeanSquaredError())
+            model.fit(x, x, verbose=0)
+        np.testing.assert_array_equal(layer.fill, np.broadcast_to(np.float32(mean or NAN), [2]))
+
+    def test_adapt_passes_over_masked_steps(self):
+        x = np.array([[[1.0], [NAN], [3.0], [-999.0]]], "float32")
+        masking, layer = masklstm.layers.Masking(mask_value=-999), masklstm.layers.Impute("mean")
+        layer.adapt(masking(x))
+        assert layer.fill.numpy().tolist() == [2.0]
+
+    @pytest.mark.parametrize("strategy", STRATEGIES)
+    def test_what_is_masked_is_filled(self, strategy):
+        x = np.array([[[1.0], [NAN], [7.0]]], "float32")
+        mean = 5.0 if strategy == "mean" else None
+        layer = masklstm.layers.Impute(strategy, mask_value=-1, mean=mean)
+        outputs = layer(x, mask=np.array([[True, False, False]]))
+        fill = {"mean": 5.0, "last": 1.0}.get(strategy, 0.0)
+        assert outputs[0].numpy().tolist() == [[1.0, 0.0], [fill, 1.0], [fill, 1.0]]
 
     def test_a_number_as_mask_value(self):
         x = np.array([[[-999.0], [2.0]]])

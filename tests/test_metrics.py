@@ -414,8 +414,8 @@ class TestLiterals:
 
 class TestCoefficientOfDetermination:
     def test_labels_far_from_0(self, rng):
-        """Mean 1e4, spread 1: a sum of squares would have 8 digits left."""
-        y_true = 1e4 + rng.normal(size=(3000, 2))
+        """Mean 1e5, spread 1: a sum of squares would have 6 digits left."""
+        y_true = 1e5 + rng.normal(size=(3000, 2))
         y_true[rng.random(y_true.shape) < 0.3] = NAN
         y_pred = y_true + 0.5 * rng.normal(size=y_true.shape)
         expected = scores(y_true, y_pred, np.ones(y_true.shape), {"class_aggregation": None})

@@ -103,6 +103,18 @@ def test_equal_to_keras_with_options(kind, options, rng):
     assert_equal_to_keras(layer_pair(kind, **options), random_masks(rng, 12), rng)
 
 
+@pytest.mark.parametrize("return_sequences", [False, True])
+@pytest.mark.parametrize("go_backwards", [False, True])
+def test_unrolled_it_is_keras_loop(kind, go_backwards, return_sequences, rng):
+    """Keras's own unrolled layer takes the mask of backward outputs in the wrong direction."""
+    options = {"zero_output_for_mask": True, "return_state": True, "go_backwards": go_backwards}
+    options["return_sequences"] = return_sequences
+    loop = layer_pair(kind, **options)[1]
+    unrolled = layer_pair(kind, **options, unroll=True)[0]
+    assert_equal_to_keras((unrolled, loop), random_masks(rng, 6), rng)
+    assert unrolled.zero_output_for_mask
+
+
 def test_equal_to_keras_from_an_initial_state(kind, rng):
     pair = layer_pair(kind, return_sequences=True, return_state=True)
     states = [tf.constant(rng.normal(size=(BATCH, UNITS)), tf.float32) for _ in STATES[kind]]

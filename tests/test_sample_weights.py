@@ -157,3 +157,13 @@ def test_the_labels_given_are_left_as_they_are():
 def test_errors(y, arguments, message):
     with pytest.raises(ValueError, match=message):
         masklstm.sample_weights(y, **arguments)
+
+
+def test_bool_labels_and_sentinels_of_narrow_types():
+    labels, weights = masklstm.sample_weights(np.array([True, False]))
+    assert labels.tolist() == [True, False]
+    assert weights.tolist() == [1, 1]
+    with pytest.raises(ValueError, match=r"'fill'"):
+        masklstm.sample_weights(np.array([1, -999.9], "float32"), missing=-999.9, fill=-999.9)
+    with pytest.raises(ValueError, match=r"'fill'"):
+        masklstm.sample_weights(np.array([1.0]), fill=np.inf)

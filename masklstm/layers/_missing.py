@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import tensorflow as tf
 from keras import ops
+
+from masklstm import _arguments
 
 
 def standardize_mask_value(value: Any) -> float:
@@ -17,10 +20,17 @@ def standardize_mask_value(value: Any) -> float:
 
 
 def is_missing(inputs: Any, mask_value: float) -> Any:
-    """Where the inputs are the mask value, a Python float; NaN is equal to NaN."""
+    """Where the inputs are the mask value, a Python float; NaN is equal to NaN.
+
+    A number is compared as one of the inputs' type; one that this type does not have marks nothing.
+    """
     if mask_value != mask_value:
         return ops.isnan(inputs)
-    return ops.equal(inputs, ops.cast(mask_value, inputs.dtype))
+    dtype = tf.as_dtype(inputs.dtype)
+    number = float(_arguments.sentinel(repr(mask_value), dtype))
+    if number != number:
+        return ops.zeros_like(inputs, dtype="bool")
+    return ops.equal(inputs, ops.cast(number if dtype.is_floating else int(number), inputs.dtype))
 
 
 def mask_value_config(mask_value: float) -> dict[str, float]:

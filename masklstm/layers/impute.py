@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from masklstm._arguments import unknown_name
+from masklstm._keras_compat import get_keras_mask
 from masklstm.layers._missing import is_missing, mask_value_config, standardize_mask_value
 from masklstm.layers._packing import pack
 
@@ -112,10 +113,15 @@ class Impute(keras.layers.Layer):  # type: ignore[misc]
                     f"Expected 'mean' to have a number for each of the {shape[0]} features, or one "
                     f"for all. Received: mean={mean!r}"
                 )
+            # As the initializer: Keras drops what is assigned while a model is built symbolically.
             self.fill = self.add_weight(
-                shape=shape, initializer="zeros", trainable=False, name="mean"
+                shape=shape,
+                initializer=lambda shape, dtype: ops.convert_to_tensor(
+                    np.broadcast_to(mean, shape), dtype
+                ),
+                trainable=False,
+                name="mean",
             )
-            self.fill.assign(np.broadcast_to(mean, shape))
 
     def adapt(self, data: Any) -> None:
         """Takes each feature's mean over all observations as its fill.
@@ -123,7 +129,8 @@ class Impute(keras.layers.Layer):  # type: ignore[misc]
         Args:
             data: Inputs of shape `(batch, time, features)`: an array, a tensor, or an iterable of
                 batches such as a `tf.data.Dataset`, whose elements may also be tuples that begin
-                with the inputs. They are read once, in float64.
+                with the inputs. They are read once, in float64. Steps that a Keras mask on them
+                masks do not count: `impute.adapt(masking(x))` for padded series.
 
         Raises:
             ValueError: If the strategy is another one, or a feature has no observation at all.
@@ -135,7 +142,8 @@ class Impute(keras.layers.Layer):  # type: ignore[misc]
             )
         total, count = np.float64(0), np.int64(0)
         shape = None
-        for batch in _batches(data):
+        for inputs in _batches(data):
+            batch = np.asarray(inputs)
             if not self.built:
                 self.build(batch.shape)
             if batch.ndim != 3 or batch.shape[-1] != self.fill.shape[0]:
@@ -144,7 +152,11 @@ class Impute(keras.layers.Layer):  # type: ignore[misc]
                     f"Received: a batch with shape {batch.shape}"
                 )
             shape = batch.shape
-            missing = np.isnan(batch) | (batch == self.mask_value)
+            missing = np.asarray(is_missing(ops.convert_to_tensor(inputs), self.mask_value))
+            missing = missing | np.isnan(batch)
+            mask = get_keras_mask(inputs)
+            if mask is not None:
+                missing |= ~np.asarray(mask, bool)[..., None]
             total = total + np.where(missing, 0, batch).sum(axis=(0, 1), dtype=np.float64)
             count = count + (~missing).sum(axis=(0, 1))
         if shape is None or not np.all(count):
@@ -157,11 +169,11 @@ class Impute(keras.layers.Layer):  # type: ignore[misc]
     def call(self, inputs: Any, mask: Any = None) -> Any:
         is_gap = is_missing(inputs, self.mask_value)
         inputs = ops.cast(inputs, self.compute_dtype)
-        # Before anything is computed of it: a NaN would stay in the gradients.
-        inputs = ops.where(is_gap, ops.zeros_like(inputs), inputs)
         if mask is not None:
             mask = ops.expand_dims(ops.cast(mask, "bool"), axis=-1)
             is_gap = ops.logical_or(is_gap, ops.logical_not(mask))
+        # Before anything is computed of it: a NaN would stay in the gradients.
+        inputs = ops.where(is_gap, ops.zeros_like(inputs), inputs)
         outputs = [inputs]
         if self.strategy in ("mean", "learned"):
             outputs = [ops.where(is_gap, ops.cast(self.fill, inputs.dtype), inputs)]
@@ -198,10 +210,9 @@ class Impute(keras.layers.Layer):  # type: ignore[misc]
         return config
 
 
-def _batches(data: Any) -> Iterable[np.ndarray[Any, Any]]:
+def _batches(data: Any) -> Iterable[Any]:
     if hasattr(data, "shape"):
-        yield np.asarray(data)
+        yield data
         return
     for element in data:
-        inputs = element[0] if isinstance(element, tuple) else element
-        yield np.asarray(inputs)
+        yield element[0] if isinstance(element, tuple) else element

@@ -44,9 +44,15 @@ class _AnyMask:
         packed = take_steps(sequences, packing.order)
         is_step = ops.expand_dims(places < length, axis=-1)
         packed = ops.where(is_step, packed, ops.zeros_like(packed))
-        _, outputs, states = super().inner_loop(  # type: ignore[misc]
-            packed, initial_state, places < ops.maximum(length, 1), training
-        )
+        # Outputs of masked steps are seen to below: Keras's unrolled loop would take the mask in
+        # the wrong direction.
+        zero_output_for_mask, layer.zero_output_for_mask = layer.zero_output_for_mask, False
+        try:
+            _, outputs, states = super().inner_loop(  # type: ignore[misc]
+                packed, initial_state, places < ops.maximum(length, 1), training
+            )
+        finally:
+            layer.zero_output_for_mask = zero_output_for_mask
 
         is_empty = length == 0
         # Keras hands over a list of states, or of one alone that state.
@@ -80,6 +86,8 @@ class _AnyMask:
 class LSTM(_AnyMask, keras.layers.LSTM):  # type: ignore[misc]
     """`keras.layers.LSTM` that takes any mask and still runs on cuDNN.
 
+    Formula, with the state s: `s[t] = LSTM(x[t], s[t - 1])` where step t is kept, else `s[t - 1]`.
+
     A masked step leaves state and output as they were. So the steps that are not masked are moved
     to the left of each row, run through Keras's layer as right-padded rows, and their outputs
     spread out again: cuDNN, which takes no other masks, is used whatever the mask, also for rows
@@ -97,7 +105,9 @@ class LSTM(_AnyMask, keras.layers.LSTM):  # type: ignore[misc]
         training: Whether dropout is applied.
 
     Returns:
-        What `keras.layers.LSTM(use_cudnn=False)` returns with the same mask.
+        What `keras.layers.LSTM(use_cudnn=False)` returns with the same mask. (Keras's `unroll`
+        takes the mask of backward outputs in the wrong direction. Here it is what Keras returns
+        without `unroll`.)
 
     Raises:
         ValueError: As `keras.layers.LSTM`.
@@ -122,6 +132,7 @@ class LSTM(_AnyMask, keras.layers.LSTM):  # type: ignore[misc]
 class GRU(_AnyMask, keras.layers.GRU):  # type: ignore[misc]
     """`keras.layers.GRU` that takes any mask and still runs on cuDNN.
 
+    Formula, with the state s: `s[t] = GRU(x[t], s[t - 1])` where step t is kept, else `s[t - 1]`.
     See `masklstm.layers.LSTM`.
 
     Args:
