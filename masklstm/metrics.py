@@ -10,6 +10,7 @@ Keras's. Before the first valid label a metric is NaN. State is float64 and int6
 result unless `dtype` says otherwise.
 """
 
+import math
 from typing import Any
 
 import keras
@@ -433,7 +434,8 @@ class BinaryAccuracy(ValueMetric):
         threshold: Above it a prediction says 1, else 0. It is rounded to the predictions' type.
 
     Raises:
-        ValueError: For a `missing` that is neither number nor name.
+        ValueError: For a `threshold` that is not a finite number, a `missing` that is neither number
+            nor name.
 
     Example:
 
@@ -457,7 +459,9 @@ class BinaryAccuracy(ValueMetric):
         missing: Any = NAN,
     ) -> None:
         super().__init__(name, dtype, missing)
-        self.threshold = threshold
+        self.threshold = _arguments.number_or_nan(threshold)
+        if not math.isfinite(self.threshold):
+            raise _arguments.out_of_domain("threshold", "(-inf, inf)", threshold)
 
     def values(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         says_1 = y_pred > tf.constant(self.threshold, y_pred.dtype)

@@ -218,6 +218,8 @@ class TestImpute:
             impute("median")
         with pytest.raises(ValueError, match="Argument 'mean' is for strategy 'mean' alone"):
             impute("last", mean=1.0)
+        with pytest.raises(ValueError, match=r"'mean'. Expected a number for each .*'a'"):
+            impute("mean", mean="a")
         with pytest.raises(ValueError, match="number for each of the 2 features"):
             impute("mean", mean=[1.0, 2.0, 3.0])(np.zeros((1, 2, 2)))
         with pytest.raises(ValueError, match=r"\(batch, time, features\)"):

@@ -516,3 +516,9 @@ def test_the_valid_fraction_of_class_labels():
     y_pred = keras.layers.Masking()(np.ones((2, 3, 4), "float32") * [[[1], [1], [0]]])
     metric.update_state(np.array([[0, -1, 2], [1, 3, -1]]), y_pred)
     assert float(metric.result()) == 3 / 6  # the last step is masked
+
+
+@pytest.mark.parametrize("threshold", ["a", None, NAN])
+def test_a_threshold_that_is_no_number(threshold):
+    with pytest.raises(ValueError, match=r"'threshold'. Expected a number in \(-inf, inf\)"):
+        metrics.BinaryAccuracy(threshold=threshold)

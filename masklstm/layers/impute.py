@@ -94,7 +94,7 @@ class Impute(keras.layers.Layer):  # type: ignore[misc]
         self.indicator = indicator
         self.elapsed = elapsed
         self.mask_value = standardize_mask_value(mask_value)
-        self.input_mean = None if mean is None else np.asarray(mean, "float64").tolist()
+        self.input_mean = None if mean is None else _standardize_mean(mean)
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
@@ -208,6 +208,17 @@ class Impute(keras.layers.Layer):  # type: ignore[misc]
         if self.input_mean is not None:
             config["mean"] = self.input_mean
         return config
+
+
+def _standardize_mean(mean: Any) -> Any:
+    """A number, or a list of them."""
+    try:
+        return np.asarray(mean, "float64").tolist()
+    except (TypeError, ValueError):
+        raise ValueError(
+            "Invalid value for argument 'mean'. Expected a number for each feature, or one for "
+            f"all. Received: mean={mean!r}"
+        ) from None
 
 
 def _batches(data: Any) -> Iterable[Any]:
