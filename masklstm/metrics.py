@@ -434,8 +434,8 @@ class BinaryAccuracy(ValueMetric):
         threshold: Above it a prediction says 1, else 0. It is rounded to the predictions' type.
 
     Raises:
-        ValueError: For a `threshold` that is not a finite number, a `missing` that is neither number
-            nor name.
+        ValueError: For a `threshold` that is not a finite number, a `missing` that is neither
+            number nor name.
 
     Example:
 
