@@ -19,7 +19,7 @@ from masklstm._arguments import MaskedSums
 from masklstm._keras_compat import cast_keeping_mask, get_keras_mask, set_direction
 
 
-class GapAwareMetric(keras.metrics.Metric):  # type: ignore[misc]
+class GapAwareMetric(keras.metrics.Metric):  # type: ignore[misc]  # Keras has no types
     """Base of all metrics."""
 
     direction: str | None = "down"

@@ -90,6 +90,7 @@ class WatchedSteps:
                 self.stop()
                 raise
 
+        # mypy knows no attributes of functions.
         watched.unwatched = self._original  # type: ignore[attr-defined]
         self._function = self._watched = watched
 

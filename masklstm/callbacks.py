@@ -20,7 +20,7 @@ _Logs = dict[str, Any] | None
 _MUCH = 2**8
 
 
-class MissingLabels(keras.callbacks.Callback):  # type: ignore[misc]
+class MissingLabels(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Logs the share of the labels that are valid, and warns of what gaps do to a training.
 
     Formula: `valid_share = valid labels / labels` over the batches of an epoch, where valid are

@@ -16,7 +16,7 @@ STRATEGIES = ("zero", "mean", "last", "learned")
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
-class Impute(keras.layers.Layer):  # type: ignore[misc]
+class Impute(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Fills missing inputs and appends what was missing.
 
     Formula: `filled = where(inputs is missing, fill, inputs)`; the outputs are `filled`, then

@@ -8,7 +8,7 @@ from masklstm._keras_compat import complete_config
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
-class MaskedLoss(keras.layers.Layer):  # type: ignore[misc]
+class MaskedLoss(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Adds a loss to the model and passes the predictions on.
 
     Formula: `add_loss(loss(y_true, y_pred, sample_weight))`; the outputs are `y_pred`.

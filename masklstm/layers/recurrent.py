@@ -30,9 +30,10 @@ class _AnyMask:
     ) -> Any:
         if isinstance(mask, (list, tuple)):
             mask = mask[0]
-        if mask is None:
-            return super().inner_loop(sequences, initial_state, mask, training)  # type: ignore[misc]
         layer: Any = self
+        keras_layer: Any = super()
+        if mask is None:
+            return keras_layer.inner_loop(sequences, initial_state, mask, training)
         kept = ops.cast(mask, "bool")
         if len(kept.shape) == 3:
             kept = ops.squeeze(kept, axis=-1)
@@ -48,7 +49,7 @@ class _AnyMask:
         # the wrong direction.
         zero_output_for_mask, layer.zero_output_for_mask = layer.zero_output_for_mask, False
         try:
-            _, outputs, states = super().inner_loop(  # type: ignore[misc]
+            _, outputs, states = keras_layer.inner_loop(
                 packed, initial_state, places < ops.maximum(length, 1), training
             )
         finally:
@@ -58,9 +59,8 @@ class _AnyMask:
         # Keras hands over a list of states, or of one alone that state.
         before = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
         state_zeros = ops.zeros_like(states[0])
-        last = ops.where(
-            is_empty, state_zeros, states[0]
-        )  # the output of a step is its first state
+        # The output of a step is its first state.
+        last = ops.where(is_empty, state_zeros, states[0])
         states = [
             ops.where(is_empty, ops.cast(old, new.dtype), new)
             for old, new in zip(before, states, strict=True)
@@ -83,7 +83,7 @@ class _AnyMask:
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
-class LSTM(_AnyMask, keras.layers.LSTM):  # type: ignore[misc]
+class LSTM(_AnyMask, keras.layers.LSTM):  # type: ignore[misc]  # Keras has no types
     """`keras.layers.LSTM` that takes any mask and still runs on cuDNN.
 
     Formula, with the state s: `s[t] = LSTM(x[t], s[t - 1])` where step t is kept, else `s[t - 1]`.
@@ -129,7 +129,7 @@ class LSTM(_AnyMask, keras.layers.LSTM):  # type: ignore[misc]
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
-class GRU(_AnyMask, keras.layers.GRU):  # type: ignore[misc]
+class GRU(_AnyMask, keras.layers.GRU):  # type: ignore[misc]  # Keras has no types
     """`keras.layers.GRU` that takes any mask and still runs on cuDNN.
 
     Formula, with the state s: `s[t] = GRU(x[t], s[t - 1])` where step t is kept, else `s[t - 1]`.
