@@ -72,6 +72,17 @@ class GapAwareLoss(keras.losses.Loss):  # type: ignore[misc]
         """
         return self._additive(self._sums(y_true, y_pred, sample_weight))
 
+    def counted(self, y_true: Any, y_pred: Any) -> tf.Tensor:
+        """Which labels (or rows of them) the loss counts: those that are there and not masked out.
+
+        Args:
+            y_true, y_pred: As for `__call__`.
+
+        Returns:
+            Booleans, one for each entry that the loss would count if its label were there.
+        """
+        raise NotImplementedError
+
     def loss_of_totals(self, totals: MaskedSums) -> tf.Tensor:
         """The loss of the whole, a float64 scalar, from the totals of its parts' sums."""
         return reduce_sums(totals, *self._reduction_of_totals())
@@ -154,6 +165,15 @@ class ElementwiseLoss(GapAwareLoss):
             else:
                 loss = self._reduce(self._sums_of(arguments))
             return tf.cast(loss, self.dtype)
+
+    def counted(self, y_true: Any, y_pred: Any) -> tf.Tensor:
+        mask = get_keras_mask(y_pred)
+        y_pred = self._arguments(y_true, y_pred)["y_pred"]
+        tensors = _arguments.standardize_tensors(y_true, y_pred, None, mask, self.missing)
+        valid = _arguments.is_observed(tensors.y_true, tensors.missing)
+        if tensors.mask is not None:
+            valid &= _arguments.broadcast_left(tensors.mask, valid)
+        return valid
 
     def _sums(self, y_true: Any, y_pred: Any, sample_weight: Any) -> MaskedSums:
         return self._sums_of(self._weighted_arguments(y_true, y_pred, sample_weight))

@@ -116,6 +116,9 @@ class Masked(GapAwareLoss):
         losses, valid, _ = self._rows(y_true, y_pred)
         return tf.where(valid, losses, tf.zeros_like(losses))
 
+    def counted(self, y_true: Any, y_pred: Any) -> tf.Tensor:
+        return self._rows(y_true, y_pred)[1]
+
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tf.Tensor:
         """The loss, reduced.
 
