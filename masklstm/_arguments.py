@@ -32,7 +32,8 @@ class Tensors(NamedTuple):
     sample_weight: tf.Tensor | None
     mask: tf.Tensor | None
     missing: str
-    """What a missing label is besides NaN: "nan", "nonfinite" or a number of `y_true`'s dtype."""
+    """What a missing label is besides NaN: "nan", "nonfinite" or a number of `y_true`'s dtype; one
+    of them, however many were asked for."""
 
     @property
     def computing_dtype(self) -> tf.DType:
@@ -108,30 +109,47 @@ def standardize_normalizer(normalizer: Any, reduction: str) -> tf.Tensor | None:
 
 
 def standardize_missing(missing: Any) -> str:
-    """One of "nan", "nonfinite", or the number as text that reads back to the same double."""
-    if isinstance(missing, str) and missing in ("nan", "nonfinite"):
-        return missing
+    """What a missing label is besides NaN, as text: "nan" for nothing, "nonfinite", a number that
+    reads back to the same double, or several of them separated by commas.
+    """
+    if isinstance(missing, (list, tuple, set, frozenset)) or np.ndim(missing) == 1:
+        marks = [_standardize_mark(mark, missing) for mark in missing]
+        return _joined(marks)
+    return _standardize_mark(missing, missing)
+
+
+def _standardize_mark(mark: Any, missing: Any) -> str:
+    if isinstance(mark, str) and mark in ("nan", "nonfinite"):
+        return mark
     try:
-        if isinstance(missing, (str, bool, np.bool_)):
+        if isinstance(mark, (str, bool, np.bool_)):
             raise TypeError
-        if hasattr(missing, "__index__"):  # an integer of any library
-            missing = operator.index(missing)
-        number = float(missing)
-        if number != missing and not math.isnan(number):
+        if hasattr(mark, "__index__"):  # an integer of any library
+            mark = operator.index(mark)
+        number = float(mark)
+        if number != mark and not math.isnan(number):
             raise OverflowError
     except (TypeError, ValueError, OverflowError):
         raise ValueError(
             "Invalid value for argument 'missing'. Expected a number (an integer beyond 2^53 only "
-            "if it is a float64), 'nan' or 'nonfinite'. "
+            "if it is a float64), 'nan' or 'nonfinite', or a list of these. "
             f"Received: missing={missing!r}"
         ) from None
     return "nan" if math.isnan(number) else repr(number)
 
 
-def missing_option(missing: Any) -> str | float:
-    """A Keras object's `missing` as its config has it: "nonfinite" or a number."""
-    text = standardize_missing(missing)
-    return text if text == "nonfinite" else float(text)
+def _joined(marks: Collection[str]) -> str:
+    """Several marks as one text, each once; NaN goes without saying."""
+    return ",".join(dict.fromkeys(mark for mark in marks if mark != "nan")) or "nan"
+
+
+def missing_option(missing: Any) -> Any:
+    """A Keras object's `missing` as its config has it: "nonfinite", a number, or a list of them."""
+    marks = [
+        mark if mark == "nonfinite" else float(mark)
+        for mark in standardize_missing(missing).split(",")
+    ]
+    return marks if len(marks) > 1 else marks[0]
 
 
 def one_of(known: Collection[str | None]) -> str:
@@ -179,8 +197,27 @@ def standardize_tensors(
     if mask is not None:
         mask = to_tensor("mask", mask, LABEL_DTYPES)
         mask = align("mask", cast(mask, tf.bool), y_true)
-    missing = sentinel(standardize_missing(missing), y_true.dtype)
+    y_true, missing = with_one_sentinel(
+        y_true, sentinel(standardize_missing(missing), y_true.dtype)
+    )
     return Tensors(y_true, y_pred, sample_weight, mask, missing)
+
+
+def with_one_sentinel(y_true: tf.Tensor, missing: str) -> tuple[tf.Tensor, str]:
+    """Labels that are missing in one way alone, and that way: what the kernels take.
+
+    Of several sentinels all become NaN, or where the dtype has none, the first one.
+    """
+    marks = missing.split(",")
+    if len(marks) == 1:
+        return y_true, missing
+    numbers = ",".join(mark for mark in marks if mark != "nonfinite")
+    is_number = ~is_observed(y_true, numbers)
+    if y_true.dtype.is_floating:
+        nan = tf.constant(math.nan, y_true.dtype)
+        return tf.where(is_number, nan, y_true), "nonfinite" if "nonfinite" in marks else "nan"
+    first = numbers.split(",")[0]
+    return tf.where(is_number, _number_of(first, y_true.dtype), y_true), first
 
 
 def group_axis(balance: str, y_true: tf.Tensor, name: str = "y_true") -> int:
@@ -196,16 +233,25 @@ def group_axis(balance: str, y_true: tf.Tensor, name: str = "y_true") -> int:
 
 
 def is_observed(y_true: tf.Tensor, missing: str) -> tf.Tensor:
-    """Decided in the labels' own dtype: a cast can make others the sentinel's equals."""
+    """Decided in the labels' own dtype: a cast can make others the sentinel's equals.
+
+    `missing` is what `sentinel` returned for this dtype.
+    """
     observed = tf.ones_like(y_true, tf.bool)
+    marks = missing.split(",")
     if y_true.dtype.is_floating:
         observed = ~tf.math.is_nan(y_true)
-        if missing == "nonfinite":
+        if "nonfinite" in marks:
             observed = tf.math.is_finite(y_true)
-    if missing not in ("nan", "nonfinite"):
-        number = float(missing) if y_true.dtype.is_floating else int(float(missing))
-        observed &= y_true != tf.constant(y_true.dtype.as_numpy_dtype(number))
+    for mark in marks:
+        if mark not in ("nan", "nonfinite"):
+            observed &= y_true != _number_of(mark, y_true.dtype)
     return observed
+
+
+def _number_of(mark: str, dtype: tf.DType) -> tf.Tensor:
+    number = float(mark) if dtype.is_floating else int(float(mark))
+    return tf.constant(dtype.as_numpy_dtype(number))
 
 
 def divided(value: tf.Tensor, divisor: tf.Tensor) -> tf.Tensor:
@@ -224,10 +270,14 @@ def broadcast_left(tensor: tf.Tensor, y_true: tf.Tensor) -> tf.Tensor:
 
 
 def sentinel(missing: str, dtype: tf.DType) -> str:
-    """The sentinel as a number of this dtype; "nan" if no label of this dtype can be it."""
-    if missing in ("nan", "nonfinite"):
-        return missing
-    number = float(missing)
+    """The sentinels as numbers of this dtype; "nan" if no label of this dtype can be one."""
+    return _joined([_mark_of(mark, dtype) for mark in missing.split(",")])
+
+
+def _mark_of(mark: str, dtype: tf.DType) -> str:
+    if mark in ("nan", "nonfinite"):
+        return mark
+    number = float(mark)
     if dtype.is_floating:
         possible = math.isinf(number) or abs(number) <= float(dtype.max)
         number = float(dtype.as_numpy_dtype(number)) if possible else number

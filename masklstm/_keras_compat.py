@@ -4,6 +4,7 @@ import inspect
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
@@ -11,6 +12,7 @@ __all__ = [
     "cast_keeping_mask",
     "complete_config",
     "copy_direction",
+    "find_logits",
     "get_attribute",
     "get_keras_mask",
     "metric_function",
@@ -29,6 +31,33 @@ if keras.backend.backend() != "tensorflow":
 def get_keras_mask(tensor: Any) -> tf.Tensor | None:
     """The mask that Keras's layers hand on, on the tensor itself."""
     return getattr(tensor, "_keras_mask", None)
+
+
+def find_logits(y_pred: Any) -> tuple[str, tf.Tensor] | None:
+    """The activation ("Sigmoid" or "Softmax", along the last axis) that made these predictions, and
+    the logits that it made them of; None where that cannot be seen.
+
+    Keras's cross-entropies look there too, and compute from the logits: where a probability is so
+    near to 0 or 1 that it is rounded or clipped, it has no gradient any more, and they have.
+    """
+    if not tf.is_tensor(y_pred):
+        return None
+    if not isinstance(y_pred, tf.__internal__.EagerTensor):
+        name = y_pred.op.type
+        return (name, y_pred.op.inputs[0]) if name in _ACTIVATIONS else None
+    logits = getattr(y_pred, "_keras_logits", None)
+    if logits is None or logits.shape != y_pred.shape or not y_pred.shape.rank:
+        return None
+    # Eager tensors know their logits, but not the function: a few rows tell.
+    entries = y_pred.shape[-1]
+    few_logits, few = (tf.reshape(x, [-1, entries])[:8] for x in (logits, y_pred))
+    for name, activation in _ACTIVATIONS.items():
+        if np.allclose(tf.cast(activation(few_logits) - few, tf.float32), 0, atol=1e-3):
+            return name, logits
+    return None
+
+
+_ACTIVATIONS = {"Sigmoid": tf.math.sigmoid, "Softmax": tf.nn.softmax}
 
 
 def cast_keeping_mask(tensor: Any, dtype: tf.DType) -> tf.Tensor:

@@ -8,6 +8,7 @@ import tensorflow as tf
 from masklstm import _arguments, ops
 from masklstm._arguments import MaskedSums
 from masklstm._keras_compat import get_keras_mask
+from masklstm._logits import from_logits_if_known
 from masklstm._reduction import (
     reduce_sums,
     reduce_sums_of_replica,
@@ -197,6 +198,7 @@ class ElementwiseLoss(GapAwareLoss):
     def _arguments(self, y_true: Any, y_pred: Any) -> dict[str, Any]:
         # Labels and predictions are read in the types that they have. Only a float64 loss, and
         # integers as predictions, ask for another one.
+        loss, y_pred = from_logits_if_known(self.loss, y_pred)
         y_pred = keras.ops.convert_to_tensor(y_pred)
         if self.dtype == "float64":
             y_pred = _arguments.cast(y_pred, tf.float64)
@@ -205,7 +207,7 @@ class ElementwiseLoss(GapAwareLoss):
         return {
             "y_true": y_true,
             "y_pred": y_pred,
-            "loss": self.loss,
+            "loss": loss,
             "missing": self.missing,
             **self.parameters,
         }

@@ -1,55 +1,88 @@
 """`Masked`: any Keras loss made to skip what has no label, with TensorFlow's ops.
 
 Design:
-    A. The inner loss never sees a gap: before it is called, the label and the prediction of every
-       row that is not valid are replaced by harmless ones. NaN could not be removed afterwards,
+    A. What counts (elements, rows, sequences) is a `RowLayout`: Keras's losses are known, others
+       are tried (`_own_functions`). Elements are handed on each as a row of its own, so that losses
+       which average over rows return one number for each.
+    B. The inner loss never sees a gap: before it is called, the label and the prediction of all
+       that is not valid are replaced by harmless ones. NaN could not be removed afterwards,
        neither from the value (NaN times 0 is NaN) nor from the gradient.
-    B. What the inner loss makes of such a row is replaced by 0, and the row is not counted.
-    C. Harmless is what changes nothing for the other rows. For most losses that is any number,
+    C. What the inner loss makes of these is replaced by 0, and they are not counted.
+    D. Harmless is what changes nothing for the others. For most losses that is any number,
        since they take each row by itself; the label 1 also passes the checks of the hinge losses,
        which look at all labels at once. Losses that add up over rows get zeros. A loss that
        compares rows with each other does not get these rows at all.
+    E. Keras's cross-entropies look for the logits behind a sigmoid or softmax. Replacing anything
+       in the predictions would hide them; so it is the logits where it is replaced, and the
+       activation is applied anew.
 """
 
-from typing import Any
+import warnings
+import weakref
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
-from typing_extensions import Unpack
 
-from masklstm import _arguments, _rows, _sums
+from masklstm import _arguments, _own_functions, _rows, _sums
 from masklstm._arguments import MaskedSums
-from masklstm._keras_compat import complete_config, get_keras_mask, row_axis
+from masklstm._keras_compat import complete_config, find_logits, get_keras_mask, row_axis
 from masklstm._loss_bases import GapAwareLoss, GapOptions
+from masklstm._rows import RowLayout
+from masklstm.layers._packing import pack, take_steps
+
+_BY_SHAPE = ("ce", "crossentropy")
+_warned: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
 class Masked(GapAwareLoss):
-    """Any other Keras loss, over the rows that have a label.
+    """Any other Keras loss, or one of your own, over what has a label.
 
-    A row is what the inner loss takes as one: usually the last axis (the classes of a one-hot
-    label, the entries of a vector), and for class labels a single one. A row with any missing label
-    is invalid as a whole, as is one whose Keras mask is False. Class labels are also missing where
-    they are -1.
+    What counts is what the inner loss takes as one. [losses.md](losses.md#masked) has a table of
+    Keras's losses.
 
-    Formula: with the inner loss's row losses l and weights w, the mean is
-    `sum(w * l) / number of valid rows` over the valid rows; with
-    `reduction="mean_with_sample_weight"` it is divided by `sum(w)`, and `"sum"` is `sum(w * l)`.
-    For losses over several rows (Dice, Tversky) the invalid ones count for nothing in each sum.
+    - Element by element: losses that average a number for each label, such as `"Hinge"`, `"mse"` or
+      a function of your own. Each label that is there counts, whatever else its row lacks.
+    - By rows: losses of the last axis as a whole (the classes of a one-hot label, the entries of a
+      vector). A row with any missing label is invalid as a whole.
+    - Class labels: one for a row of predictions; -1 is no class, and missing.
+    - Sequences (CTC): missing labels at the end make a label shorter, and frames that a Keras mask
+      masks are not there. A sequence without a label is invalid.
+
+    A loss of your own is tried on a few made-up numbers when it is first called, to find out which
+    of these it is; `per` and `class_labels` say so instead. It may have more predictions than
+    labels, as likelihoods do. What it returns is a number for each label or for each row.
+
+    Formula: with the inner loss's element losses l and weights w, the mean is
+    `sum(w * l) / number of valid elements`; with `reduction="mean_with_sample_weight"` it is
+    divided by `sum(w)`; `"sum"` is the sum of the row means, as for the losses of masklstm. Where
+    rows count, they are the elements, and `"sum"` is `sum(w * l)`. For losses over several rows
+    (Dice, Tversky) the invalid ones count for nothing in each sum.
 
     Args:
         loss: A `keras.losses.Loss`, the name of one, or a function of `y_true` and `y_pred` that
-            returns one loss for each row of the last axis, and takes each row by itself.
+            returns one loss for each element or each row. `"ce"` or `"crossentropy"` is the binary,
+            categorical or sparse categorical one, by the shapes, as in Keras's `compile`.
         reduction: As for `masklstm.losses.MeanSquaredError`; that of the inner loss by default.
         name: Name of the loss; that of the inner one by default.
         dtype: Type of the computation and of the result; that of the inner loss by default.
-        **options: `missing`, `normalizer`, and `balance` (`"sample"` or `"timestep"`), as for
-            `masklstm.losses.MeanSquaredError`.
+        per: `"element"` or `"row"`: what counts, for a loss of your own. By default it is tried.
+        class_labels: Whether labels are classes, `(batch, ...)` for predictions `(batch, ...,
+            classes)`, for a loss of your own, which then gets them as int64. By default they are
+            where whole numbers are handed over and the loss takes them.
+        missing, balance, normalizer: As for `masklstm.losses.MeanSquaredError`. Only elements
+            have features to balance.
 
     Raises:
         ValueError: For what is not a loss, or skips gaps itself; for an option that does not fit,
             labels and predictions whose shapes do not, or an inner loss that returns something else
-            than one number for each row.
+            than one number for each element or row.
+
+    Warns:
+        UserWarning: Once, called eagerly, if most rows that have labels lack some of them and so do
+            not count. In graphs `masklstm.callbacks.MissingLabels` warns of it.
 
     Example:
 
@@ -57,6 +90,10 @@ class Masked(GapAwareLoss):
     >>> loss = masklstm.losses.Masked("SparseCategoricalCrossentropy")
     >>> round(float(loss([0, -1, 1], [[0.5, 0.5], [0.9, 0.1], [0.5, 0.5]])), 5)
     0.69315
+    >>> nan = float("nan")
+    >>> hinge = masklstm.losses.Masked("Hinge")
+    >>> float(hinge([[1.0, nan], [-1.0, 1.0]], [[0.5, 9.0], [-2.0, 0.0]]))  # (0.5 + 0 + 1) / 3
+    0.5
 
     Source: the inner losses are those of `keras.losses`.
     """
@@ -67,9 +104,15 @@ class Masked(GapAwareLoss):
         reduction: str | None = "inner",
         name: str | None = None,
         dtype: Any = None,
-        **options: Unpack[GapOptions],
+        *,
+        per: str | None = None,
+        class_labels: bool | None = None,
+        missing: Any = float("nan"),
+        balance: str | None = None,
+        normalizer: float | None = None,
     ) -> None:
-        inner = keras.losses.get(loss)
+        by_shape = isinstance(loss, str) and loss.lower() in _BY_SHAPE
+        inner = loss if by_shape else keras.losses.get(loss)
         if inner is None:
             raise ValueError(
                 "Invalid value for argument 'loss'. Expected a Keras loss, its name, or a function "
@@ -87,37 +130,32 @@ class Masked(GapAwareLoss):
             dtype = inner.dtype
         if name is None:
             name = inner.name if is_loss else getattr(inner, "__name__", "masked")
-            name = name.strip("<>")  # of a lambda, which is no name for a scope
+            name = loss if by_shape else name.strip("<>")  # a lambda's is no name for a scope
+        options = GapOptions(missing=missing, balance=balance, normalizer=normalizer)
         super().__init__(reduction, name, dtype, options)
-        if self.balance == "feature":
-            raise ValueError(
-                "Invalid value for argument 'balance'. Expected 'sample', 'timestep' or None: a "
-                f"row has one loss for all of its features. Received: balance={self.balance!r}"
-            )
         self.inner = inner
-        self._axis = row_axis(inner)
-        self._is_of_pairs = _rows.is_one_of(inner, _rows.OF_PAIRS_OF_ROWS)
-        self._is_over_rows = _rows.is_one_of(inner, _rows.OVER_SEVERAL_ROWS)
-        if self._is_over_rows and not is_loss:
-            self._axis = None  # the functions' own default
-        self._layout = _rows.RowLayout(
-            self._axis if isinstance(self._axis, int) else -1,
-            _rows.is_one_of(inner, _rows.WITH_CLASS_LABELS),
-            _rows.is_one_of(inner, _rows.OF_SEQUENCES),
-        )
+        self.per = per
+        self.class_labels = class_labels
+        self._known_layout = None if by_shape else _layout_of_keras(inner)
+        _rows.check_what_counts(per, class_labels, None if by_shape else self._known_layout)
+        if self._known_layout is not None:
+            self._check_balance(self._known_layout)
 
     @property
     def has_class_labels(self) -> bool:
-        """Whether a label is a class, and missing where it is -1 as well."""
-        return self._layout.has_class_labels
+        """Whether a label is a class, and missing where it is -1 as well; False where that depends
+        on the labels.
+        """
+        known = self._known_layout
+        return bool(self.class_labels) if known is None else known.has_class_labels
 
     def call(self, y_true: Any, y_pred: Any) -> tf.Tensor:
-        """The loss of each row, unweighted; 0 where it is not valid."""
-        losses, valid, _ = self._rows(y_true, y_pred)
+        """The loss of each element or row, unweighted; 0 where it is not valid."""
+        losses, valid = self._losses(self._batch(y_true, y_pred))
         return tf.where(valid, losses, tf.zeros_like(losses))
 
     def counted(self, y_true: Any, y_pred: Any) -> tf.Tensor:
-        return self._rows(y_true, y_pred)[1]
+        return self._valid(self._batch(y_true, y_pred))
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tf.Tensor:
         """The loss, reduced.
@@ -125,22 +163,72 @@ class Masked(GapAwareLoss):
         Args:
             y_true: Labels, as the inner loss takes them; NaN means missing.
             y_pred: Predictions, as the inner loss takes them.
-            sample_weight: Weights of the rows, aligned with them from the left.
+            sample_weight: Weights of the elements or rows, aligned with them from the left.
 
         Returns:
             The loss in this loss's dtype; its shape is as `reduction` says.
         """
         with keras.name_scope(self.name):
-            losses, weight, valid = self._weighted_rows(y_true, y_pred, sample_weight)
+            batch = self._batch(y_true, y_pred)
+            self._warn_of_rows(batch)
+            losses, weight, valid = self._weighted_losses(batch, sample_weight)
             if _arguments.standardize_reduction(self.reduction) == "none":
-                return weight * losses
-            return tf.cast(self._reduce(self._sums_of(losses, weight, valid)), self.dtype)
+                weighted = weight * losses
+                return _row_means(weighted, valid) if batch.has_rows_of_elements else weighted
+            return tf.cast(self._reduce(self._sums_of(batch, losses, weight, valid)), self.dtype)
 
-    def _weighted_rows(
-        self, y_true: Any, y_pred: Any, sample_weight: Any
+    def _batch(self, y_true: Any, y_pred: Any) -> "_Batch":
+        """Labels and predictions, cut into what is counted."""
+        mask = get_keras_mask(y_pred)
+        logits = find_logits(y_pred)
+        y_pred = keras.ops.convert_to_tensor(y_pred, dtype=self.dtype)
+        y_true = _arguments.to_tensor("y_true", y_true, _arguments.LABEL_DTYPES, tf.float32)
+        function, layout = self._function_and_layout(y_true, y_pred)
+        self._check_balance(layout)
+        y_true, y_pred = layout.match_shapes(y_true, y_pred)
+        if logits is not None:
+            logits = logits[0], tf.reshape(tf.cast(logits[1], self.dtype), tf.shape(y_pred))
+        rows_mask = None if layout.is_of_sequences and mask is not None else mask
+        rows = layout.valid_rows(y_true, rows_mask, self.missing)
+        frames = None
+        if layout.is_of_sequences and mask is not None:
+            frames = _arguments.broadcast_left(tf.cast(mask, tf.bool), y_pred[..., 0])
+            rows &= tf.reduce_any(frames, -1)
+        return _Batch(function, layout, y_true, y_pred, logits, rows, frames)
+
+    def _function_and_layout(
+        self, y_true: tf.Tensor, y_pred: tf.Tensor
+    ) -> tuple[Callable[[tf.Tensor, tf.Tensor], Any], RowLayout]:
+        inner = self.inner
+        if isinstance(inner, str):
+            inner = _rows.by_shape("crossentropy", y_true, y_pred)
+            return inner, _layout_of_keras(inner) or RowLayout()
+        function = inner.call if isinstance(inner, keras.losses.Loss) else inner
+        if self._known_layout is not None:
+            return function, self._known_layout
+        return function, _own_functions.find_layout(
+            inner, function, y_true, y_pred, self.per, self.class_labels
+        )
+
+    def _check_balance(self, layout: RowLayout) -> None:
+        if self.balance == "feature" and layout.axis is not None:
+            raise ValueError(
+                "Invalid value for argument 'balance'. Expected 'sample', 'timestep' or None: a "
+                f"row has one loss for all of its features. Received: balance={self.balance!r}"
+            )
+
+    def _valid(self, batch: "_Batch") -> tf.Tensor:
+        """What of the batch is counted."""
+        if not _rows.is_one_of(self.inner, _rows.OVER_SEVERAL_ROWS):
+            return batch.rows
+        full = tf.broadcast_to(tf.expand_dims(batch.rows, -1), tf.shape(batch.y_true))
+        return tf.reduce_any(full, _axes_of(self.inner))
+
+    def _weighted_losses(
+        self, batch: "_Batch", sample_weight: Any
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """The losses and weights of the rows, 0 where they are not valid; and where they are."""
-        losses, valid, rows = self._rows(y_true, y_pred)
+        """The losses and their weights, 0 where they are not valid; and where they are."""
+        losses, valid = self._losses(batch)
         weight = tf.ones_like(losses)
         if sample_weight is not None:
             weight = _arguments.to_tensor(
@@ -148,7 +236,7 @@ class Masked(GapAwareLoss):
             )
             weight = _arguments.cast(weight, losses.dtype)
             if losses.shape.rank == 0:
-                weight = _mean_weight(weight, rows)
+                weight = _mean_weight(weight, batch.rows)
             weight = _arguments.align("sample_weight", weight, losses)
             weight = _arguments.broadcast_left(weight, losses)
         losses = tf.where(valid, losses, tf.zeros_like(losses))
@@ -156,21 +244,28 @@ class Masked(GapAwareLoss):
         return losses, weight, valid
 
     def _sums(self, y_true: Any, y_pred: Any, sample_weight: Any) -> MaskedSums:
-        losses, weight, valid = self._weighted_rows(y_true, y_pred, sample_weight)
-        if self._is_of_pairs or losses.shape.rank == 0:
+        batch = self._batch(y_true, y_pred)
+        losses, weight, valid = self._weighted_losses(batch, sample_weight)
+        if _rows.is_one_of(self.inner, _rows.OF_PAIRS_OF_ROWS) or losses.shape.rank == 0:
             raise ValueError(
                 f"Expected the loss of an epoch to be made of sums over its batches. Received: "
                 f"{type(self.inner).__name__}, whose rows have no loss of their own"
             )
-        return self._sums_of(losses, weight, valid)
+        return self._sums_of(batch, losses, weight, valid)
 
-    def _sums_of(self, losses: tf.Tensor, weight: tf.Tensor, valid: tf.Tensor) -> MaskedSums:
+    def _sums_of(
+        self, batch: "_Batch", losses: tf.Tensor, weight: tf.Tensor, valid: tf.Tensor
+    ) -> MaskedSums:
         weight = tf.cast(weight, tf.float64)
         weighted = weight * tf.cast(losses, tf.float64)
         if self.balance is None:
             count = tf.math.count_nonzero(valid)
-            return MaskedSums(_sums.total(weighted), _sums.total(weight), count)
+            loss_sum = _sums.total(weighted)
+            if self.reduction == "sum" and batch.has_rows_of_elements:
+                loss_sum = _sums.total(_row_means(weighted, valid))
+            return MaskedSums(loss_sum, _sums.total(weight), count)
         axis = _arguments.group_axis(self.balance, losses, "the losses of the rows")
+        axis %= losses.shape.rank
         axes = [other for other in range(losses.shape.rank) if other != axis]
         return MaskedSums(
             _sums.total_along(weighted, axes) if axes else weighted,
@@ -178,50 +273,64 @@ class Masked(GapAwareLoss):
             tf.math.count_nonzero(valid, axes),
         )
 
-    def _rows(self, y_true: Any, y_pred: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """The losses (of any value where not valid), which of them are valid, and which rows."""
-        mask = get_keras_mask(y_pred)
-        y_pred = keras.ops.convert_to_tensor(y_pred, dtype=self.dtype)
-        axis, has_class_labels, is_of_sequences = self._layout
-        hint = tf.float32 if has_class_labels else y_pred.dtype
-        y_true = _arguments.to_tensor("y_true", y_true, _arguments.LABEL_DTYPES, hint)
-        y_true, y_pred = self._layout.match_shapes(y_true, y_pred)
-        rows = self._layout.valid_rows(y_true, mask, self.missing)
-
-        label, prediction = 1, 1
-        if has_class_labels or is_of_sequences:
-            label = 0
-        elif self._is_over_rows:
-            label, prediction = 0, 0
-        of_label = rows if has_class_labels else tf.expand_dims(rows, axis)
-        of_prediction = tf.expand_dims(rows, axis)
-        if is_of_sequences:
-            of_prediction = tf.expand_dims(of_prediction, axis)
-        # Classes stay whole numbers: bfloat16 has no 257.
-        y_true = tf.where(of_label, y_true, tf.cast(label, y_true.dtype))
-        y_true = tf.cast(y_true, tf.int64 if has_class_labels else y_pred.dtype)
-        y_pred = tf.where(of_prediction, y_pred, tf.cast(prediction, y_pred.dtype))
-
-        if self._is_of_pairs:
-            return (*self._losses_of_valid_rows(y_true, y_pred, rows), rows)
-        losses, kept = self._inner_losses(y_true, y_pred)
-        valid = rows
-        if self._is_over_rows:
-            full = tf.broadcast_to(tf.expand_dims(rows, axis), tf.shape(y_true))
-            valid = tf.reduce_any(full, self._axis)
+    def _losses(self, batch: "_Batch") -> tuple[tf.Tensor, tf.Tensor]:
+        """The losses (of any value where not valid), and which of them are valid."""
+        layout, rows = batch.layout, batch.rows
+        if _rows.is_one_of(self.inner, _rows.OF_PAIRS_OF_ROWS):
+            return self._losses_of_valid_rows(batch)
+        y_true, y_pred = self._without_gaps(batch)
+        if layout.takes_singles:
+            y_true = tf.reshape(y_true, [-1, 1])
+        if batch.frames is not None:
+            losses, kept = _ctc(y_true, y_pred, batch.frames), None
+        else:
+            losses, kept = self._inner_losses(batch.function, y_true, y_pred)
+        if layout.takes_singles:
+            losses = tf.reshape(losses, tf.shape(rows))
+        valid = self._valid(batch)
         if not losses.shape.is_compatible_with(valid.shape):
             raise ValueError(
                 f"Expected '{self.name}' to return one loss for each row, with shape "
                 f"{valid.shape}. Received: losses with shape {losses.shape}"
             )
-        return losses, valid if kept is None else valid & kept, rows
+        losses = tf.ensure_shape(losses, valid.shape)
+        return losses, valid if kept is None else valid & kept
+
+    def _without_gaps(self, batch: "_Batch") -> tuple[tf.Tensor, tf.Tensor]:
+        """Labels and predictions as the inner loss takes them."""
+        layout, rows, y_true, y_pred = batch.layout, batch.rows, batch.y_true, batch.y_pred
+        label, prediction = 1, 1
+        if layout.has_class_labels or layout.is_of_sequences:
+            label = 0
+        elif _rows.is_one_of(self.inner, _rows.OVER_SEVERAL_ROWS):
+            label, prediction = 0, 0
+        of_label = rows
+        if layout.is_of_sequences:  # labels that are missing at the end are not there
+            of_label = layout.is_observed(y_true, self.missing) & rows[:, None]
+        elif layout.axis is not None and not layout.has_class_labels:
+            of_label = tf.expand_dims(rows, layout.axis)
+        y_true = tf.where(of_label, y_true, tf.cast(label, y_true.dtype))
+        # Classes stay whole numbers: bfloat16 has no 257.
+        y_true = tf.cast(y_true, tf.int64 if layout.has_class_labels else y_pred.dtype)
+        of_prediction = layout.of_predictions(rows, y_pred)
+
+        def handed_on(predictions: tf.Tensor) -> tf.Tensor:
+            return tf.reshape(predictions, [-1, 1]) if layout.takes_singles else predictions
+
+        if batch.logits is not None:
+            activation, logits = batch.logits
+            if activation == "Sigmoid" or not layout.takes_singles:
+                logits = tf.where(of_prediction, logits, tf.zeros_like(logits))
+                apply = keras.ops.sigmoid if activation == "Sigmoid" else keras.ops.softmax
+                return y_true, apply(handed_on(logits))
+        y_pred = tf.where(of_prediction, y_pred, tf.cast(prediction, y_pred.dtype))
+        return y_true, handed_on(y_pred)
 
     def _inner_losses(
-        self, y_true: tf.Tensor, y_pred: tf.Tensor
+        self, function: Callable[..., Any], y_true: tf.Tensor, y_pred: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """The inner loss's rows, and its own mask over them, if it has one."""
-        call = self.inner.call if isinstance(self.inner, keras.losses.Loss) else self.inner
-        losses = call(y_true, y_pred)
+        """The inner loss's numbers, and its own mask over them, if it has one."""
+        losses = function(y_true, y_pred)
         kept = get_keras_mask(losses)
         losses = keras.ops.convert_to_tensor(losses, dtype=self.dtype)
         if kept is not None:
@@ -229,24 +338,110 @@ class Masked(GapAwareLoss):
             kept = tf.cast(kept, tf.bool) | tf.math.is_nan(losses)
         return losses, kept
 
-    def _losses_of_valid_rows(
-        self, y_true: tf.Tensor, y_pred: tf.Tensor, valid: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        losses, kept = self._inner_losses(
-            tf.boolean_mask(y_true, valid), tf.boolean_mask(y_pred, valid)
-        )
+    def _losses_of_valid_rows(self, batch: "_Batch") -> tuple[tf.Tensor, tf.Tensor]:
+        valid = batch.rows
+        y_true = tf.cast(tf.boolean_mask(batch.y_true, valid), tf.int64)
+        y_pred = tf.boolean_mask(batch.y_pred, valid)
+        losses, kept = self._inner_losses(batch.function, y_true, y_pred)
         indices = tf.where(valid)
         shape = tf.shape(valid, out_type=indices.dtype)
         if kept is not None:
             valid = tf.scatter_nd(indices, tf.cast(kept, tf.int32), shape) > 0
         return tf.scatter_nd(indices, losses, shape), valid
 
+    def _warn_of_rows(self, batch: "_Batch") -> None:
+        """Once, if most rows that have labels do not count since others of theirs are missing."""
+        layout, y_true = batch.layout, batch.y_true
+        is_of_rows = layout.axis is not None and not layout.has_class_labels
+        if not (is_of_rows and tf.executing_eagerly()) or y_true.shape[layout.axis] == 1:
+            return
+        if layout.is_of_sequences or self in _warned:
+            return
+        observed = layout.is_observed(y_true, self.missing)
+        some = int(tf.math.count_nonzero(tf.reduce_any(observed, layout.axis)))
+        whole = int(tf.math.count_nonzero(tf.reduce_all(observed, layout.axis)))
+        if some > 2 * whole:
+            _warned.add(self)
+            warnings.warn(
+                f"losses.Masked: '{self.name}' is a loss of whole rows. Expected rows without a "
+                f"gap. Received: only {whole:,} of {some:,} rows that have labels are complete; "
+                "the others do not count. A loss of your own that returns the labels' shape, one "
+                "number for each of them, counts every label",
+                stacklevel=3,
+            )
+
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "loss": complete_config(self.inner)}
+        is_name = isinstance(self.inner, str)
+        config = {**super().get_config()}
+        config["loss"] = self.inner if is_name else complete_config(self.inner)
+        if self.per is not None:
+            config["per"] = self.per
+        if self.class_labels is not None:
+            config["class_labels"] = self.class_labels
+        return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Masked":
         return cls(**{**config, "loss": keras.saving.deserialize_keras_object(config["loss"])})
+
+
+class _Batch(NamedTuple):
+    """Labels and predictions, whose shapes fit together."""
+
+    function: Callable[[tf.Tensor, tf.Tensor], Any]
+    layout: RowLayout
+    y_true: tf.Tensor
+    y_pred: tf.Tensor
+    logits: tuple[str, tf.Tensor] | None
+    """The activation that made the predictions, and its logits, where that is known."""
+    rows: tf.Tensor
+    """Which elements, rows or sequences are valid."""
+    frames: tf.Tensor | None
+    """Which frames of sequences are there; None: all of them."""
+
+    @property
+    def has_rows_of_elements(self) -> bool:
+        return self.layout.axis is None and self.rows.shape.rank != 0
+
+
+def _axes_of(inner: Any) -> Any:
+    """The axis or axes of a loss over several rows; None for all."""
+    return row_axis(inner) if isinstance(inner, keras.losses.Loss) else None
+
+
+def _layout_of_keras(inner: Any) -> RowLayout | None:
+    """None for a loss of somebody's own."""
+    axis = row_axis(inner)
+    if _rows.is_one_of(inner, _rows.OVER_SEVERAL_ROWS):
+        return RowLayout(-1 if axis is None or not isinstance(axis, int) else axis)
+    if not _rows.is_of_keras(inner):
+        return None
+    if _rows.is_elementwise(inner):
+        return _own_functions.SINGLES
+    return RowLayout(
+        axis if isinstance(axis, int) else -1,
+        _rows.is_one_of(inner, _rows.WITH_CLASS_LABELS),
+        _rows.is_one_of(inner, _rows.OF_SEQUENCES),
+    )
+
+
+def _row_means(weighted: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
+    """Of the valid elements of the last axis; 0 where there are none."""
+    count = tf.cast(tf.math.count_nonzero(valid, -1), weighted.dtype)
+    return tf.math.divide_no_nan(tf.reduce_sum(weighted, -1), count)
+
+
+def _ctc(y_true: tf.Tensor, y_pred: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
+    """Keras's CTC over the frames that are there; 0 is the blank, and no label."""
+    packing = pack(frames)
+    y_true = tf.cast(y_true, tf.int32)
+    return keras.ops.ctc_loss(
+        y_true,
+        take_steps(y_pred, packing.order),
+        tf.math.count_nonzero(y_true, -1, dtype=tf.int32),
+        packing.count[:, -1],
+        mask_index=0,
+    )
 
 
 def _mean_weight(weight: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:

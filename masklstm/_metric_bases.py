@@ -17,6 +17,7 @@ import tensorflow as tf
 from masklstm import _arguments, ops
 from masklstm._arguments import MaskedSums
 from masklstm._keras_compat import cast_keeping_mask, get_keras_mask, set_direction
+from masklstm._logits import from_logits_if_known
 
 
 class GapAwareMetric(keras.metrics.Metric):  # type: ignore[misc]  # Keras has no types
@@ -101,10 +102,11 @@ class ElementwiseMetric(MeanOverValid):
         ops.check_loss(self.loss, parameters)
 
     def sums(self, y_true: Any, y_pred: tf.Tensor, sample_weight: Any, mask: Any) -> MaskedSums:
+        loss, y_pred = from_logits_if_known(self.loss, y_pred)
         return ops.masked_sums(
             y_true,
             tf.cast(y_pred, tf.float64),
-            self.loss,
+            loss,
             sample_weight,
             mask,
             self.missing,

@@ -91,7 +91,7 @@ def _standardize_fill(fill: Any, missing: Any, dtype: tf.DType) -> tf.Tensor:
     number = _arguments.number_or_nan(fill)
     # As a sentinel of this dtype "nan" stands for every number that the dtype does not have.
     own = float(_arguments.sentinel(repr(number), dtype))
-    is_missing = text != "nonfinite" and own == float(_arguments.sentinel(text, dtype))
+    is_missing = repr(own) in _arguments.sentinel(text, dtype).split(",")
     if math.isfinite(own) and not is_missing:
         kind = float if dtype.is_floating else bool if dtype == tf.bool else int
         return tf.constant(kind(own), dtype)

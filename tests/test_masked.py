@@ -1,6 +1,7 @@
 """`Masked`: any Keras loss, over the rows that have a label.
 
-The oracle is the inner loss itself, called with the rows that are left when the others are dropped.
+The oracle is the inner loss itself, called with the rows that are left when the others are dropped;
+for elementwise losses with the elements that are left, each as a row of its own.
 """
 
 import functools
@@ -38,6 +39,7 @@ ARGUMENTS = [
 ]
 CASES = [(name, {}) for name in ALL] + ARGUMENTS
 SCALAR = {"Dice", "Tversky"}
+ELEMENTWISE = {*ELEMENTS, *SIGNS}
 
 
 def case_id(case):
@@ -94,14 +96,18 @@ def data(case, rng):
 
 
 def with_gaps(case, y_true, rng):
-    """Labels with gaps, and which samples have none."""
+    """Labels with gaps, and which samples (or elements, where they count) are valid."""
+    if case[0] in ELEMENTWISE:
+        valid = rng.random(y_true.shape) < 0.6
+        return np.where(valid, y_true, NAN), valid
     missing = rng.random(ROWS) < 0.4
     y_true = y_true.copy()
     if case[0] in CLASS_LABELS:
         y_true[missing] = np.where(rng.random(missing.sum()) < 0.5, NAN, -1)
     else:
-        # One element of each row is enough.
-        y_true[missing, ..., rng.integers(y_true.shape[-1])] = NAN
+        # One element of each row is enough; of a sequence one that is not its end.
+        entry = 0 if case[0] in SEQUENCES else rng.integers(y_true.shape[-1])
+        y_true[missing, ..., entry] = NAN
         if case[1].get("axis") not in (None, -1):
             y_true[missing] = NAN
     return y_true, ~missing
@@ -117,6 +123,22 @@ def value_and_gradient(loss, y_true, y_pred, weight=None):
         return loss(y_true, y_pred, weight)
 
     return [x.numpy() for x in loss_and_gradients(weighted, y_true, y_pred)]
+
+
+def of_the_elements(inner, y_true, y_pred, valid, weight):
+    """By the inner loss of the elements that are left; `"sum"` is that of the row means."""
+    weight = np.ones(len(valid)) if weight is None else weight
+    weight = np.broadcast_to(weight[:, None], valid.shape)[valid].astype("float32")
+    rows = np.nonzero(valid)[0]
+
+    def loss(y_true, y_pred, sample_weight):
+        each = weight * inner.call(y_true[:, None], y_pred[:, None])
+        if inner.reduction == "sum":
+            return tf.reduce_sum(each / valid.sum(-1)[rows].astype("float32"))
+        divided_by = weight.sum() if inner.reduction == "mean_with_sample_weight" else each.shape[0]
+        return tf.reduce_sum(each) / divided_by
+
+    return value_and_gradient(loss, y_true[valid], y_pred[valid])
 
 
 def spread(gradient, valid, shape):
@@ -135,8 +157,8 @@ def test_equals_the_inner_loss_of_what_is_left(reduction, weighted, masked_case,
     weight = rng.random(ROWS).astype("float32") if weighted else None
     if weighted and name in SCALAR and "axis" not in arguments:
         weight = np.float32(0.7)
-    left = weight[valid] if np.ndim(weight) else weight
-    if weighted:
+    left = weight[valid] if np.ndim(weight) and name not in ELEMENTWISE else weight
+    if weighted and name not in ELEMENTWISE:
         # Keras adds weights up as they are given, and forgets to divide a scalar.
         shape = inner.call(y_true[valid], y_pred[valid]).shape
         if len(shape) == 2:
@@ -145,7 +167,10 @@ def test_equals_the_inner_loss_of_what_is_left(reduction, weighted, masked_case,
             left = None
     y_pred_poisoned = y_pred.copy()
     y_pred_poisoned[~valid] = np.inf  # whatever it holds there
-    value, gradient = value_and_gradient(inner, y_true[valid], y_pred[valid], left)
+    if name in ELEMENTWISE:
+        value, gradient = of_the_elements(inner, y_true, y_pred, valid, weight)
+    else:
+        value, gradient = value_and_gradient(inner, y_true[valid], y_pred[valid], left)
     actual = value_and_gradient(losses.Masked(inner), y_true, y_pred_poisoned, weight)
     assert not np.any(actual[1][~valid])
     compare(actual, [value, spread(gradient, valid, y_pred.shape)])
@@ -173,7 +198,7 @@ def test_nothing_valid(masked_case, rng):
 def test_divergence_is_never_hidden(masked_case, rng):
     y_true, y_pred = data(masked_case, rng)
     y_true, valid = with_gaps(masked_case, y_true, rng)
-    y_pred[np.flatnonzero(valid)[3]] = NAN
+    y_pred[tuple(np.argwhere(valid)[3])] = NAN
     assert not np.isfinite(losses.Masked(inner_loss(masked_case))(y_true, y_pred))
 
 
@@ -355,7 +380,7 @@ class TestErrors:
         y_true, y_pred = np.array([[1.0, 2.0], [NAN, 2.0]]), np.zeros((2, 2))
         for inner in (
             lambda t, p: tf.reduce_mean(tf.square(t - p)),
-            lambda t, p: tf.square(t - p),
+            lambda t, p: tf.concat([t, p], axis=-1),
         ):
             with pytest.raises(ValueError, match=r"one loss for each row, with shape \(2,\)"):
                 losses.Masked(inner)(y_true, y_pred)

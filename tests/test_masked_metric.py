@@ -1,6 +1,7 @@
 """`metrics.Masked`: any Keras metric over what has a label.
 
-The oracle is the same metric, updated with nothing but the rows or elements that have one.
+The oracle is the same metric, updated with nothing but the rows or elements that have one; where
+each task or series has gaps of its own, the metric of each alone.
 """
 
 import inspect
@@ -62,29 +63,39 @@ ONE_HOT = {
     "CategoricalCrossentropy": [{}, {"label_smoothing": 0.1}],
     "CategoricalHinge": [{}],
     "F1Score": [{}, {"average": "macro"}, {"average": "micro"}],
-    "FBetaScore": [{"beta": 2.0, "average": "weighted"}, {"threshold": 0.4}],
+    "FBetaScore": [{"beta": 2.0, "average": "weighted"}],
     "OneHotIoU": [{"num_classes": CLASSES, "target_class_ids": [0, 2], "dtype": "float32"}],
     "OneHotMeanIoU": [{"num_classes": CLASSES, "dtype": "float32"}],
     "TopKCategoricalAccuracy": [{"k": 2}],
 }
 VECTORS = {
-    "BinaryCrossentropy": [{}],
-    "ConcordanceCorrelation": [{}],
     "CosineSimilarity": [{}, {"axis": 1}],
-    "Hinge": [{}],
     "KLDivergence": [{}],
+    "MeanMetricWrapper": [{"fn": lambda t, p: tf.reduce_sum(tf.math.log(p) / t, -1)}],
+}
+AVERAGES = {
+    "BinaryCrossentropy": [{}, {"from_logits": True}],
+    "Hinge": [{}],
     "LogCoshError": [{}],
     "MeanAbsoluteError": [{}],
     "MeanAbsolutePercentageError": [{}],
+    "MeanMetricWrapper": [
+        {"fn": lambda t, p: tf.reduce_mean(p * tf.abs(t - p), -1)},
+        {"fn": lambda t, p: t * tf.abs(t - p)},
+        {"fn": keras.losses.huber, "delta": 0.2},
+    ],
     "MeanSquaredError": [{}],
     "MeanSquaredLogarithmicError": [{}],
-    "PearsonCorrelation": [{}],
     "Poisson": [{}],
-    "R2Score": [{}, {"class_aggregation": None}],
     "RootMeanSquaredError": [{}],
     "SquaredHinge": [{}],
-    "MeanMetricWrapper": [{"fn": lambda t, p: tf.reduce_sum(tf.math.log(p) / t, -1)}],
 }
+TASKS = {
+    "F1Score": [{"threshold": 0.4}, {"threshold": 0.4, "average": "macro"}],
+    "FBetaScore": [{"threshold": 0.6, "beta": 2.0}],
+    "R2Score": [{}, {"class_aggregation": None}],
+}
+SERIES = {"ConcordanceCorrelation": [{}], "PearsonCorrelation": [{}]}
 KINDS = {
     "binary elements": BINARY_ELEMENTS,
     "one class": OF_ONE_CLASS,
@@ -93,6 +104,9 @@ KINDS = {
     "class labels": CLASS_LABELS,
     "one-hot": ONE_HOT,
     "vectors": VECTORS,
+    "averages": AVERAGES,
+    "tasks": TASKS,
+    "series": SERIES,
 }
 CASES = [
     (kind, name, arguments)
@@ -144,7 +158,7 @@ def data(case, rng):
         return np.where(valid, y_true, NAN), y_pred, valid
     if kind == "one-hot":
         y_true = np.eye(CLASSES, dtype="float32")[classes.astype(int)]
-    elif kind == "vectors":
+    elif kind in ("vectors", "averages", "series") or case[1] == "R2Score":
         y_true = 0.1 + rng.random((ROWS, CLASSES)).astype("float32")
         if "Hinge" in case[1]:
             y_true = np.round(y_true)
@@ -152,8 +166,10 @@ def data(case, rng):
         y_true = np.round(rng.random((ROWS, CLASSES)).astype("float32"))
     there = rng.random(y_true.shape) < 0.8
     y_true = np.where(there, y_true, NAN)
-    if kind == "binary elements":
+    if kind in ("binary elements", "averages", "tasks"):
         return y_true, y_pred, there
+    if kind == "series":
+        return y_true, y_pred, there.sum(axis=-1) >= 2
     if kind == "one class":
         return y_true, y_pred, there[:, case[2]["class_id"]]
     return y_true, y_pred, there.all(axis=-1)
@@ -161,6 +177,8 @@ def data(case, rng):
 
 def result_of_the_valid_part(case, y_true, y_pred, valid, weight=None):
     """By the inner metric alone; `valid` and weights have the shape of rows or of elements."""
+    if case[0] in ("tasks", "series"):
+        return result_of_each(case, y_true, y_pred, valid, weight)
     if case[2].get("multi_label"):
         # Each label has elements of its own: the mean of their AUCs.
         arguments = {key: value for key, value in case[2].items() if key != "multi_label"}
@@ -184,8 +202,45 @@ def result_of_the_valid_part(case, y_true, y_pred, valid, weight=None):
     if case[0] == "one class":
         labels = np.nan_to_num(labels)
     weight = None if weight is None else weight[valid].astype("float32")
-    inner.update_state(labels.astype("float32"), y_pred[valid], sample_weight=weight)
+    predictions = y_pred[valid]
+    if case[0] == "averages":
+        labels, predictions = labels[:, None], predictions[:, None]
+    inner.update_state(labels.astype("float32"), predictions, sample_weight=weight)
     return np.asarray(inner.result())
+
+
+def result_of_each(case, y_true, y_pred, valid, weight):
+    """The metric of each task or series alone, put together as the metric does."""
+    y_true, y_pred = (x.reshape(-1, CLASSES).astype("float32") for x in (y_true, y_pred))
+    there = ~np.isnan(y_true)
+    if case[0] == "series":
+        values = []
+        for row in np.flatnonzero(valid):
+            inner = create(case)
+            inner.update_state(y_true[row, there[row]][None], y_pred[row, there[row]][None])
+            values.append(inner.result())
+        return np.average(values, weights=None if weight is None else weight[valid])
+    scores = []
+    for task in range(CLASSES):
+        arguments = {"average": None} if case[1] != "R2Score" else {"class_aggregation": None}
+        inner = create((*case[:2], {**case[2], **arguments}))
+        rows, column = there[:, task], slice(task, task + 1)
+        part = None
+        if weight is not None:
+            part = (weight[:, task] if weight.ndim == 2 else weight)[rows].astype("float32")
+        inner.update_state(y_true[rows, column], y_pred[rows, column], sample_weight=part)
+        scores.append(np.asarray(inner.result())[0])
+    is_vector = case[2].get("average", case[2].get("class_aggregation", case[1])) in (
+        None,
+        "F1Score",
+        "FBetaScore",
+    )
+    return np.array(scores) if is_vector else np.mean(scores)
+
+
+def shape_of_weights(case, valid):
+    """An F-score weighs rows."""
+    return valid.shape[:1] if case[1] in ("F1Score", "FBetaScore") else valid.shape
 
 
 def poisoned(y_true, y_pred, valid, rng):
@@ -198,11 +253,14 @@ def poisoned(y_true, y_pred, valid, rng):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_equals_the_metric_of_what_is_left(weighted, masked_case, rng):
     y_true, y_pred, valid = data(masked_case, rng)
-    weight = rng.integers(1, 5, valid.shape).astype("float32") if weighted else None
+    shape = shape_of_weights(masked_case, valid)
+    weight = rng.integers(1, 5, shape).astype("float32") if weighted else None
     expected = result_of_the_valid_part(masked_case, y_true, y_pred, valid, weight)
-    y_pred = poisoned(y_true, y_pred, valid, rng)
+    there = ~np.isnan(y_true) if masked_case[0] == "series" else valid
+    y_pred = poisoned(y_true, y_pred, there, rng)
     if weighted:
-        weight = np.where(valid, weight, NAN)
+        counts = valid if valid.shape == weight.shape else valid.any(axis=-1)
+        weight = np.where(counts, weight, NAN)
     metric = metrics.Masked(create(masked_case))
     metric.update_state(y_true * NAN, y_pred)
     for part in (slice(0, 3), slice(3, 3), slice(3, 17), slice(17, ROWS)):
@@ -230,12 +288,39 @@ def test_rows_along_another_axis(rng):
     y_true, y_pred = 0.1 + rng.random((2, 8, 5, 3)).astype("float32")
     y_true[rng.random((8, 5, 3)) < 0.1] = NAN
     valid = ~np.isnan(y_true).any(axis=1)
-    for name in ("CosineSimilarity", "PearsonCorrelation", "ConcordanceCorrelation"):
-        metric = metrics.Masked(getattr(keras.metrics, name)(axis=1))
-        metric.update_state(y_true, np.where(valid[:, None], y_pred, NAN))
-        inner = getattr(keras.metrics, name)(axis=-1)
-        inner.update_state(*(np.moveaxis(x, 1, -1)[valid] for x in (y_true, y_pred)))
-        np.testing.assert_allclose(metric.result(), inner.result(), rtol=1e-5)
+    metric = metrics.Masked(keras.metrics.CosineSimilarity(axis=1))
+    metric.update_state(y_true, np.where(valid[:, None], y_pred, NAN))
+    inner = keras.metrics.CosineSimilarity(axis=-1)
+    inner.update_state(*(np.moveaxis(x, 1, -1)[valid] for x in (y_true, y_pred)))
+    np.testing.assert_allclose(metric.result(), inner.result(), rtol=1e-5)
+
+
+def test_correlations_are_over_the_pairs_of_a_series(run, rng):
+    """Along the steps, with labels far from 0; a series of fewer than two pairs does not count."""
+    y_true = rng.normal(size=(6, 9, 2)) + np.array([0.0, 1e3])
+    y_pred = y_true + 0.5 * rng.normal(size=y_true.shape)
+    y_true[rng.random(y_true.shape) < 0.4] = NAN
+    y_true[0, :, 0], y_true[1, 1:, 0] = NAN, NAN
+    y_pred[np.isnan(y_true)] = np.inf
+
+    def concordance(t, p):
+        covariance = np.cov(t, p, bias=True)
+        return 2 * covariance[0, 1] / (np.trace(covariance) + (t.mean() - p.mean()) ** 2)
+
+    for name, function in (
+        ("ConcordanceCorrelation", concordance),
+        ("PearsonCorrelation", lambda t, p: np.corrcoef(t, p)[0, 1]),
+    ):
+        metric = metrics.Masked(getattr(keras.metrics, name)(axis=1, dtype="float64"))
+        metric.update_state(y_true, y_pred)
+        run(metric.update_state, tf.constant(y_true), tf.constant(y_pred))
+        there = ~np.isnan(y_true)
+        series = [(b, k) for b in range(6) for k in range(2) if there[b, :, k].sum() >= 2]
+        expected = [
+            function(y_true[b, there[b, :, k], k], y_pred[b, there[b, :, k], k]) for b, k in series
+        ]
+        assert len(series) < 12
+        np.testing.assert_allclose(metric.result(), np.mean(expected), rtol=1e-6)
 
 
 def test_nothing_valid_is_nan_and_changes_nothing(masked_case, rng):
