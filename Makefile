@@ -55,11 +55,13 @@ format: $(VENV)/.installed  ## put the sources into shape
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(shell find csrc -name '*.h' -o -name '*.cc' -o -name '*.cu')
 
-docs: $(VENV)/.installed  ## print docs/why.md, docs/xla.md and docs/classic-*.md anew
+docs: $(VENV)/.installed  ## print docs/why.md, xla.md, masked.md and classic-*.md anew
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python docs/why.py > docs/why.md.new
 	mv docs/why.md.new docs/why.md
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python docs/xla.py > docs/xla.md.new
 	mv docs/xla.md.new docs/xla.md
+	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python docs/masked.py > docs/masked.md.new
+	mv docs/masked.md.new docs/masked.md
 	for name in masking_layer custom_loss imputed_labels; do \
 		page=docs/classic-$$(echo $$name | tr _ -).md; \
 		TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python docs/classic.py $$name > $$page.new && mv $$page.new $$page || exit 1; \

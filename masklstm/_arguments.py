@@ -301,8 +301,8 @@ def to_tensor(
         )
     if isinstance(value, (tf.RaggedTensor, tf.SparseTensor)):
         raise ValueError(
-            f"Expected '{name}' to be a dense tensor; pad ragged labels with NaN "
-            f"(to_tensor(default_value=nan)). Received: {name} of type {type(value).__name__}"
+            f"Expected '{name}' to be a dense tensor: {_how_to_pad(name, value)}. "
+            f"Received: {name} of type {type(value).__name__}"
         )
     try:
         if not hasattr(value, "dtype"):
@@ -320,6 +320,24 @@ def to_tensor(
             f"Received: {name} with dtype {tensor.dtype.name}"
         )
     return tensor
+
+
+def _how_to_pad(name: str, value: Any) -> str:
+    """What makes a ragged or sparse tensor a dense one, with what it lacks missing."""
+    dtype = value.dtype
+    function = "tf.sparse.to_dense(" if isinstance(value, tf.SparseTensor) else "to_tensor("
+    first = f"{name}, " if isinstance(value, tf.SparseTensor) else ""
+    if name not in ("y", "y_true"):
+        return f"pad it by {function}{first}default_value=0)"
+    if dtype == tf.bool:
+        return "cast it to float32 and pad it with NaN"
+    if dtype.is_floating:
+        return f"pad it with NaN, by {function}{first}default_value=nan)"
+    number = 0 if not dtype.is_integer else dtype.max if dtype.is_unsigned else -1
+    return (
+        f"pad it with a number that is no label, as by {function}{first}default_value={number}), "
+        f"and say missing={number}"
+    )
 
 
 def cast(tensor: tf.Tensor, dtype: tf.DType) -> tf.Tensor:

@@ -40,8 +40,8 @@ _warned: weakref.WeakSet[Any] = weakref.WeakSet()
 class Masked(GapAwareLoss):
     """Any other Keras loss, or one of your own, over what has a label.
 
-    What counts is what the inner loss takes as one. [losses.md](losses.md#masked) has a table of
-    Keras's losses.
+    What counts is what the inner loss takes as one. docs/masked.md has a table of Keras's losses,
+    and the attribute `counts` says it.
 
     - Element by element: losses that average a number for each label, such as `"Hinge"`, `"mse"` or
       a function of your own. Each label that is there counts, whatever else its row lacks.
@@ -140,6 +140,13 @@ class Masked(GapAwareLoss):
         _rows.check_what_counts(per, class_labels, None if by_shape else self._known_layout)
         if self._known_layout is not None:
             self._check_balance(self._known_layout)
+
+    @property
+    def counts(self) -> str | None:
+        """`"element"`, `"row"`, `"class label"` or `"sequence"`: what is counted. None where that
+        depends on labels and predictions, as for a loss of your own.
+        """
+        return None if self._known_layout is None else self._known_layout.counts
 
     @property
     def has_class_labels(self) -> bool:
@@ -435,6 +442,7 @@ def _ctc(y_true: tf.Tensor, y_pred: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
     """Keras's CTC over the frames that are there; 0 is the blank, and no label."""
     packing = pack(frames)
     y_true = tf.cast(y_true, tf.int32)
+    y_pred = tf.where(frames[..., None], y_pred, tf.zeros_like(y_pred))
     return keras.ops.ctc_loss(
         y_true,
         take_steps(y_pred, packing.order),

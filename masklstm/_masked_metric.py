@@ -75,7 +75,8 @@ _building = threading.RLock()
 class Masked(GapAwareMetric):
     """Any Keras metric that takes `sample_weight`, or one of your own, over what has a label.
 
-    What counts depends on the metric. [metrics.md](metrics.md#masked) has a table of Keras's.
+    What counts depends on the metric. docs/masked.md has a table of Keras's, and the attribute
+    `counts` says it.
 
     - Element by element: metrics that take each by itself (`AUC` and its kin, `Precision`,
       `BinaryIoU`, `Accuracy`) or average a number for each (`"mse"`, `"Hinge"`, a function of your
@@ -150,6 +151,21 @@ class Masked(GapAwareMetric):
         self._known_layout = self._find_known_layout()
         self._counts_tasks = isinstance(inner, keras.metrics.FBetaScore) and inner.threshold
         self._is_built = False
+
+    @property
+    def counts(self) -> str | None:
+        """`"element"`, `"row"`, `"class label"`, `"task"` (the elements of each task for itself) or
+        `"pair"` (those of each series): what is counted. None where that depends on labels and
+        predictions, as for a function of your own.
+        """
+        if self._is_correlation():
+            return "pair"
+        of_tasks = self._counts_tasks or isinstance(self.inner, keras.metrics.R2Score)
+        if of_tasks or getattr(self.inner, "multi_label", False):
+            return "task"
+        if _only_class(self.inner) is not None:
+            return "element"  # those of the class
+        return None if self._known_layout is None else self._known_layout.counts
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Adds a batch.

@@ -103,6 +103,15 @@ class RowLayout(NamedTuple):
     has_channels: bool = False
     """There are several predictions for a label: their last axis is one more, or a longer one."""
 
+    @property
+    def counts(self) -> str:
+        """What is counted, in a word."""
+        if self.is_of_sequences:
+            return "sequence"
+        if self.axis is None:
+            return "element"
+        return "class label" if self.has_class_labels else "row"
+
     def match_shapes(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Drops or adds a single trailing axis, as Keras does; refuses what does not fit then."""
         for name, tensor in (("y_true", y_true), ("y_pred", y_pred)):

@@ -238,6 +238,100 @@ class TestClassLabels:
         assert float(loss(y_true, self.y_pred)) == pytest.approx(nll.sum() / 10)
 
 
+class TestSequences:
+    """CTC: 0 is the blank, which pads labels as well."""
+
+    rng = np.random.default_rng(5)
+    labels = np.array([[1, 2, 3, 1], [4, 4, 0, 0], [2, 0, 0, 0], [3, 1, 0, 0]])
+    logits = rng.normal(size=(4, 10, 5)).astype("float32")
+    keras_ctc = keras.losses.CTC()
+
+    def one(self, sample, frames=slice(None)):
+        row = slice(sample, sample + 1)
+        return float(self.keras_ctc(self.labels[row], self.logits[row][:, frames]))
+
+    @pytest.mark.parametrize("pad", [0, -1, NAN, -7], ids=str)
+    @pytest.mark.parametrize("dtype", ["int32", "float32"])
+    def test_a_missing_tail_is_a_shorter_label(self, pad, dtype, run):
+        if dtype == "int32" and np.isnan(pad):
+            pytest.skip("whole numbers have no NaN")
+        labels = np.where(self.labels == 0, pad, self.labels).astype(dtype)
+        loss = losses.Masked("CTC", missing=-7)
+        expected = np.mean([self.one(sample) for sample in range(4)])
+        value = run(loss, tf.constant(labels), tf.constant(self.logits))
+        assert float(value) == pytest.approx(expected, rel=1e-5)
+
+    def test_what_is_no_label(self):
+        labels = self.labels.astype("float32")
+        labels[1] = NAN  # no transcript
+        labels[3] = [NAN, 1, 0, 0]  # its beginning is not known
+        expected = np.mean([self.one(0), self.one(2)])
+        loss = losses.Masked(keras.losses.ctc)
+        assert float(loss(labels, self.logits)) == pytest.approx(expected, rel=1e-5)
+        assert loss.counted(labels, self.logits).numpy().tolist() == [True, False, True, False]
+
+    def test_masked_frames_are_not_there(self, run):
+        kept = np.ones((4, 10), bool)
+        kept[1, 6:] = kept[2, :3] = kept[2, 5] = False
+        kept[3] = False  # no recording
+        logits = np.where(kept[..., None], self.logits, NAN)
+
+        def value(labels, logits):
+            logits = tf.identity(logits)
+            logits._keras_mask = tf.constant(kept)
+            return losses.Masked("CTC")(labels, logits)
+
+        arguments = tf.constant(self.labels), tf.constant(logits)
+        expected = np.mean([self.one(sample, kept[sample]) for sample in range(3)])
+        assert float(run(value, *arguments)) == pytest.approx(expected, rel=1e-5)
+        with tf.GradientTape() as tape:
+            tape.watch(arguments)
+            loss = value(*arguments)
+        gradient = tape.gradient(loss, arguments[1]).numpy()
+        assert np.isfinite(gradient).all()
+        assert not gradient[~kept].any()
+        assert gradient[kept].any()
+
+    def test_advice_for_ragged_labels_can_be_followed(self):
+        for dtype, advice in (
+            ("float32", r"to_tensor\(default_value=nan\)"),
+            ("int32", r"to_tensor\(default_value=-1\).*missing=-1"),
+            ("uint8", r"to_tensor\(default_value=255\).*missing=255"),
+        ):
+            ragged = tf.ragged.constant([[1, 2, 3, 1], [4, 4], [2], [3, 1]], dtype=dtype)
+            with pytest.raises(ValueError, match=advice):
+                losses.Masked("CTC")(ragged, self.logits)
+        expected = np.mean([self.one(sample) for sample in range(4)])
+        for dtype, pad in (("float32", NAN), ("int32", -1), ("uint8", 255)):
+            ragged = tf.ragged.constant([[1, 2, 3, 1], [4, 4], [2], [3, 1]], dtype=dtype)
+            loss = losses.Masked("CTC", missing=pad)
+            value = loss(ragged.to_tensor(default_value=pad), self.logits)
+            assert float(value) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["ce", "crossentropy"])
+def test_a_cross_entropy_by_its_short_name_is_keras_s(name, rng):
+    """Which one it is depends on the shapes, as in Keras's `compile`."""
+    x = rng.normal(size=(24, 3)).astype("float32")
+    classes = rng.integers(0, 3, 24).astype("float32")
+    for y, outputs, activation in (
+        (np.minimum(classes, 1)[:, None], 1, "sigmoid"),
+        (classes, 3, "softmax"),
+        (classes[:, None], 3, "softmax"),
+        (np.eye(3, dtype="float32")[classes.astype(int)], 3, "softmax"),
+    ):
+        model = keras.Sequential([keras.layers.Dense(outputs, activation)])
+        model.compile("sgd", loss=name)
+        expected = model.evaluate(x, y, verbose=0)
+        model.compile("sgd", loss=losses.Masked(name))
+        assert model.evaluate(x, y, verbose=0) == pytest.approx(expected, rel=1e-6)
+        gaps = np.concatenate([y, np.full_like(y, NAN)])
+        value = model.evaluate(np.concatenate([x, x]), gaps, batch_size=48, verbose=0)
+        assert value == pytest.approx(expected, rel=1e-5)
+    loss = keras.losses.deserialize(keras.losses.serialize(losses.Masked(name)))
+    assert (loss.inner, loss.name) == (name, name)
+
+
 @pytest.mark.parametrize("name", ["dice", "tversky", "circle", "ctc", "kl_divergence", "hinge"])
 def test_functions_are_like_their_classes(name, rng):
     classes = {"ctc": "CTC", "kl_divergence": "KLDivergence"}

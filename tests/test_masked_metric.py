@@ -391,6 +391,126 @@ def test_auc_is_scikit_learn_s(rng):
         assert float(metric.result()) == pytest.approx(expected, abs=1e-6)
 
 
+class TestTasks:
+    """Tasks with gaps of their own; what has no score takes no part in an average."""
+
+    rng = np.random.default_rng(7)
+    y_true = (rng.random((300, 5)) < 0.5).astype("float32")
+    level = np.clip(0.3 * y_true + 0.7 * rng.random(y_true.shape), 0, 1)
+    y_pred = (np.floor(level * 199) + 0.5) / 199
+    y_true[rng.random(y_true.shape) < 0.3] = NAN
+    y_true[:, 2] = NAN  # never seen
+    there = ~np.isnan(y_true)
+
+    def each(self, function, tasks):
+        return [
+            function(self.y_true[self.there[:, k], k], self.y_pred[self.there[:, k], k])
+            for k in tasks
+        ]
+
+    @pytest.mark.parametrize("label_weights", [None, [1.0, 3.0, 9.0, 2.0, 5.0]])
+    def test_a_macro_auc(self, label_weights, run):
+        from sklearn.metrics import roc_auc_score
+
+        y_true = self.y_true.copy()
+        y_true[self.there[:, 4], 4] = 1  # one class alone
+        metric = metrics.Masked(
+            keras.metrics.AUC(multi_label=True, num_labels=5, label_weights=label_weights)
+        )
+        metric.update_state(y_true[:0], self.y_pred[:0].astype("float32"))
+        run(metric.update_state, tf.constant(y_true), tf.constant(self.y_pred, tf.float32))
+        parts = self.each(roc_auc_score, (0, 1, 3))
+        weights = None if label_weights is None else [1.0, 3.0, 2.0]
+        expected = np.average(parts, weights=weights)
+        assert float(run(metric.result)) == pytest.approx(expected, abs=1e-5)
+
+    def test_a_macro_area_under_precision_and_recall(self):
+        metric = metrics.Masked(keras.metrics.AUC(multi_label=True, num_labels=5, curve="PR"))
+        metric.update_state(self.y_true, self.y_pred)
+        parts = []
+        for k in (0, 1, 3, 4):
+            inner = keras.metrics.AUC(curve="PR")
+            rows = self.there[:, k]
+            inner.update_state(self.y_true[rows, k], self.y_pred[rows, k])
+            parts.append(float(inner.result()))
+        assert float(metric.result()) == pytest.approx(np.mean(parts), rel=1e-6)
+
+    def test_f_scores(self, run):
+        from sklearn.metrics import f1_score
+
+        parts = self.each(lambda t, p: f1_score(t, p > 0.5), (0, 1, 3, 4))
+        for average, expected in (
+            ("macro", np.mean(parts)),
+            (None, [*parts[:2], NAN, *parts[2:]]),
+        ):
+            metric = metrics.Masked(keras.metrics.F1Score(average=average, threshold=0.5))
+            metric.update_state(self.y_true[:0], self.y_pred[:0].astype("float32"))
+            run(metric.update_state, tf.constant(self.y_true), tf.constant(self.y_pred))
+            np.testing.assert_allclose(run(metric.result), expected, rtol=1e-5)
+            metric.reset_state()
+            assert np.all(np.isnan(metric.result()))
+        micro = metrics.Masked(keras.metrics.F1Score(average="micro", threshold=0.5))
+        micro.update_state(self.y_true, self.y_pred)
+        expected = f1_score(self.y_true[self.there], self.y_pred[self.there] > 0.5)
+        assert float(micro.result()) == pytest.approx(expected, rel=1e-5)
+
+    def test_tasks_that_are_seen_later(self):
+        metric = metrics.Masked(keras.metrics.F1Score(average="macro", threshold=0.5))
+        metric.update_state([[1.0, NAN]], [[0.9, 0.1]])
+        assert float(metric.result()) == pytest.approx(1.0, abs=1e-6)
+        metric.update_state([[NAN, 1.0]], [[0.9, 0.1]])
+        assert float(metric.result()) == pytest.approx(0.5, abs=1e-6)
+
+
+class TestNames:
+    """Which metric a short name is depends on the shapes, as in Keras's `compile`."""
+
+    rng = np.random.default_rng(8)
+    classes = rng.integers(0, 3, 40).astype("float32")
+    scores = rng.random((40, 3)).astype("float32")
+    scores /= scores.sum(-1, keepdims=True)
+    one_hot = np.eye(3, dtype="float32")[classes.astype(int)]
+    FORMS = (
+        (np.minimum(classes, 1)[:, None], scores[:, :1]),
+        (np.minimum(classes, 1), scores[:, :1]),
+        (classes, scores),
+        (classes[:, None], scores),
+        (one_hot, scores),
+        (np.minimum(classes, 1).reshape(8, 5, 1), scores[:, :1].reshape(8, 5, 1)),
+        (classes.reshape(8, 5), scores.reshape(8, 5, 3)),
+    )
+
+    @pytest.mark.parametrize("form", range(len(FORMS)))
+    @pytest.mark.parametrize("name", ["accuracy", "acc"])
+    def test_accuracies(self, name, form):
+        y_true, y_pred = self.FORMS[form]
+        model = keras.Sequential([keras.layers.Identity()])
+        model.compile("sgd", lambda t, p: tf.reduce_mean(p, -1), metrics=[name])
+        expected = model.evaluate(y_pred, y_true, verbose=0, return_dict=True)[name]
+        gaps = np.concatenate([np.full_like(y_true, NAN), y_true])
+        predictions = tf.constant(np.concatenate([y_pred, y_pred]))
+        metric = metrics.Masked(name)
+        tf.function(metric.update_state)(tf.constant(gaps), predictions)
+        assert float(metric.result()) == pytest.approx(expected, rel=1e-6)
+        assert (metric.name, metric._direction) == (name, "up")
+        again = keras.metrics.deserialize(keras.metrics.serialize(metric))
+        again.update_state(gaps, predictions)
+        assert float(again.result()) == float(metric.result())
+
+    @pytest.mark.parametrize("name", ["ce", "crossentropy"])
+    def test_cross_entropies(self, name):
+        for y_true, y_pred in self.FORMS:
+            metric = metrics.Masked(name)
+            metric.update_state(y_true, y_pred)
+            loss = keras.losses.BinaryCrossentropy()
+            if y_pred.shape[-1] > 1:
+                kind = "" if y_true.shape == y_pred.shape else "Sparse"
+                loss = getattr(keras.losses, f"{kind}CategoricalCrossentropy")()
+            expected = loss(y_true, y_pred)
+            assert float(metric.result()) == pytest.approx(float(expected), rel=1e-6)
+            assert metric._direction == "down"
+
+
 class TestGaps:
     def test_class_labels(self):
         y_pred = np.array([[0.9, 0.1], [0.9, 0.1], [0.7, 0.3]])

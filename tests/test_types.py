@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from conftest import REDUCTIONS, labels_and_predictions, loss_and_gradients
 
-from masklstm import kernels, losses, ops, reference
+from masklstm import kernels, losses, metrics, ops, reference
 
 HALVES = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
@@ -121,6 +121,16 @@ def count(y_true, missing):
     return counts[0]
 
 
+def count_by_ops(labels, missing):
+    """The number of valid labels; `kernels` takes one sentinel."""
+    counts = {
+        int(module.masked_sums(labels, np.zeros(len(labels)), missing=missing).valid_count)
+        for module in (ops, reference)
+    }
+    assert len(counts) == 1
+    return counts.pop()
+
+
 class TestSentinels:
     """Compared in the labels' own type, before any rounding."""
 
@@ -171,6 +181,54 @@ class TestSentinels:
         assert not np.isfinite(ops.masked_loss(np.array([1e300]), [0.0], missing="nonfinite"))
         assert count(np.array([65504, np.inf, 1], "float16"), "nonfinite") == 2
         assert count(np.array([1, 2], "int32"), "nonfinite") == 2
+
+    @pytest.mark.parametrize("name", [*INTEGERS, "float16", "float32", "float64"])
+    def test_several(self, name):
+        """Those that this type does not have mark nothing."""
+        labels = np.array([1, 2, 3, 4, 4, 5], name)
+        for missing in ([4, 2], (2, 4, -1000.5, 1e300), np.array([2.0, 4.0]), [2, np.nan, 4, 2]):
+            assert count_by_ops(labels, missing) == 3
+        assert count_by_ops(labels, []) == 6
+        assert count_by_ops(labels, [1]) == 5
+        with pytest.raises(ValueError, match=r"'missing'. Expected a number.*or a list of these"):
+            count_by_ops(labels, [1, "two"])
+
+    def test_several_with_the_infinities(self):
+        labels = np.array([-999.0, np.inf, np.nan, 3.0, -1.0])
+        assert count_by_ops(labels, [-999, "nonfinite"]) == 2
+        assert count_by_ops(labels, ["nonfinite", -999, -1]) == 1
+        assert count_by_ops(labels, [-999, -1]) == 2
+
+    @pytest.mark.parametrize(
+        "options",
+        [{}, {"balance": "feature"}, {"reduction": "sum"}, {"reduction": "none"}],
+        ids=str,
+    )
+    def test_several_change_no_number_but_by_their_gaps(self, options, rng, run):
+        y_true, y_pred = rng.normal(size=(2, 6, 4, 3)).astype("float32")
+        gaps = rng.random(y_true.shape) < 0.4
+        marked = np.where(gaps, rng.choice([-999.0, -1e30, np.nan], y_true.shape), y_true)
+
+        def value_and_gradient(labels, missing):
+            def value(labels, predictions):
+                loss = losses.Huber(missing=missing, **options)
+                return loss_and_gradients(
+                    lambda t, p, sample_weight: loss(t, p, sample_weight), labels, predictions
+                )
+
+            return run(value, tf.constant(labels, tf.float32), tf.constant(y_pred))
+
+        actual = value_and_gradient(marked, [-999, -1e30])
+        expected = value_and_gradient(np.where(gaps, np.nan, y_true), np.nan)
+        for a, b in zip(actual, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-6)
+
+    def test_objects_keep_several(self):
+        for cls in (losses.MeanSquaredError, metrics.MeanAbsoluteError, metrics.R2Score):
+            config = cls(missing=(-999, -1)).get_config()
+            assert config["missing"] == [-999.0, -1.0]
+            assert cls.from_config(config).missing == [-999.0, -1.0]
+        assert metrics.ValidFraction(missing=[np.nan]).get_config().get("missing") is None
 
 
 def test_keras_losses_read_half_predictions_as_they_are(rng):
