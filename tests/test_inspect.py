@@ -12,7 +12,6 @@ import masklstm
 from masklstm import cli
 from masklstm._gaps import find_runs
 from masklstm._inspection import Gap
-from masklstm._inspection_picture import shares_of_blocks
 from masklstm.demo.options import SHIPPED_DATA, SHIPPED_TARGET
 from masklstm.demo.table import read_table
 

@@ -222,7 +222,7 @@ class TestImpute:
             impute("mean", mean="a")
         with pytest.raises(ValueError, match="number for each of the 2 features"):
             impute("mean", mean=[1.0, 2.0, 3.0])(np.zeros((1, 2, 2)))
-        with pytest.raises(ValueError, match=r"\(batch, time, features\)"):
+        with pytest.raises(ValueError, match=r"\(batch, time, ..., features\)"):
             impute()(np.zeros((3, 2)))
         with pytest.raises(ValueError, match="Only strategy 'mean' is adapted"):
             impute("last").adapt(np.zeros((1, 2, 2)))
@@ -230,7 +230,7 @@ class TestImpute:
             impute("mean").adapt(np.array([[[1.0, NAN]]]))
         with pytest.raises(ValueError, match="none of any"):
             impute("mean").adapt([])
-        with pytest.raises(ValueError, match=r"\(batch, time, 1\).*\(1, 1, 2\)"):
+        with pytest.raises(ValueError, match=r"\(batch, time, ..., 1\).*\(1, 1, 2\)"):
             impute("mean").adapt([np.zeros((1, 1, 1)), np.zeros((1, 1, 2))])
 
 

@@ -11,12 +11,15 @@ from masklstm import _arguments
 def standardize_mask_value(value: Any) -> float:
     """The number that marks what is missing."""
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        number = float(value)
+        if isinstance(value, int) and number != value:  # it would be another one
+            raise OverflowError
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(
-            "Invalid value for argument 'mask_value'. Expected a number or NaN. "
+            "Invalid value for argument 'mask_value'. Expected a number that float64 has, or NaN. "
             f"Received: mask_value={value!r}"
         ) from None
+    return number
 
 
 def is_missing(inputs: Any, mask_value: float) -> Any:
