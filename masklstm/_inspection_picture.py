@@ -53,17 +53,15 @@ def check_path(path: str | PathLike[str] | Any) -> Any:
     if hasattr(path, "write"):
         return path
     path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"Expected 'path' to name a picture. Received a folder: {path}")
-    formats = Figure().canvas.get_supported_filetypes()
-    if not path.suffix:
+    if not path.suffix and not path.is_dir():
         path = path.with_name(f"{path.name}.png")
+    check_file(path)
+    formats = Figure().canvas.get_supported_filetypes()
     if path.suffix[1:].lower() not in formats:
         raise ValueError(
             "Invalid value for argument 'path'. Expected a name that ends in one of "
             f"{', '.join(f'.{name}' for name in sorted(formats))}. Received: path={str(path)!r}"
         )
-    check_file(path)
     return path
 
 
@@ -182,8 +180,8 @@ def _draw_map(
         panel.set_yticks([])
     if not bands.shares.any():
         box = {"facecolor": "white", "edgecolor": "none"}
-        place = panel.transAxes
-        panel.text(0.5, 0.5, "no label is missing", {"ha": "center"}, transform=place, bbox=box)
+        middle, center = panel.transAxes, {"ha": "center"}
+        panel.text(0.5, 0.5, "no label is missing", center, transform=middle, bbox=box)
         return
     bar = panel.figure.colorbar(image, ax=panel, format=PercentFormatter(1), pad=0.01, aspect=40)
     bar.set_label("missing (white: none)")
