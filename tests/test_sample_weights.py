@@ -134,13 +134,13 @@ class TestSeveralOutputs:
         y = dict(zip(names, y, strict=True)) if names else y
         dataset = tf.data.Dataset.from_tensor_slices((np.zeros((3, 1)), y))
         dataset = dataset.batch(3) if batched else dataset
-        mapped = dataset.map(lambda x, y: (x, *masklstm.sample_weights(y)))
+        mapped = dataset.map(lambda x, y: (x, *masklstm.sample_weights(y, per="element")))
         (mapped,) = mapped if batched else mapped.batch(3)
         _, labels, weights = mapped
         labels, weights = tf.nest.flatten(labels), tf.nest.flatten(weights)
         assert [part.shape.as_list() for part in labels] == [[3, 2], [3]]
         np.testing.assert_array_equal(labels[0], np.nan_to_num(self.A[:, :, 0]))
-        np.testing.assert_array_equal(weights[0], [0, 0, 1])
+        np.testing.assert_array_equal(weights[0], [[1, 0], [0, 1], [1, 1]])
         np.testing.assert_array_equal(weights[1], [1, 0, 1])
 
     def test_a_model_of_two_outputs_takes_them(self):
