@@ -223,7 +223,8 @@ def _draw_steps(panel: Axes, is_missing: Bools) -> None:
     panel.stairs(shares, np.append(starts, steps) - 0.5, fill=True, color=_COLOR)
     series = samples * features
     over = f" of all {series:,} series" if series > 1 else ""
-    panel.set_title(f"Share that is missing{over}, by step", loc="left")
+    by = "step" if len(starts) == steps else f"{_up_to(steps, len(starts))} steps"
+    panel.set_title(f"Share that is missing{over}, by {by}", loc="left")
     panel.set_xlabel("step")
     panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))

@@ -374,7 +374,7 @@ def test_numbers_that_are_none_are_refused(value):
         assert f"mask_value={value!r}" in str(error.value)
     if value in (10**400, -(10**400), 1j):
         for mean in (value, [1.0, value]):
-            with pytest.raises(ValueError, match="'mean'. Expected a number for each feature"):
+            with pytest.raises(ValueError, match=r"'mean'. Expected a number for each feature"):
                 masklstm.layers.Impute("mean", mean=mean)
 
 
