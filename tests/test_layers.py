@@ -278,7 +278,7 @@ class TestImpute:
             impute("mean", mean="a")
         with pytest.raises(ValueError, match="number for each of the 2 features"):
             impute("mean", mean=[1.0, 2.0, 3.0])(np.zeros((1, 2, 2)))
-        with pytest.raises(ValueError, match=r"\(batch, time, ..., features\)"):
+        with pytest.raises(ValueError, match=r"\(batch, time, features\)"):
             impute()(np.zeros((3, 2)))
         with pytest.raises(ValueError, match="Only strategy 'mean' is adapted"):
             impute("last").adapt(np.zeros((1, 2, 2)))
@@ -286,7 +286,7 @@ class TestImpute:
             impute("mean").adapt(np.array([[[1.0, NAN]]]))
         with pytest.raises(ValueError, match="none of any"):
             impute("mean").adapt([])
-        with pytest.raises(ValueError, match=r"\(batch, time, ..., 1\).*\(1, 1, 2\)"):
+        with pytest.raises(ValueError, match=r"\(batch, time, 1\).*\(1, 1, 2\)"):
             impute("mean").adapt([np.zeros((1, 1, 1)), np.zeros((1, 1, 2))])
 
 
@@ -364,12 +364,14 @@ def test_configs_make_the_same_layer_again(layer):
         assert copy.get_config() == original.get_config()
 
 
-@pytest.mark.parametrize("value", ["none", None, 1j, [1.0, 2.0], 10**400, -(10**400), 2**53 + 1])
+@pytest.mark.parametrize(
+    "value",
+    ["none", None, 1j, [1.0, 2.0], 10**400, -(10**400), 2**53 + 1],
+    ids=["text", "None", "complex", "list", "large", "negative", "inexact"],
+)
 def test_numbers_that_are_none_are_refused(value):
     for layer in (masklstm.layers.Masking, masklstm.layers.Impute):
-        with pytest.raises(
-            ValueError, match=r"'mask_value'. Expected a number .*, or NaN"
-        ) as error:
+        with pytest.raises(ValueError, match=r"'mask_value'. Expected a number or NaN") as error:
             layer(mask_value=value)
         assert f"mask_value={value!r}" in str(error.value)
     if value in (10**400, -(10**400), 1j):

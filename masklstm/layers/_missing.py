@@ -16,7 +16,8 @@ def standardize_mask_value(value: Any) -> float:
             raise OverflowError
     except (TypeError, ValueError, OverflowError):
         raise ValueError(
-            "Invalid value for argument 'mask_value'. Expected a number that float64 has, or NaN. "
+            "Invalid value for argument 'mask_value'. Expected a number or NaN (an integer "
+            "beyond 2^53 only if it is a float64). "
             f"Received: mask_value={value!r}"
         ) from None
     return number

@@ -102,8 +102,8 @@ class Impute(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     def build(self, input_shape: Any) -> None:
         if len(input_shape) < 3 or input_shape[-1] is None:
             raise ValueError(
-                "Expected inputs of shape (batch, time, ..., features) with a known number of "
-                "features. "
+                "Expected inputs of shape (batch, time, features), or with axes between the last "
+                "two, with a known number of features. "
                 f"Received: inputs with shape {tuple(input_shape)}"
             )
         shape = (input_shape[-1],)
@@ -151,7 +151,8 @@ class Impute(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
                 self.build(batch.shape)
             if batch.ndim < 3 or batch.shape[-1] != self.fill.shape[0]:
                 raise ValueError(
-                    f"Expected data of shape (batch, time, ..., {self.fill.shape[0]}). "
+                    f"Expected data of shape (batch, time, {self.fill.shape[0]}), or with axes "
+                    "between the last two. "
                     f"Received: a batch with shape {batch.shape}"
                 )
             shape = batch.shape
