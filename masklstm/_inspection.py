@@ -1,6 +1,9 @@
 """`masklstm.inspect`: how much of the labels is missing, where, and in what pieces."""
 
-from collections.abc import Iterable, Sequence
+import base64
+import html
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
@@ -12,10 +15,12 @@ from numpy.typing import NDArray
 
 from masklstm import _inspection_table
 from masklstm._gaps import find_runs
-from masklstm._labels import read_labels
+from masklstm._labels import leaves, name_of, read_labels
+from masklstm._sentinels import sentinel_text, suspected_sentinels
+from masklstm._terminal import shown
 
 AXES = ("sample", "timestep", "feature")
-_USUAL_AXES = {1: ("timestep",), 2: ("timestep", "feature"), 3: AXES}
+_USUAL_AXES = {1: ("timestep",), 2: ("timestep", "feature")}
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,8 @@ class Gap:
 
 
 class Inspection:
-    """What `masklstm.inspect` found. Printed, it is a table.
+    """What `masklstm.inspect` found of one output. Printed, it is a table; a notebook that shows
+    it shows the picture as well, where matplotlib is installed.
 
     Attributes:
         shape: Number of samples, of steps and of features.
@@ -41,11 +47,19 @@ class Inspection:
         samples_without_label: Which samples (windows) have no label at all; an array of indices.
         gap_lengths: The length of every gap, a run of missing labels along the steps; an array.
         longest_gap_by_feature: The length of the longest gap of each feature; an array.
+        suspects: Numbers that look like a forgotten sentinel, as text, and how often they occur:
+            `{"-999": 1203}`. They are counted as labels.
     """
 
-    def __init__(self, is_missing: NDArray[np.bool_], features: Sequence[str]) -> None:
+    def __init__(
+        self,
+        is_missing: NDArray[np.bool_],
+        features: Sequence[str],
+        suspects: dict[str, int] | None = None,
+    ) -> None:
         """`is_missing` has the axes sample, timestep and feature."""
         self._is_missing = is_missing
+        self.suspects = suspects or {}
         self.shape: tuple[int, int, int] = is_missing.shape
         self.features = list(features)
         self.labels = is_missing.size
@@ -89,14 +103,22 @@ class Inspection:
     def plot(self, path: str | PathLike[str] | None = None) -> Any:
         """Draws the share that is missing over the steps, the gaps' lengths, and a map of the gaps.
 
+        A row of the map is one series: a feature of a sample. Where there are more than there is
+        room for, a row is the worst of several samples, never of several features as long as there
+        is room for those; columns of several steps show the share of them that is missing. The
+        titles say so. Rows that lack any label at all are coloured, however small their share.
+
         Args:
-            path: Where to save the picture; its suffix is the format, as `.png` or `.svg`.
+            path: Where to save the picture, as a whole or not at all; its suffix is the format, as
+                `.png` or `.svg`; without one it is a PNG.
 
         Returns:
             A `matplotlib.figure.Figure`, which notebooks show.
 
         Raises:
             ImportError: Where matplotlib is not installed.
+            ValueError: For a suffix that is not the name of a format.
+            OSError: Where `path` cannot be written.
         """
         try:
             from masklstm import _inspection_picture
@@ -105,9 +127,10 @@ class Inspection:
                 "The picture needs matplotlib. Expected it to be installed, as by: "
                 f'pip install "masklstm[demo]". Received: {error}'
             ) from error
-        figure = _inspection_picture.draw(self._by_series(), self.features, self.gap_lengths)
-        if path is not None:
-            figure.savefig(path)
+        target = None if path is None else _inspection_picture.check_path(path)
+        figure = _inspection_picture.draw(self._is_missing, self.features, self.gap_lengths)
+        if target is not None:
+            _inspection_picture.save(figure, target)
         return figure
 
     def __repr__(self) -> str:
@@ -119,8 +142,64 @@ class Inspection:
             blocks.append(_inspection_table.longest_gaps(self, lengths))
         return "\n\n".join("\n".join(lines) for lines in blocks)
 
+    def _repr_html_(self) -> str:
+        table = f"<pre>{html.escape(repr(self))}</pre>"
+        try:
+            picture = base64.b64encode(self.plot()._repr_png_()).decode("ascii")
+        except ImportError:
+            return table
+        return f'{table}<img style="max-width: 100%" src="data:image/png;base64,{picture}">'
 
-def inspect(y: Any, missing: Any = float("nan"), axes: Sequence[str] | None = None) -> Inspection:
+
+class SeveralOutputsError(AttributeError, ValueError):
+    """A number was asked of several outputs."""
+
+
+class Inspections(dict[Any, Any]):
+    """What `masklstm.inspect` found of several outputs: an `Inspection` for each, by its key.
+
+    The outputs of a tuple are counted from 0. An output with outputs of its own is `Inspections`
+    again. Printed, it is their tables.
+
+    Raises:
+        SeveralOutputsError: An AttributeError and ValueError, for a number that only one output
+            has, as `found.missing`; it is `found["level"].missing`.
+    """
+
+    def reports(self, keys: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Inspection]]:
+        """Each output's report, and the keys that lead to it."""
+        for key, found in self.items():
+            if isinstance(found, Inspections):
+                yield from found.reports((*keys, key))
+            else:
+                yield (*keys, key), found
+
+    def __getattr__(self, name: str) -> Any:
+        keys, first = next(self.reports())
+        if name.startswith("_") or not hasattr(first, name):
+            raise AttributeError(f"'Inspections' object has no attribute {name!r}")
+        raise SeveralOutputsError(
+            f"Expected one output to take {name!r} of, as by: found{name_of(keys)[1:]}.{name}. "
+            f"Received: outputs with the keys {list(self)}"
+        )
+
+    def __repr__(self) -> str:
+        return "\n\n".join(f"{_title(keys)}\n{found}" for keys, found in self.reports())
+
+    def _repr_html_(self) -> str:
+        return "".join(
+            f"<b>{html.escape(_title(keys))}</b>{found._repr_html_()}"
+            for keys, found in self.reports()
+        )
+
+
+def _title(keys: tuple[Any, ...]) -> str:
+    return f"output {' / '.join(map(shown, keys))}"
+
+
+def inspect(
+    y: Any, missing: Any = float("nan"), axes: Sequence[str] | None = None
+) -> Inspection | Inspections:
     """Counts missing labels and gaps: look at labels before training on them.
 
     Formula: a share is missing labels over labels; a gap is a run of missing labels along the
@@ -129,22 +208,31 @@ def inspect(y: Any, missing: Any = float("nan"), axes: Sequence[str] | None = No
     Args:
         y: Labels: an array, tensor, data frame or list, floating point, integer or bool; or a
             finite `tf.data.Dataset` of batches of `y`, `(x, y)` or `(x, y, sample_weight)`, whose
-            batches are joined along their first axis. A dataset is read once; a byte is kept for
-            each label.
+            batches are joined along their first axis. A dataset is read once, and its labels are
+            kept meanwhile. None and pandas' NA are missing, and so is what NumPy masks.
+
+            Several outputs, as `model.fit` takes them: a dict, tuple or list of such labels, also
+            in a dataset, as in `(x, {"level": y1, "flow": y2})`. A list of numbers or of rows of
+            numbers is one table, but a list of arrays is one output for each, be they of one shape
+            or not: rows that are arrays become a table by `numpy.stack`.
         missing: A number that means "no label" besides NaN, such as -999, or -1 for classes; or
             `"nonfinite"` for the infinities.
-        axes: What the axes of `y` are: `"sample"` (windows, or series), `"timestep"` and
-            `"feature"`, each at most once. By default `("timestep",)` for one axis, `("timestep",
+        axes: What the axes of `y` are: `"sample"` (windows, or series) and `"timestep"`, each at
+            most once, and `"feature"`. By default `("timestep",)` for one axis, `("timestep",
             "feature")` for two and `("sample", "timestep", "feature")` for three; say
-            `("sample", "timestep")` for windows of a single feature.
+            `("sample", "timestep")` for windows of a single feature. From the third axis on they
+            are features: maps `(batch, time, lat, lon, channels)` have a feature for each place and
+            channel, whose name is its indices, as `"2,3,0"`; `("timestep", "feature", "feature")`
+            is for one series of maps.
 
     Returns:
         An `Inspection`: `print` shows it as a table, its attributes are the numbers, and
-        `plot("gaps.png")` draws it. Samples, steps and features are counted from 0.
+        `plot("gaps.png")` draws it. Samples, steps and features are counted from 0. For several
+        outputs `Inspections`, a dict with an `Inspection` for each.
 
     Raises:
-        ValueError: For labels that are no numbers, or none at all; axes that do not fit; a dataset
-            that does not end, or that has labels of several outputs.
+        ValueError: For labels that are no numbers, are ragged, or none at all; axes that do not
+            fit; a dataset that does not end.
 
     Example:
 
@@ -166,30 +254,78 @@ def inspect(y: Any, missing: Any = float("nan"), axes: Sequence[str] | None = No
     (6, array([0.5, 1. ]), array([1]))
     >>> found.longest_gaps(1)
     [Gap(length=2, sample=0, feature=1, start=0)]
+
+    >>> found = masklstm.inspect({"level": windows, "flow": [1.0, nan]})
+    >>> found["level"].missing, found["flow"].missing
+    (6, 1)
     """
     if isinstance(y, tf.data.Dataset):
-        is_missing = _join(_labels_of_batches(y), missing)
-        names = None
+        parts: dict[tuple[Any, ...], list[_Labels]] = {}
+        for batch in _labels_of_batches(y):
+            for keys, labels in leaves(batch):
+                parts.setdefault(keys, []).append(_read(labels, missing, name_of(keys)))
+        read = {keys: _join(of_one, name_of(keys)) for keys, of_one in parts.items()}
+        read = read or {(): _join([], "y")}
     else:
-        is_missing = _find_missing(y, missing)
-        names = [str(name) for name in getattr(y, "columns", ())]
-    axes = _standardize_axes(axes, is_missing.ndim)
+        read = {keys: _read(labels, missing, name_of(keys)) for keys, labels in leaves(y)}
+        if not read:
+            raise ValueError(f"Expected 'y' to hold labels. Received: an empty {type(y).__name__}")
+    if list(read) == [()]:
+        return _inspect_one(read[()], axes, "y")
+    found = Inspections()
+    for keys, labels in read.items():
+        place = found
+        for key in keys[:-1]:
+            place = place.setdefault(key, Inspections())
+        place[keys[-1]] = _inspect_one(labels, axes, name_of(keys))
+    return found
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """One output's labels, which of them are missing, and the names of its columns, if any."""
+
+    values: NDArray[Any]
+    is_missing: NDArray[np.bool_]
+    columns: tuple[str, ...] = ()
+
+
+def _read(y: Any, missing: Any, name: str) -> _Labels:
+    labels, observed = read_labels(y, missing, name)
+    columns = tuple(str(column) for column in getattr(y, "columns", ()))
+    return _Labels(labels.numpy(), ~observed.numpy(), columns)
+
+
+def _inspect_one(labels: _Labels, axes: Sequence[str] | None, name: str) -> Inspection:
+    is_missing = labels.is_missing
+    axes = _standardize_axes(axes, is_missing.ndim, name)
     if is_missing.size == 0:
         raise ValueError(
-            f"Expected 'y' to hold a label or a gap. Received: y with shape {is_missing.shape}"
+            f"Expected '{name}' to hold a label or a gap. "
+            f"Received: {name} with shape {is_missing.shape}"
         )
-    order = [axes.index(axis) for axis in AXES if axis in axes]
-    lacking = [position for position, axis in enumerate(AXES) if axis not in axes]
-    is_missing = np.expand_dims(is_missing.transpose(order), lacking)
-    if not names or axes[-1] != "feature":
-        names = [str(index) for index in range(is_missing.shape[2])]
-    return Inspection(is_missing, names)
+    order = [place for axis in AXES for place, own in enumerate(axes) if own == axis]
+    lengths = [is_missing.shape[place] for place in order if axes[place] == "feature"]
+    samples, steps = (
+        is_missing.shape[axes.index(axis)] if axis in axes else 1 for axis in ("sample", "timestep")
+    )
+    by_axis = (samples, steps, -1)
+    is_missing = is_missing.transpose(order).reshape(by_axis)
+    features = labels.columns
+    if len(features) != is_missing.shape[2] or axes[-1] != "feature":
+        indices = itertools.product(*(map(str, range(length)) for length in lengths))
+        features = tuple(map(",".join, indices)) if lengths else ("0",)
+    return Inspection(is_missing, features, _suspects(labels, order, by_axis))
 
 
-def _find_missing(y: Any, missing: Any) -> NDArray[np.bool_]:
-    _, observed = read_labels(y, missing)
-    is_missing: NDArray[np.bool_] = ~observed.numpy()
-    return is_missing
+def _suspects(labels: _Labels, order: list[int], by_axis: tuple[int, int, int]) -> dict[str, int]:
+    values = labels.values
+    if values.dtype == np.bool_:
+        return {}
+    kind = values.dtype
+    values = np.where(labels.is_missing, np.nan, values.astype(np.float64))
+    found = suspected_sentinels(values.transpose(order).reshape(by_axis))
+    return {sentinel_text(number, kind): count for number, count in found.items()}
 
 
 def _labels_of_batches(dataset: tf.data.Dataset) -> Iterable[Any]:
@@ -210,34 +346,38 @@ def _labels_of_batches(dataset: tf.data.Dataset) -> Iterable[Any]:
             yield element
 
 
-def _join(batches: Iterable[Any], missing: Any) -> NDArray[np.bool_]:
-    parts: list[NDArray[np.bool_]] = []
-    for batch in batches:
-        part = _find_missing(batch, missing)
-        first = parts[0] if parts else part
-        if part.ndim == 0 or part.shape[1:] != first.shape[1:]:
-            shapes = first.shape if first is part else f"{first.shape} and {part.shape}"
+def _join(batches: list[_Labels], name: str) -> _Labels:
+    shapes = [batch.is_missing.shape for batch in batches]
+    for shape in shapes:
+        if not shape or shape[1:] != shapes[0][1:]:
+            both = shape if shape == shapes[0] else f"{shapes[0]} and {shape}"
             raise ValueError(
-                "Expected 'y' to be a dataset of batches whose shapes differ along the first axis "
-                "alone; batch(n) makes batches, and padded_batch(n, padding_values=nan) gives them "
-                f"one length. Received: labels with shape {shapes}"
+                f"Expected '{name}' to be a dataset of batches whose shapes differ along the first "
+                "axis alone; batch(n) makes batches, and padded_batch(n, padded_shapes, "
+                "padding_values) gives all of them one length (NaN is missing; integers take NaN "
+                f"after tf.cast({name}, 'float64')). Received: labels with shape {both}"
             )
-        parts.append(part)
-    return np.concatenate(parts) if parts else np.zeros((0,), np.bool_)
+    if not batches:
+        return _Labels(np.zeros(0), np.zeros(0, np.bool_))
+    return _Labels(
+        np.concatenate([batch.values for batch in batches]),
+        np.concatenate([batch.is_missing for batch in batches]),
+    )
 
 
-def _standardize_axes(axes: Sequence[str] | None, rank: int) -> tuple[str, ...]:
+def _standardize_axes(axes: Sequence[str] | None, rank: int, name: str) -> tuple[str, ...]:
     if axes is None:
-        if rank not in _USUAL_AXES:
+        if rank == 0:
             raise ValueError(
-                "Expected 'y' to have one to three axes: samples, steps and features. "
-                f"Received: y with {rank} axes"
+                f"Expected '{name}' to have axes: steps; samples and features as well. "
+                f"Received: {name} with 0 axes"
             )
-        return _USUAL_AXES[rank]
+        return _USUAL_AXES.get(rank, (*AXES, *["feature"] * (rank - 3)))
     given = (axes,) if isinstance(axes, str) else tuple(axes)
-    if len(given) != rank or len(set(given)) != rank or not set(given) <= set(AXES):
+    twice = {axis for axis in given if given.count(axis) > 1}
+    if len(given) != rank or not twice <= {"feature"} or not set(given) <= set(AXES):
         raise ValueError(
             f"Invalid value for argument 'axes'. Expected one of {AXES} for each of the {rank} "
-            f"axes of 'y', none of them twice. Received: axes={axes!r}"
+            f"axes of '{name}', none of them twice but 'feature'. Received: axes={axes!r}"
         )
     return given

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from masklstm._terminal import complain, say
+from masklstm._terminal import complain, listed, say, shown
 from masklstm.demo.options import SHIPPED_DATA, SHIPPED_TARGET
 from masklstm.demo.table import DemoError, read_table
 
@@ -46,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> None:
     import masklstm
+    from masklstm._inspection import Inspection
 
     try:
         missing = float(arguments.missing)
@@ -53,27 +54,43 @@ def _run(arguments: argparse.Namespace) -> None:
         raise DemoError(
             f"Invalid value for option --missing. Expected a number. Received: {arguments.missing}"
         ) from None
+    picture = None if arguments.out is None else _check_picture(arguments.out)
     path, target = arguments.csv, arguments.target
     if path is None:
         path, target = SHIPPED_DATA, target or SHIPPED_TARGET
     table = read_table(Path(path))
     columns = table.numbers if target is None else {target: table.target(target)}
-    left_out = ", ".join(f"{name} ({why})" for name, why in table.not_numeric.items())
+    left_out = listed(f"{name} ({why})" for name, why in table.not_numeric.items())
     if not any(len(values) for values in columns.values()):
         received = f"columns that are not numeric: {left_out}" if left_out else "none"
         raise DemoError(f"Expected rows of numbers in {path}. Received: {received}")
     found = masklstm.inspect(np.stack(list(columns.values()), axis=1), missing)
+    assert isinstance(found, Inspection)
     found.features = list(columns)
-    say(f"{Path(path).name}: {', '.join(columns)}")
+    say(f"{shown(Path(path).name)}: {listed(columns)}")
     if target is None and left_out:
         say(f"left out, as not numeric: {left_out}")
     say(str(found))
-    if arguments.out is not None:
+    if picture is not None:
         try:
-            found.plot(arguments.out)
+            found.plot(picture)
         except (OSError, ValueError) as error:
-            raise DemoError(
-                "Cannot save the picture. Expected --out with a name such as gaps.png in a folder "
-                f"that exists. Received: {arguments.out} ({error})"
-            ) from error
-        say(f"saved {arguments.out}")
+            raise _no_picture(arguments.out, error) from error
+        say(f"saved {shown(picture)}")
+
+
+def _check_picture(out: str) -> Path:
+    """The file that will be written; what is wrong with it is found before anything is read."""
+    from masklstm._inspection_picture import check_path
+
+    try:
+        return Path(check_path(out))
+    except (OSError, ValueError) as error:
+        raise _no_picture(out, error) from error
+
+
+def _no_picture(out: str, error: Exception) -> DemoError:
+    return DemoError(
+        "Cannot save the picture. Expected --out with a name such as gaps.png in a folder "
+        f"that exists. Received: {out} ({error})"
+    )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from masklstm._terminal import shown
+
 if TYPE_CHECKING:
     from masklstm._inspection import Inspection
 
@@ -21,7 +23,7 @@ def summary(found: Inspection, lengths: dict[str, int]) -> list[str]:
     total = f" = {found.labels:,}" if len(axes) > 1 else ""
     rows = [
         ("labels", f"{' x '.join(axes) or '1'}{total}"),
-        ("missing", f"{found.missing:,} ({found.share:.1%})"),
+        ("missing", f"{found.missing:,} ({percent(found.share)})"),
     ]
     if lengths["step"] > 1:
         gaps = found.gap_lengths
@@ -33,6 +35,8 @@ def summary(found: Inspection, lengths: dict[str, int]) -> list[str]:
     if len(axes) > 1:
         shares = {"sample": found.share_by_sample, "step": found.share_by_timestep}
         rows += [(f"by {name}", _range(name, shares[name])) for name in shares if lengths[name] > 1]
+    for number, count in itertools.islice(found.suspects.items(), _LINES):
+        rows.append(("suspect", f"{number} occurs {count:,} times: missing={number}?"))
     width = max(len(name) for name, _ in rows)
     return [f"{name:{width}}  {text}" for name, text in rows]
 
@@ -46,7 +50,7 @@ def features(found: Inspection) -> list[str]:
         share = found.share_by_feature[index]
         longest = found.longest_gap_by_feature[index]
         rows.append(
-            [found.features[index], f"{share * labels:,.0f}", f"{share:.1%}", f"{longest:,}"]
+            [shown(found.features[index]), f"{share * labels:,.0f}", percent(share), f"{longest:,}"]
         )
     width = max(len(row[0]) for row in rows)  # names begin on the left
     lines = _aligned([[row[0].ljust(width), *row[1:]] for row in rows])
@@ -59,10 +63,17 @@ def longest_gaps(found: Inspection, lengths: dict[str, int]) -> list[str]:
     rows = [["length", "first step", "last step", "feature", "sample"]]
     for gap in found.longest_gaps(_LINES):
         numbers = [f"{n:,}" for n in (gap.length, gap.start, gap.start + gap.length - 1)]
-        rows.append([*numbers, found.features[gap.feature], f"{gap.sample:,}"])
-    shown = [True, True, True, lengths["feature"] > 1, lengths["sample"] > 1]
-    rows = [list(itertools.compress(row, shown)) for row in rows]
+        rows.append([*numbers, shown(found.features[gap.feature]), f"{gap.sample:,}"])
+    kept = [True, True, True, lengths["feature"] > 1, lengths["sample"] > 1]
+    rows = [list(itertools.compress(row, kept)) for row in rows]
     return ["longest gaps", *(f"  {line}" for line in _aligned(rows))]
+
+
+def percent(share: float) -> str:
+    """With one decimal place; only what is exactly none or all is called so."""
+    if 0 < share < 0.0005:
+        return "<0.1%"
+    return ">99.9%" if 0.9995 <= share < 1 else f"{share:.1%}"
 
 
 def _count(number: int, name: str) -> str:
@@ -71,7 +82,8 @@ def _count(number: int, name: str) -> str:
 
 def _range(name: str, shares: NDArray[np.float64]) -> str:
     low, high = int(np.argmin(shares)), int(np.argmax(shares))
-    return f"{shares[low]:.1%} ({name} {low:,}) to {shares[high]:.1%} ({name} {high:,}) missing"
+    least, most = percent(shares[low]), percent(shares[high])
+    return f"{least} ({name} {low:,}) to {most} ({name} {high:,}) missing"
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from masklstm import _arguments
-from masklstm._labels import read_labels
+from masklstm._labels import name_of, outputs, read_labels, rebuild
 
 _KINDS = ("row", "element")
 
@@ -35,8 +35,11 @@ def sample_weights(
     masklstm's value and gradient, for one feature or where whole rows are missing.
 
     Args:
-        y: Labels, shape `(batch, ..., features)`; an array, tensor or list, floating point, integer
-            or bool. NaN means missing.
+        y: Labels, shape `(batch, ..., features)`; an array, tensor, data frame or list, floating
+            point, integer or bool. NaN means missing, and so do None, pandas' NA and what NumPy
+            masks. Several outputs, as `model.fit` takes them: a dict, tuple or list of such labels.
+            (A list of numbers or of rows of numbers is one table; a list of arrays is one output
+            for each: rows that are arrays become a table by `numpy.stack`.)
         missing: A number that means "no label" besides NaN, or `"nonfinite"` for the infinities.
         fill: What the gaps are filled with: a number for which the loss is finite. Class labels
             need a class, hinge losses 1.
@@ -47,11 +50,12 @@ def sample_weights(
     Returns:
         A pair: the labels in their own dtype, and the weights, of Keras's float type and of shape
         `y.shape[:-1]` or `y.shape`. Both are tensors for a tensor, so that
-        `dataset.map(lambda x, y: (x, *masklstm.sample_weights(y)))` works, else NumPy arrays.
+        `dataset.map(lambda x, y: (x, *masklstm.sample_weights(y)))` works, else NumPy arrays. For
+        several outputs a pair of structures like `y`, which `model.fit` takes too.
 
     Raises:
-        ValueError: For labels that are no numbers, an unknown `per`, a `fill` that is no number of
-            the labels' dtype or is missing itself.
+        ValueError: For labels that are no numbers or are ragged, an unknown `per`, a `fill` that is
+            no number of the labels' dtype or is missing itself.
 
     Example:
 
@@ -66,35 +70,48 @@ def sample_weights(
     2.5
     >>> float(masklstm.losses.MeanSquaredError()(y, predictions))
     2.5
+    >>> labels, weights = masklstm.sample_weights({"level": y, "flow": y[0]})
+    >>> weights["flow"].tolist()
+    [1.0, 0.0]
 
     Source: `keras.losses.Loss.__call__` defines what a weight weighs.
     """
     if not isinstance(per, str) or per not in _KINDS:
         raise _arguments.unknown_name("per", per, _KINDS)
-    labels, observed = read_labels(y, missing)
+    return _weigh(y, missing, fill, per, ())
+
+
+def _weigh(y: Any, missing: Any, fill: Any, per: str, keys: tuple[Any, ...]) -> tuple[Any, Any]:
+    parts = outputs(y)
+    if parts is not None:
+        pairs = [_weigh(part, missing, fill, per, (*keys, key)) for key, part in parts]
+        return rebuild(y, [labels for labels, _ in pairs]), rebuild(y, [w for _, w in pairs])
+    name = name_of(keys)
+    labels, observed = read_labels(y, missing, name)
     filled = tf.where(observed, labels, _standardize_fill(fill, missing, labels.dtype))
     if per == "row" and labels.shape.rank != 1:
         if labels.shape.rank is None:
             raise ValueError(
-                "Expected 'y' to have a known rank for per='row'. Received: an unknown one"
+                f"Expected '{name}' to have a known rank for per='row'. Received: an unknown one"
             )
         observed = tf.reduce_all(observed, axis=-1) if labels.shape.rank else observed
     weights = tf.cast(observed, keras.config.floatx())
-    if tf.is_tensor(y):
+    if tf.is_tensor(y) or not tf.executing_eagerly():
         return filled, weights
     return filled.numpy(), weights.numpy()
 
 
 def _standardize_fill(fill: Any, missing: Any, dtype: tf.DType) -> tf.Tensor:
     """The number in the labels' dtype; never one that means "no label"."""
-    text = _arguments.standardize_missing(missing)
-    number = _arguments.number_or_nan(fill)
     # As a sentinel of this dtype "nan" stands for every number that the dtype does not have.
-    own = float(_arguments.sentinel(repr(number), dtype))
-    is_missing = repr(own) in _arguments.sentinel(text, dtype).split(",")
-    if math.isfinite(own) and not is_missing:
+    own = float(_arguments.sentinel(repr(_arguments.number_or_nan(fill)), dtype))
+    if math.isfinite(own):
         kind = float if dtype.is_floating else bool if dtype == tf.bool else int
-        return tf.constant(kind(own), dtype)
+        with tf.init_scope():  # a number is what it is, within a graph as well
+            number = tf.constant(kind(own), dtype)
+            text = _arguments.sentinel(_arguments.standardize_missing(missing), dtype)
+            if _arguments.is_observed(number, text):
+                return number
     raise ValueError(
         f"Invalid value for argument 'fill'. Expected a number of the labels' dtype, {dtype.name}, "
         f"that does not mean that a label is missing. Received: fill={fill!r}, missing={missing!r}"

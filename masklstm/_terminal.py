@@ -1,16 +1,41 @@
 """What the commands print: one way for lines, and one for what the user can put right."""
 
 import sys
+import unicodedata
+from collections.abc import Iterable
+
+_MOST_NAMES = 50
+
+
+def shown(text: object) -> str:
+    r"""The text in one line, with what would control a terminal as an escape such as `\x1b`."""
+    return "".join(map(_shown, str(text)))
+
+
+def listed(names: Iterable[object]) -> str:
+    """The names as one text, the first ones if there are many."""
+    all_names = list(names)
+    text = ", ".join(map(shown, all_names[:_MOST_NAMES]))
+    rest = len(all_names) - _MOST_NAMES
+    return f"{text} and {rest:,} more" if rest > 0 else text
 
 
 def say(text: str) -> None:
     # A column's name or a unit may hold what the terminal cannot show.
     encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "replace").decode(encoding), flush=True)
+    lines = "\n".join(map(shown, text.split("\n")))
+    print(lines.encode(encoding, "replace").decode(encoding), flush=True)
 
 
 def complain(command: str, error: Exception) -> int:
     """Prints an error as one line; returns the exit status."""
     # A column's name may hold a line break.
-    print(f"masklstm {command}: error:", " ".join(str(error).split()), file=sys.stderr)
+    print(f"masklstm {command}: error:", shown(" ".join(str(error).split())), file=sys.stderr)
     return 2
+
+
+def _shown(character: str) -> str:
+    # Controls, formats that turn the direction of the text, halves of a pair, separators of lines.
+    if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+        return character.encode("unicode_escape").decode("ascii")
+    return character

@@ -3,13 +3,22 @@
 import argparse
 import os
 from collections.abc import Sequence
+from typing import NoReturn
 
 from masklstm import _inspection_command as inspection
+from masklstm._terminal import say, shown
 from masklstm.demo import command as demo
 
 
+class _Parser(argparse.ArgumentParser):
+    """Shows what was typed in one line, whatever it holds."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(shown(message))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="masklstm",
         description="Keras losses for labels with gaps, on one fused TensorFlow op.",
     )
@@ -37,5 +46,5 @@ def _info(_: argparse.Namespace) -> int:
     summary = masklstm.build_summary()
     width = max(len(name) for name in summary)
     for name, value in summary.items():
-        print(f"{name.replace('_', ' '):{width}}  {value}")
+        say(f"{name.replace('_', ' '):{width}}  {value}")
     return 0

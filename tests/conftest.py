@@ -1,6 +1,8 @@
 """Fixtures that run one test body over modes, dtypes and the list of losses."""
 
+import contextlib
 import os
+import resource
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -56,6 +58,25 @@ def run(request):
     return lambda function, *arguments: tf.function(function, jit_compile=request.param == "xla")(
         *arguments
     )
+
+
+@pytest.fixture
+def full_disk():
+    """A context in which files of this process cannot grow beyond 4 KB, as on a disk that is full.
+
+    The limit of the process is the same one for every file system, and needs no rights.
+    """
+
+    @contextlib.contextmanager
+    def limited():
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited
 
 
 @pytest.fixture

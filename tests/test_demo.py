@@ -1,11 +1,14 @@
 """Tests of ``masklstm demo``."""
 
 import argparse
+import contextlib
+import difflib
 import gzip
 import json
 import math
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -280,6 +283,7 @@ FILES = {
     "no_train.csv": "flow,rain\n" + rows_of("NA", 120) + rows_of("1", 80),
     "no_validation.csv": "flow,rain\n" + rows_of("1", 120) + rows_of("", 40) + rows_of("1", 40),
     "no_test.csv": "flow,rain\n" + rows_of("1", 160) + rows_of("nan", 40),
+    "escape.csv": "re\x1b[31md\nx\n",
     "picture.csv": b"\x89PNG\r\n\x1a\n\x00\xff",
     "damaged.csv.gz": gzip.compress(GOOD.encode())[:-20],
     "not_gzip.csv.gz": b"\x1f\x8bno",
@@ -320,6 +324,8 @@ COMPLAINTS = {
     "good.csv --target flow --seed 4294967296": "option --seed. Expected a whole number from 0 to "
     "4294967295. Received: 4294967296",
     "good.csv --target flow --out empty.csv": "option --out. Expected a folder that can be written",
+    "good.csv --target \x1b[31mred": r"Received: --target \x1b[31mred",
+    "escape.csv --target re\x1b[31md": r"'re\x1b[31md' is not numeric",
 }
 
 
@@ -340,8 +346,75 @@ def test_a_mistake_is_told_in_one_line(
     assert printed.out == ""
     assert printed.err.startswith("masklstm demo: error: ")
     assert printed.err.count("\n") == 1
+    assert "\x1b" not in printed.err
     assert COMPLAINTS[options] in printed.err
     assert not Path("masklstm-demo").exists()
+
+
+@pytest.mark.parametrize("name", ["forecast.png", "model.keras", "result.json"])
+def test_a_folder_in_the_way_is_found_before_the_training(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("masklstm.demo.forecast.train_masked", None)
+    (tmp_path / name).mkdir()
+    assert run("--out", str(tmp_path)) == 2
+    printed = capsys.readouterr()
+    assert f"{tmp_path / name} is a folder" in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
+
+
+class Name(str):
+    """Counts how often names are compared."""
+
+    compared = 0
+
+    def strip(self, chars: str | None = None) -> "Name":
+        return Name(super().strip(chars))
+
+    def __eq__(self, other: object) -> bool:
+        Name.compared += 1
+        return super().__eq__(other)
+
+    __hash__ = str.__hash__
+
+
+def test_duplicate_names_are_found_without_comparing_all_with_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [Name(f"column {index}") for index in range(1000)]
+    names[7] = Name("column 9")
+
+    class Reader(list):  # type: ignore[type-arg]
+        line_num = 1
+
+    monkeypatch.setattr("masklstm.demo.table.csv.reader", lambda *_, **__: Reader([names]))
+    (tmp_path / "a.csv").write_text("")
+    with pytest.raises(DemoError, match=r"Received more than once: 'column 9'$"):
+        read_table(tmp_path / "a.csv")
+    assert Name.compared < 10 * len(names)
+
+
+def test_of_many_names_a_few_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"column {index}" for index in range(20_000)]
+    wide = Table(dict.fromkeys(names, np.ones(1)), {})
+    monkeypatch.setattr("difflib.get_close_matches", _only_few(difflib.get_close_matches))
+    with pytest.raises(DemoError, match=r"column 49 and 19,950 more\. Received: --target x"):
+        wide.target("x")
+    with pytest.raises(DemoError, match="Did you mean 'column 9'"):
+        wide.target("Column 9")
+    (tmp_path / "twice.csv").write_text(",".join(names + names) + "\n")
+    with pytest.raises(DemoError) as error:
+        read_table(tmp_path / "twice.csv")
+    assert len(str(error.value)) < 2000
+
+
+def _only_few(function: Callable[..., list[str]]) -> Callable[..., list[str]]:
+    def wrapped(word: str, possibilities: Sequence[str], **options: object) -> list[str]:
+        assert len(possibilities) <= 10_000
+        return function(word, possibilities, **options)
+
+    return wrapped
 
 
 def test_an_unknown_column_of_the_shipped_data_is_refused(
@@ -461,6 +534,66 @@ def test_it_says_what_it_does(
     for name in ("forecast.png", "model.keras", "result.json"):
         assert f"saved {Path('masklstm-demo', name)}" in lines
         assert Path("masklstm-demo", name).stat().st_size > 0
+
+
+@pytest.mark.parametrize("full_at", ["picture.save", "report.save_result"])
+def test_a_full_disk_leaves_no_part_of_a_file(
+    full_at: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    full_disk: Callable[[], contextlib.AbstractContextManager[None]],
+) -> None:
+    """It is full when the picture is written, or after the picture and the model."""
+    from masklstm.demo import picture, report
+
+    modules = {"picture": picture, "report": report}
+    module, name = full_at.split(".")
+    save = getattr(modules[module], name)
+
+    with contextlib.ExitStack() as stack:
+
+        def fill_first(path: Path, *arguments: object) -> None:
+            stack.enter_context(full_disk())
+            if module == "report":
+                path.write_bytes(bytes(5000))
+            save(path, *arguments)
+
+        monkeypatch.setattr(modules[module], name, fill_first)
+        write_series(tmp_path / "river.csv", gaps=True)
+        options = ["--csv", str(tmp_path / "river.csv"), "--target", "tide", *TINY]
+        out = tmp_path / "out"
+        assert run(*options, "--epochs", "1", "--out", str(out)) == 2
+    left = sorted(path.name for path in out.iterdir())
+    assert left == ([] if module == "picture" else ["forecast.png", "model.keras"])
+    printed = capsys.readouterr()
+    failed = "forecast.png" if module == "picture" else "result.json"
+    assert f"Cannot save {out / failed}" in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out.count("saved ") == len(left)
+
+
+def test_a_model_is_saved_as_a_whole_or_not_at_all(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    full_disk: Callable[[], contextlib.AbstractContextManager[None]],
+) -> None:
+    from masklstm.demo import picture
+
+    with contextlib.ExitStack() as stack:
+
+        def save(path: Path, *_: object) -> None:
+            path.write_bytes(b"")
+            stack.enter_context(full_disk())
+
+        monkeypatch.setattr(picture, "save", save)
+        write_series(tmp_path / "river.csv", gaps=True)
+        options = ["--csv", str(tmp_path / "river.csv"), "--target", "tide", *TINY]
+        out = tmp_path / "out"
+        assert run(*options, "--epochs", "1", "--out", str(out)) == 2
+    assert [path.name for path in out.iterdir()] == ["forecast.png"]
+    assert f"Cannot save {out / 'model.keras'}" in capsys.readouterr().err
 
 
 def test_the_weights_of_the_best_epoch_are_kept(tmp_path: Path) -> None:

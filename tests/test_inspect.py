@@ -1,9 +1,16 @@
 """`masklstm.inspect` and the command of that name."""
 
+import copy
 import gzip
+import io
+import re
 import subprocess
 import sys
+from decimal import Decimal
+from fractions import Fraction
 
+import keras
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,8 +18,8 @@ import tensorflow as tf
 import masklstm
 from masklstm import cli
 from masklstm._gaps import find_runs
-from masklstm._inspection import Gap
-from masklstm._inspection_picture import shares_of_blocks
+from masklstm._inspection import Gap, Inspection
+from masklstm._inspection_picture import condense
 from masklstm.demo.options import SHIPPED_DATA, SHIPPED_TARGET
 from masklstm.demo.table import read_table
 
@@ -176,21 +183,30 @@ def dataset_of(*shapes):
     ("y", "arguments", "message"),
     [
         ("text", {}, "dtype string"),
-        ([1.0, None], {}, "Expected 'y' to be a tensor, an array or numbers"),
-        (np.array([1.0, None], object), {}, "na_value"),
-        (np.ma.array([1.0]), {}, "masked array"),
-        ({"a": [1.0], "b": [2.0]}, {}, r"y\['a'\].*keys \['a', 'b'\]"),
+        ([1.0, "dry"], {}, "dtype string"),
+        ([1.0, None, "dry"], {}, r"'y' to hold numbers.*'dry' at \(2,\)"),
+        ([1.0, None, 2**53 + 1], {}, r"'y' to hold numbers.*9007199254740993"),
+        (np.array([1.0, 1j, None], object), {}, "'y' to hold numbers.*1j"),
+        (None, {}, "'y' to hold numbers.*None"),
+        ({}, {}, "an empty dict"),
+        ({"a": [1.0], "b": [[1.0], ["x"]]}, {}, r"'y\['b'\]'.*dtype string"),
+        ({"a": [1.0], "b": (np.ones(2), None)}, {}, r"'y\['b'\]\[1\]' to hold numbers.*None"),
+        ({"a": [1.0]}, {"axes": ("sample", "timestep")}, r"1 axes of 'y\['a'\]'"),
         (np.zeros((0, 3)), {}, r"shape \(0, 3\)"),
-        (np.zeros((1, 2, 3, 4)), {}, "4 axes"),
+        (np.zeros((1, 2, 3, 4)), {"axes": ("sample", "timestep", "feature")}, "4 axes"),
         (1.0, {}, "0 axes"),
         ([[1.0]], {"axes": ("sample", "step")}, "'axes'.*timestep.*'step'"),
         ([[1.0]], {"axes": "sample"}, "each of the 2 axes"),
-        ([[1.0]], {"axes": ("sample", "sample")}, "none of them twice"),
+        ([[1.0]], {"axes": ("sample", "sample")}, "none of them twice but 'feature'"),
         ([1.0], {"missing": "none"}, "'missing'"),
         (tf.data.Dataset.range(3).batch(1).repeat(), {}, "repeats for ever"),
         (tf.data.Dataset.range(3), {}, r"batch\(n\) makes batches.*shape \(\)"),
         (dataset_of((2, 3), (2, 4)), {}, r"\(2, 3\) and \(2, 4\)"),
-        (tf.data.Dataset.from_tensors(([1.0], {"a": [1.0]})), {}, "one output"),
+        (
+            tf.data.Dataset.from_tensors(([1.0], {"a": ([1.0], "text")})).batch(2),
+            {},
+            r"'y\['a'\]\[1\]'.*dtype string",
+        ),
         (tf.data.Dataset.from_tensors(([1.0],)), {}, "tuples of 1"),
         (dataset_of(), {}, "to hold a label"),
     ],
@@ -215,17 +231,338 @@ def test_runs(rng):
     np.testing.assert_array_equal(find_runs(missing), expected)
 
 
-@pytest.mark.parametrize("blocks", [(1, 1), (3, 4), (6, 10), (100, 100)])
-def test_shares_of_blocks_are_means(blocks, rng):
-    missing = rng.random((6, 10)) < 0.5
-    shares = shares_of_blocks(missing, *blocks)
-    assert shares.shape == tuple(np.minimum(blocks, missing.shape))
-    if blocks == (3, 4):
-        assert shares[0, 0] == missing[:2, :2].mean()
-    if blocks == (100, 100):
-        np.testing.assert_array_equal(shares, missing)
-    if blocks == (1, 1):
-        assert shares[0, 0] == missing.mean()
+class NAType:
+    """As pandas' NA is called, which refuses to become a number or a truth."""
+
+    def __float__(self):
+        raise TypeError
+
+    def __bool__(self):
+        raise TypeError
+
+    def __eq__(self, other):
+        return self
+
+    __hash__ = None
+
+
+class Nullable:
+    """What `inspect` uses of a data frame or a series of nullable numbers."""
+
+    dtype = "Int64"
+    columns = ("a", "b")
+
+    def __init__(self, values):
+        self.values = np.array(values, object)
+        self.ndim = self.values.ndim
+
+    def __array__(self, dtype=None, copy=None):
+        return self.values
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        [[1.0, None], [None, 4.0], [5, 6]],
+        ((1, None), (None, 4), (5, 6)),
+        [[True, None], [None, False], [True, True]],
+        np.array([[1.0, None], [None, 4.0], [5, 6]], object),
+        np.array([[Decimal("0.1"), NAN], [Fraction(1, 3), None], [5, 2**53]], object),
+        Nullable([[1, NAType()], [NAType(), 4], [5, 6]]),
+        np.ma.array([[1.0, 9e36], [9e36, 4.0], [5.0, 6.0]], mask=[[0, 1], [1, 0], [0, 0]]),
+        np.ma.array([[1, 0], [0, 4], [5, 6]], "int8", mask=[[0, 1], [1, 0], [0, 0]]),
+        np.ma.array([[True] * 2] * 3, mask=[[0, 1], [1, 0], [0, 0]]),
+        np.ma.array([[1.0, NAN], [2.0, 4.0], [5.0, 6.0]], mask=[[0, 0], [1, 0], [0, 0]]),
+        np.ma.array([[1, "x"], [None, 4], [5, 6]], object, mask=[[0, 1], [0, 0], [0, 0]]),
+    ],
+)
+def test_whatever_marks_a_label_as_missing(y):
+    found = masklstm.inspect(y)
+    assert found.shape == (1, 3, 2)
+    assert found.missing == 2
+    labels, weights = masklstm.sample_weights(y, per="element")
+    assert np.count_nonzero(weights == 0) == 2
+    assert np.all(labels[weights == 0] == 0)
+    assert not isinstance(labels, np.ma.MaskedArray)
+    if isinstance(y, np.ma.MaskedArray) and y.dtype != object:
+        assert labels.dtype == y.dtype
+
+
+def test_a_masked_array_without_a_mask_and_a_masked_sentinel():
+    assert masklstm.inspect(np.ma.array([1.0, NAN])).missing == 1
+    masked = np.ma.array([1, -1, -1, 2], mask=[0, 1, 0, 0])
+    assert masklstm.inspect(masked).missing == 1
+    assert masklstm.inspect(masked, missing=-1).missing == 2
+
+
+@pytest.mark.parametrize(
+    "y", [[[1.0, 2.0], [3.0]], [[1, 2], [3]], [[True], [False, True]], [[1, None], [2]]]
+)
+def test_the_advice_for_ragged_labels_can_be_followed(y):
+    with pytest.raises(ValueError, match=r"pad_sequences\(y, dtype='float64'") as error:
+        masklstm.inspect(y)
+    advice = re.search(r"keras\.utils\.pad_sequences\(.*?\)\)", str(error.value)).group()
+    padded = eval(advice, {"keras": keras, "y": y})
+    assert masklstm.inspect(padded).missing == (2 if None in y[0] else 1)
+
+
+@pytest.mark.parametrize("y", [[[1.0, 2.0], [3.0]], [[1, 2], [3]], [[True], [False, True]]])
+def test_the_advice_for_ragged_tensors_can_be_followed(y):
+    ragged = tf.ragged.constant(y)
+    for read in (masklstm.inspect, masklstm.sample_weights):
+        with pytest.raises(ValueError, match=r"tf\.cast\(y, 'float64'\)\.to_tensor"):
+            read(ragged)
+    padded = tf.cast(ragged, "float64").to_tensor(float("nan"))
+    assert masklstm.inspect(padded).missing == 1
+    dataset = tf.data.Dataset.from_tensors((y[0][0], {"a": ragged}))
+    with pytest.raises(ValueError, match=r"tf\.cast\(y\['a'\], 'float64'\)"):
+        masklstm.inspect(dataset)
+
+
+class TestSeveralOutputs:
+    A = np.array([[1, NAN, 3, 4], [NAN, NAN, 7, 8]], "float32")
+    B = np.array([[0], [-1]])
+
+    @pytest.mark.parametrize("container", [tuple, list])
+    @pytest.mark.parametrize("convert", [np.asarray, tf.constant])
+    def test_of_a_tuple_or_list(self, container, convert):
+        found = masklstm.inspect(container([convert(self.A), convert(self.B)]), missing=-1)
+        assert list(found) == [0, 1]
+        assert str(found[0]) == str(masklstm.inspect(self.A))
+        assert str(found[1]) == str(masklstm.inspect(self.B, missing=-1))
+
+    def test_equal_shapes_are_several_outputs_too(self):
+        """As `model.fit` reads them; `numpy.stack` makes them one table."""
+        found = masklstm.inspect([self.A[0], self.A[1]])
+        assert [found[key].missing for key in found] == [1, 2]
+        assert masklstm.inspect(np.stack([self.A[0], self.A[1]])).missing == 3
+
+    @pytest.mark.parametrize(
+        "y", [(1.0, NAN), [[1.0, NAN], [2.0, 3.0]], [(1.0, NAN)], [np.float32(1), NAN], ((1, 2),)]
+    )
+    def test_numbers_and_rows_of_numbers_are_one_table(self, y):
+        assert isinstance(masklstm.inspect(y), Inspection)
+
+    @pytest.mark.parametrize("batch", [1, 2])
+    def test_of_a_dataset(self, batch):
+        x = np.zeros((2, 5))
+        for y in ((self.A, self.A), {"a": self.A, "b": {"c": self.B, "d": (self.A[:, 0], self.B)}}):
+            expected = str(masklstm.inspect(y))
+            slices = tf.data.Dataset.from_tensor_slices
+            datasets = [slices((x, y)), slices((x, y, np.ones(2)))]
+            if isinstance(y, dict):
+                datasets.append(slices(y))
+            for dataset in datasets:
+                assert str(masklstm.inspect(dataset.batch(batch))) == expected
+
+    def test_what_is_nested_stays_nested(self):
+        found = masklstm.inspect({"a": self.A, "b": {"c": self.B, "d": (self.A[:, 0],)}})
+        assert found["b"]["d"][0].missing == 1
+        reports = str(found).split("\n\n")
+        assert reports[0].startswith("output a\nlabels   2 steps x 4 features = 8\n")
+        assert [line for line in str(found).splitlines() if line.startswith("output")] == [
+            "output a",
+            "output b / c",
+            "output b / d / 0",
+        ]
+
+    def test_a_number_of_all_is_refused(self):
+        found = masklstm.inspect((self.A, self.A))
+        for error in (ValueError, AttributeError):
+            with pytest.raises(error, match=r"as by: found\[0\]\.missing.*keys \[0, 1\]"):
+                _ = found.missing
+        with pytest.raises(AttributeError, match="no attribute 'colour'"):
+            _ = found.colour
+        assert not hasattr(found, "shape")
+        assert copy.copy(found) == found
+
+    def test_axes_hold_for_each(self):
+        found = masklstm.inspect((self.A, self.B), axes=("sample", "timestep"))
+        assert found[0].shape == (2, 4, 1)
+        assert found[1].shape == (2, 1, 1)
+
+
+class TestMaps:
+    Y = np.arange(2 * 3 * 4 * 5, dtype=float).reshape(2, 3, 4, 5)
+
+    def test_features_are_the_places(self):
+        y = self.Y.copy()
+        y[1, :, 2, 3] = NAN
+        found = masklstm.inspect(y)
+        assert found.shape == (2, 3, 20)
+        assert found.features[:6] == ["0,0", "0,1", "0,2", "0,3", "0,4", "1,0"]
+        assert found.longest_gaps() == [Gap(3, 1, found.features.index("2,3"), 0)]
+        assert "2,3" in str(found)
+        five = masklstm.inspect(y[..., None])
+        assert five.features[13] == "2,3,0"
+        assert five.missing == 3
+        found.plot()
+
+    def test_axes_name_them(self):
+        y = np.moveaxis(self.Y, 1, -1).copy()
+        y[1, 2, 3, :] = NAN
+        found = masklstm.inspect(y, axes=("sample", "feature", "feature", "timestep"))
+        assert found.shape == (2, 3, 20)
+        assert found.longest_gaps() == [Gap(3, 1, found.features.index("2,3"), 0)]
+        one = masklstm.inspect(y[1], axes=("feature", "feature", "timestep"))
+        assert one.shape == (1, 3, 20)
+        assert one.longest_gaps() == [Gap(3, 0, found.features.index("2,3"), 0)]
+
+
+def test_a_forgotten_sentinel_is_named():
+    y = np.sin(np.arange(300.0)).reshape(100, 3)
+    y[10:40, 1] = -999
+    line = "suspect  -999 occurs 30 times: missing=-999?"
+    assert line in str(masklstm.inspect(y)).splitlines()
+    assert masklstm.inspect(y).suspects == {"-999": 30}
+    assert masklstm.inspect(tf.data.Dataset.from_tensor_slices(y).batch(7)).suspects == {"-999": 30}
+    assert "suspect" not in str(masklstm.inspect(y, missing=-999))
+    assert masklstm.inspect(y > 0).suspects == {}
+    fill = np.where(y == -999, 9.96921e36, y).astype("float32")
+    found = masklstm.inspect(fill)
+    assert found.suspects == {"9.96921e+36": 30}
+    assert masklstm.inspect(fill, missing=float(*found.suspects)).missing == 30
+
+
+def test_a_share_that_is_nearly_none_is_not_called_none():
+    y = np.zeros(10_000)
+    y[5] = NAN
+    assert "missing  1 (<0.1%)" in str(masklstm.inspect(y))
+    y = np.where(np.isnan(y), 1, NAN)
+    assert "missing  9,999 (>99.9%)" in str(masklstm.inspect(y))
+
+
+def image_of(figure):
+    (image,) = figure.axes[0].images
+    return np.asarray(image.get_array())
+
+
+def colors_of(figure):
+    """The colours of the map's image."""
+    (image,) = figure.axes[0].images
+    return image.cmap(image.norm(image.get_array()))
+
+
+class TestPicture:
+    def test_nothing_is_averaged_over_features_or_samples(self):
+        y = np.zeros((2000, 48, 2))
+        y[500:1000, :, 0] = NAN
+        y[1503, :, 1] = NAN
+        drawn = image_of(masklstm.inspect(y).plot())
+        assert len(drawn) < 400  # so that each row has a pixel
+        first, second = np.split(drawn, 2)
+        assert set(np.unique(drawn)) == {0, 1}
+        assert first.mean() == pytest.approx(0.25, abs=0.01)
+        assert np.count_nonzero(second.all(axis=1)) == 1
+
+    def test_a_row_for_each_series_and_feature(self, rng):
+        y = np.where(rng.random((5, 7, 3)) < 0.3, NAN, 1.0)
+        drawn = image_of(masklstm.inspect(y).plot())
+        np.testing.assert_array_equal(drawn, np.isnan(y).transpose(2, 0, 1).reshape(15, 7))
+
+    def test_steps_that_share_a_column_show_their_share(self, rng):
+        missing = rng.random((3, 40, 4)) < 0.3
+        bands = condense(missing, rows=4, columns=10)
+        expected = missing.reshape(3, 10, 4, 4).mean(axis=2).max(axis=0).T
+        np.testing.assert_allclose(bands.shares, expected)
+
+    def test_more_features_than_rows(self):
+        missing = np.zeros((2, 4, 1000), bool)
+        missing[1, :, 123] = True
+        bands = condense(missing)
+        assert len(bands.shares) < 400
+        assert bands.shares.max() == 1
+        assert np.count_nonzero(bands.shares.any(axis=1)) == 1
+
+    def test_a_single_missing_label_is_seen(self):
+        y = np.zeros(1_000_000)
+        y[123_456] = NAN
+        colors = colors_of(masklstm.inspect(y).plot())
+        white = (colors == 1).all(axis=-1)
+        assert np.count_nonzero(~white) == 1
+        assert np.abs(1 - colors[~white]).max() > 0.2
+
+    def test_names_are_not_lost(self):
+        frame = Nullable(np.ones((9, 40)))
+        frame.columns = [f"column {index}" for index in range(40)]
+        figure = masklstm.inspect(frame).plot()
+        assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == frame.columns
+        few = masklstm.inspect(np.ones((9, 4))).plot()
+        many = masklstm.inspect(np.ones((9, 4000))).plot()
+        heights = [each.get_size_inches()[1] for each in (few, figure, many)]
+        assert heights[0] < heights[1] < heights[2] < 30
+        assert 30 < len(many.axes[0].get_yticklabels()) <= 100
+
+    def test_no_panel_is_empty(self):
+        figure = masklstm.inspect(np.ones((9, 4))).plot()
+        (panel,) = figure.axes
+        assert [text.get_text() for text in panel.texts] == ["no label is missing"]
+        (panel, _) = masklstm.inspect([NAN]).plot().axes  # the map and its colours
+        assert panel.images
+        everything = masklstm.inspect(np.full((3, 4), NAN)).plot()
+        assert image_of(everything).min() == 1
+        titles = [panel.get_title("left") for panel in everything.axes[1:3]]
+        assert titles == ["Share that is missing of all 4 series, by step", "Lengths of the 4 gaps"]
+
+    def test_what_shares_a_row_or_column_is_told(self):
+        def told(y):
+            return masklstm.inspect(y).plot().axes[0].get_title("right")
+
+        assert told(np.ones(5)) == ""
+        assert told(np.ones((5, 3))) == "each row is a feature"
+        assert told(np.ones((2, 5, 3))) == "each band is a feature; each row is a sample"
+        assert told(np.ones((640, 1600, 1))) == (
+            "each row is the worst of 2 samples, step by step; each column is the share of 2 steps"
+        )
+
+    def test_a_notebook_shows_it_once(self):
+        """By its own method; pyplot, which would show it once more, does not know of it."""
+        before = plt.get_fignums()
+        figure = masklstm.inspect([1.0, NAN]).plot()
+        assert figure._repr_png_().startswith(b"\x89PNG")
+        assert plt.get_fignums() == before
+
+    def test_a_notebook_shows_the_table_and_the_picture(self, monkeypatch):
+        found = masklstm.inspect({"a<b": [1.0, NAN], "c": [2.0]})
+        shown = found._repr_html_()
+        assert shown.count("<img ") == 2
+        assert "output a&lt;b" in shown
+        assert "missing  1 (50.0%)" in shown
+        monkeypatch.delitem(sys.modules, "masklstm._inspection_picture", raising=False)
+        monkeypatch.delattr(masklstm, "_inspection_picture", raising=False)
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
+        assert found["c"]._repr_html_().startswith("<pre>labels")
+        assert "<img" not in found["c"]._repr_html_()
+
+
+class TestSavingThePicture:
+    def test_the_suffix_is_the_format(self, tmp_path):
+        found = masklstm.inspect([1.0, NAN])
+        found.plot(tmp_path / "gaps")
+        assert (tmp_path / "gaps.png").read_bytes().startswith(b"\x89PNG")
+        with pytest.raises(ValueError, match=r"'path'.*\.png.*\.svg.*gaps\.xyz"):
+            found.plot(tmp_path / "gaps.xyz")
+        with pytest.raises(IsADirectoryError, match="is a folder"):
+            found.plot(tmp_path)
+        (tmp_path / "taken.png").mkdir()
+        with pytest.raises(IsADirectoryError, match="is a folder"):
+            found.plot(tmp_path / "taken")
+        with pytest.raises(FileNotFoundError, match="there is no folder"):
+            found.plot(tmp_path / "no" / "gaps.png")
+        content = io.BytesIO()
+        found.plot(content)
+        assert content.getvalue().startswith(b"\x89PNG")
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["gaps.png", "taken.png"]
+
+    def test_a_full_disk_leaves_nothing_under_its_name(self, tmp_path, full_disk):
+        found = masklstm.inspect([1.0, NAN])
+        (tmp_path / "old.png").write_bytes(b"old")
+        with full_disk(), pytest.raises(OSError, match="File too large"):
+            found.plot(tmp_path / "new.png")
+        with full_disk(), pytest.raises(OSError, match="File too large"):
+            found.plot(tmp_path / "old.png")
+        assert [path.name for path in tmp_path.iterdir()] == ["old.png"]
+        assert (tmp_path / "old.png").read_bytes() == b"old"
 
 
 class TestCommand:
@@ -252,6 +589,8 @@ class TestCommand:
             (["--missing", "NONE"], "--missing"),
             (["--out", "no-such-folder/gaps.png"], "--out"),
             (["--out", "gaps.xyz"], "--out"),
+            (["--out", "/tmp", "--csv", "no-such-file.csv"], "/tmp is a folder"),
+            (["--target", "\x1b[31mred\x07\u202e"], r"Received: --target \x1b[31mred\x07\u202e"),
         ],
     )
     def test_errors(self, arguments, message, capsys):
@@ -260,6 +599,32 @@ class TestCommand:
         assert error.startswith("masklstm inspect: error:")
         assert error.count("\n") == 1
         assert message in error
+
+    def test_it_says_what_was_written(self, capsys, tmp_path):
+        file = tmp_path / "river.csv"
+        file.write_text("day,le\x1b[31mvel\n1,-999\n2,2\n")
+        assert cli.main(["inspect", "--csv", str(file), "--out", str(tmp_path / "gaps")]) == 0
+        printed = capsys.readouterr().out
+        assert f"saved {tmp_path / 'gaps.png'}" in printed
+        assert r"river.csv: day, le\x1b[31mvel" in printed
+        assert "\x1b" not in printed
+
+    def test_many_columns_are_not_all_listed(self, capsys, tmp_path):
+        names = [f"column {index}" for index in range(3000)]
+        file = tmp_path / "wide.csv"
+        file.write_text(f"{','.join(names)}\n{','.join('1' * 3000)}\n")
+        assert cli.main(["inspect", "--csv", str(file)]) == 0
+        assert "column 49 and 2,950 more\n" in capsys.readouterr().out
+        assert cli.main(["inspect", "--csv", str(file), "--target", "x"]) == 2
+        assert "column 49 and 2,950 more. Received" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("arguments", [["\x1b[31m"], ["inspect", "--x\x1b[31m"]])
+    def test_what_was_typed_is_shown_without_escapes(self, arguments, capsys):
+        with pytest.raises(SystemExit):
+            cli.main(arguments)
+        error = capsys.readouterr().err
+        assert r"\x1b[31m" in error
+        assert "\x1b" not in error
 
     def test_help(self, capsys):
         with pytest.raises(SystemExit) as exit_:

@@ -206,6 +206,62 @@ class TestImpute:
         fill = {"mean": 5.0, "last": 1.0}.get(strategy, 0.0)
         assert outputs[0].numpy().tolist() == [[1.0, 0.0], [fill, 1.0], [fill, 1.0]]
 
+    @pytest.mark.parametrize("jit_compile", [None, True])
+    @pytest.mark.parametrize("strategy", STRATEGIES)
+    @pytest.mark.parametrize("between", [(2,), (2, 3), (1, 2, 2)])
+    def test_places_between_time_and_features_are_series(self, between, strategy, jit_compile, rng):
+        """What the layer makes of maps is what it makes of each place alone."""
+        x = rng.normal(size=(BATCH, TIME, *between, FEATURES)).astype("float32")
+        x[rng.random(x.shape) < 0.4] = NAN
+        layer = masklstm.layers.Impute(strategy, elapsed=True)
+        layer.build(x.shape)
+        if strategy == "mean":
+            layer.adapt(x)
+            np.testing.assert_allclose(
+                layer.fill, np.nanmean(x.reshape(-1, FEATURES), axis=0), rtol=1e-5
+            )
+        if strategy == "learned":
+            layer.set_weights([np.arange(FEATURES, dtype="float32")])
+        call = layer if jit_compile is None else tf.function(layer, jit_compile=jit_compile)
+        mask = rng.random((BATCH, TIME)) < 0.7
+        for own_mask in (None, mask):
+            arguments = {} if own_mask is None else {"mask": tf.constant(own_mask)}
+            outputs = call(tf.constant(x), **arguments).numpy()
+            assert outputs.shape == layer.compute_output_shape(x.shape)
+            for place in np.ndindex(between):
+                own = (slice(None), slice(None), *place)
+                np.testing.assert_allclose(outputs[own], layer(x[own], **arguments), rtol=1e-6)
+
+    def test_a_mask_by_place(self):
+        x = np.array([[[[1.0], [2.0]], [[3.0], [4.0]]]])
+        mask = np.array([[[True, True], [False, True]]])
+        outputs = masklstm.layers.Impute("last", indicator=False)(x, mask=mask)
+        assert outputs[0, :, :, 0].numpy().tolist() == [[1.0, 2.0], [1.0, 4.0]]
+        masked = masklstm.layers.Masking()(np.where(mask[..., None], x, NAN))
+        outputs = masklstm.layers.Impute("last", indicator=False)(masked)
+        assert outputs[0, :, :, 0].numpy().tolist() == [[1.0, 2.0], [1.0, 4.0]]
+
+    def test_a_model_of_maps(self, rng, tmp_path):
+        x = np.where(rng.random((2, 3, 4, 4, 2)) < 0.3, NAN, 1.0).astype("float32")
+        model = keras.Sequential(
+            [
+                keras.Input((None, 4, 4, 2)),
+                masklstm.layers.Impute("last", elapsed=True),
+                keras.layers.ConvLSTM2D(2, 3, padding="same"),
+            ]
+        )
+        y = model.predict(x, verbose=0)
+        assert np.all(np.isfinite(y))
+        model.save(tmp_path / "model.keras")
+        loaded = keras.saving.load_model(tmp_path / "model.keras")
+        np.testing.assert_allclose(loaded.predict(x, verbose=0), y, rtol=1e-5, atol=1e-6)
+
+    @pytest.mark.parametrize("shape", [(2, 1), (1, 3), (3, 3), (2,), (2, 3, 4, 1), (2, 3, 5)])
+    def test_a_mask_that_does_not_fit_is_refused(self, shape):
+        x = np.ones((2, 3, 4, 1), "float32")
+        with pytest.raises(ValueError, match=r"'mask'.*\(2, 3\).*\(2, 3, 4, 1\)"):
+            masklstm.layers.Impute("last")(x, mask=np.ones(shape, bool))
+
     def test_a_number_as_mask_value(self):
         x = np.array([[[-999.0], [2.0]]])
         layer = masklstm.layers.Impute("mean", mask_value=-999)
@@ -308,10 +364,20 @@ def test_configs_make_the_same_layer_again(layer):
         assert copy.get_config() == original.get_config()
 
 
-def test_mask_values_that_are_no_numbers_are_refused():
+@pytest.mark.parametrize(
+    "value",
+    ["none", None, 1j, [1.0, 2.0], 10**400, -(10**400), 2**53 + 1],
+    ids=["text", "None", "complex", "list", "large", "negative", "inexact"],
+)
+def test_numbers_that_are_none_are_refused(value):
     for layer in (masklstm.layers.Masking, masklstm.layers.Impute):
-        with pytest.raises(ValueError, match=r"'mask_value'. Expected a number or NaN.*'none'"):
-            layer(mask_value="none")
+        with pytest.raises(ValueError, match=r"'mask_value'. Expected a number or NaN") as error:
+            layer(mask_value=value)
+        assert f"mask_value={value!r}" in str(error.value)
+    if value in (10**400, -(10**400), 1j):
+        for mean in (value, [1.0, value]):
+            with pytest.raises(ValueError, match=r"'mean'. Expected a number for each feature"):
+                masklstm.layers.Impute("mean", mean=mean)
 
 
 def trained_model(rng):

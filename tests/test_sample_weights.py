@@ -100,6 +100,72 @@ def test_class_labels():
     np.testing.assert_allclose(loss(labels, predictions, weights), masked(y, predictions), 1e-6)
 
 
+class TestSeveralOutputs:
+    A = np.array([[[1], [NAN]], [[NAN], [4]], [[5], [6]]], "float32")
+    B = np.array([[0, 1], [1, -1], [1, 1]])
+
+    @pytest.mark.parametrize("convert", [np.asarray, tf.constant])
+    @pytest.mark.parametrize(
+        "structure",
+        [
+            lambda a, b: (a, b),
+            lambda a, b: [a, b],
+            lambda a, b: {"a": a, "b": b},
+            lambda a, b: {"a": (a, {"c": b}), "b": [b, a]},
+            lambda a, b: (a, a),
+        ],
+    )
+    def test_labels_and_weights_have_the_structure(self, structure, convert):
+        y = structure(convert(self.A), convert(self.B))
+        labels, weights = masklstm.sample_weights(y, missing=-1, per="element")
+        tf.nest.assert_same_structure(labels, y)
+        tf.nest.assert_same_structure(weights, y)
+        for part, own, weight in zip(*map(tf.nest.flatten, (y, labels, weights)), strict=True):
+            alone = masklstm.sample_weights(part, missing=-1, per="element")
+            np.testing.assert_array_equal(own, alone[0])
+            np.testing.assert_array_equal(weight, alone[1])
+            assert tf.is_tensor(own) == tf.is_tensor(part)
+
+    @pytest.mark.parametrize("batched", [True, False])
+    @pytest.mark.parametrize("names", [("a", "b"), None])
+    def test_within_a_dataset(self, names, batched):
+        """Unbatched labels of one number are tensors without axes."""
+        y = (self.A[:, :, 0], self.A[:, 0, 0])
+        y = dict(zip(names, y, strict=True)) if names else y
+        dataset = tf.data.Dataset.from_tensor_slices((np.zeros((3, 1)), y))
+        dataset = dataset.batch(3) if batched else dataset
+        mapped = dataset.map(lambda x, y: (x, *masklstm.sample_weights(y, per="element")))
+        (mapped,) = mapped if batched else mapped.batch(3)
+        _, labels, weights = mapped
+        labels, weights = tf.nest.flatten(labels), tf.nest.flatten(weights)
+        assert [part.shape.as_list() for part in labels] == [[3, 2], [3]]
+        np.testing.assert_array_equal(labels[0], np.nan_to_num(self.A[:, :, 0]))
+        np.testing.assert_array_equal(weights[0], [[1, 0], [0, 1], [1, 1]])
+        np.testing.assert_array_equal(weights[1], [1, 0, 1])
+
+    def test_a_model_of_two_outputs_takes_them(self):
+        inputs = keras.Input((2, 1))
+        outputs = {name: keras.layers.Dense(1, name=name)(inputs) for name in ("a", "b")}
+        model = keras.Model(inputs, outputs)
+        loss = keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")
+        model.compile(loss={"a": loss, "b": loss})
+        y = {"a": self.A, "b": self.A[::-1]}
+        dataset = tf.data.Dataset.from_tensor_slices((np.ones((3, 2, 1), "float32"), y)).batch(3)
+        dataset = dataset.map(lambda x, y: (x, *masklstm.sample_weights(y)))
+        value = model.evaluate(dataset, verbose=0)
+        predictions = model.predict(np.ones((3, 2, 1)), verbose=0)
+        masked = masklstm.losses.MeanSquaredError()
+        expected = sum(float(masked(y[name], predictions[name])) for name in y)
+        np.testing.assert_allclose(value if np.ndim(value) == 0 else value[0], expected, 1e-5)
+
+
+def test_what_numpy_masks_is_filled():
+    y = np.ma.array([[3, 99], [4, 5]], "int8", mask=[[False, True], [False, False]])
+    labels, weights = masklstm.sample_weights(y, fill=7, per="element")
+    assert (labels.tolist(), labels.dtype) == ([[3, 7], [4, 5]], np.int8)
+    assert weights.tolist() == [[1, 0], [1, 1]]
+
+
 @pytest.mark.parametrize(
     ("y", "arguments", "labels", "weights"),
     [
@@ -108,6 +174,8 @@ def test_class_labels():
         ([[1.0, NAN], [2.0, 3.0]], {"per": "element"}, [[1, 0], [2, 3]], [[1, 0], [1, 1]]),
         ([1.0, -999.0, NAN], {"missing": -999, "fill": 7}, [1, 7, 7], [1, 0, 0]),
         ([1.0, np.inf], {"missing": "nonfinite"}, [1, 0], [1, 0]),
+        ([1, None, 3], {}, [1, 0, 3], [1, 0, 1]),
+        ([[True, None]], {"per": "element"}, [[1, 0]], [[1, 0]]),
         ([1.0, np.inf], {}, [1, np.inf], [1, 1]),
         ([[True, False]], {}, [[True, False]], [1]),
         (NAN, {}, 0, 0),
@@ -150,7 +218,8 @@ def test_the_labels_given_are_left_as_they_are():
         (np.array([1], "int32"), {"fill": 0.5}, "'fill'.*int32"),
         (np.array([1], "uint8"), {"fill": 256}, "'fill'.*uint8"),
         ([1.0], {"missing": "none"}, "'missing'"),
-        ({"a": [1.0]}, {}, "one output"),
+        (None, {}, "'y' to hold numbers.*None"),
+        ({"a": [1.0], "b": (np.ones(2), ["x"])}, {}, r"'y\['b'\]\[1\]'.*dtype string"),
         (["a"], {}, "dtype string"),
     ],
 )

@@ -3,8 +3,10 @@
 import argparse
 import time
 from collections.abc import Callable
+from pathlib import Path
 
-from masklstm._terminal import complain, say
+from masklstm._files import written_whole
+from masklstm._terminal import complain, say, shown
 from masklstm.demo import options
 from masklstm.demo.examples import prepare
 from masklstm.demo.options import add_arguments
@@ -67,18 +69,33 @@ def _run(arguments: argparse.Namespace) -> None:
     say("")
     say(report.describe_errors(series, source, outcome))
 
-    picture.save(folder / "forecast.png", series, source, settings, outcome)
-    trained["masked"].model.save(folder / "model.keras")
     seconds = time.perf_counter() - began
-    report.save_result(folder / "result.json", build, series, source, settings, outcome, seconds)
     say("")
-    for name in ("forecast.png", "model.keras", "result.json"):
-        say(f"saved {folder / name}")
+    writers: dict[str, Callable[[Path], None]] = {
+        "forecast.png": lambda path: picture.save(path, series, source, settings, outcome),
+        "model.keras": trained["masked"].model.save,
+        "result.json": lambda path: report.save_result(
+            path, build, series, source, settings, outcome, seconds
+        ),
+    }
+    for name in options.OUTPUT_FILES:
+        _save(folder / name, writers[name])
     say(f"took {seconds:.0f} s")
 
 
 def _say_after(name: str) -> Callable[[str], None]:
     return lambda line: say(f"{name}  {line}")
+
+
+def _save(path: Path, write: Callable[[Path], None]) -> None:
+    try:
+        with written_whole(path) as beside:
+            write(beside)
+    except (OSError, ValueError) as error:  # a zip file that is cut short raises ValueError
+        raise DemoError(
+            f"Cannot save {path}. Expected room for it on the disk. Received: {error}"
+        ) from error
+    say(f"saved {shown(path)}")
 
 
 def _require_matplotlib() -> None:

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from masklstm._files import check_file
 from masklstm.demo.table import DemoError
+
+OUTPUT_FILES = ("forecast.png", "model.keras", "result.json")
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         metavar="DIR",
         default="masklstm-demo",
-        help="folder for forecast.png, model.keras and result.json (default: %(default)s)",
+        help=f"folder for {', '.join(OUTPUT_FILES)} (default: %(default)s)",
     )
 
 
@@ -105,16 +108,20 @@ def shipped_source(target: str = SHIPPED_TARGET) -> Source:
 
 
 def make_output_folder(arguments: argparse.Namespace) -> Path:
-    """Creates the output folder; a bad one is found before the training, not after it."""
+    """Creates the output folder; a bad one, or one whose files cannot be written, is found before
+    the training, not after it.
+    """
     folder = Path(arguments.out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
+        for name in OUTPUT_FILES:
+            check_file(folder / name)
     except OSError as error:
         raise DemoError(
             f"Invalid value for option --out. Expected a folder that can be written to. "
-            f"Received: {folder} ({error.strerror})"
+            f"Received: {folder} ({error.strerror or error})"
         ) from error
     return folder
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from masklstm._terminal import shown
 from masklstm.demo.evaluation import Outcome, decimals
 from masklstm.demo.examples import Series
 from masklstm.demo.gaps import Gap, find_gaps
@@ -87,10 +88,10 @@ def _draw_forecast(
         )
     where = "around the longest gap" if np.isnan(observed).any() else "in the middle"
     panel.set_title(
-        f"{series.name}, {settings.horizon} {source.steps} ahead: {where} of the test part",
+        f"{shown(series.name)}, {settings.horizon} {source.steps} ahead: {where} of the test part",
         loc="left",
     )
-    panel.set_ylabel(_with_unit(series.name, source))
+    panel.set_ylabel(_with_unit(shown(series.name), source))
     if source.first_row is None:
         panel.set_xlabel("data row")
     else:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from masklstm._terminal import listed, shown
 from masklstm.demo.evaluation import Outcome, decimals
 from masklstm.demo.examples import Series
 from masklstm.demo.gaps import GapSummary, summarise
@@ -33,10 +34,10 @@ def describe_data(series: Series, source: Source, settings: Settings) -> str:
     for column, reason in series.left_out.items():
         reasons.setdefault(reason, []).append(column)
     lines = [
-        f"data      {source.path.name}, {rows:,} rows; "
-        f"target {series.name}, {settings.horizon} {source.steps} ahead",
-        f"inputs    {', '.join(series.features)}",
-        *(f"left out  {', '.join(columns)}: {reason}" for reason, columns in reasons.items()),
+        f"data      {shown(source.path.name)}, {rows:,} rows; "
+        f"target {shown(series.name)}, {settings.horizon} {source.steps} ahead",
+        f"inputs    {listed(series.features)}",
+        *(f"left out  {listed(columns)}: {reason}" for reason, columns in reasons.items()),
         f"labels    {_describe_gaps(gap_summaries(series)['all'], source)}",
         f"training  {_describe_gaps(gap_summaries(series)['training'], source)}",
     ]
@@ -63,8 +64,8 @@ def describe_errors(series: Series, source: Source, outcome: Outcome) -> str:
     unit = f" in {source.unit}" if source.unit else ""
     width = max(map(len, _METHODS))
     lines = [
-        f"Error of {series.name}{unit} over the {summary.labels - summary.missing:,} observed "
-        f"{source.steps} of the test part:",
+        f"Error of {shown(series.name)}{unit} over the {summary.labels - summary.missing:,} "
+        f"observed {source.steps} of the test part:",
         f"{'':{width}}  {'RMSE':>10}  {'MAE':>10}",
     ]
     for name, meaning in _METHODS.items():
@@ -111,6 +112,6 @@ def save_result(
         "best_epoch": outcome.best_epoch,
         "seconds": round(seconds, 1),
     }
-    path.write_text(
-        json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8"
-    )
+    text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    # Half of a character pair, of which a name may consist, is no UTF-8.
+    path.write_text(text, "utf-8", errors="replace")

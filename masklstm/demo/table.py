@@ -5,6 +5,7 @@ import difflib
 import gzip
 import io
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from masklstm._terminal import listed
+
 Floats = NDArray[np.float64]
 
 # Compared in lower case.
 MISSING_CELLS = frozenset({"", "-", "?", "n/a", "na", "nan", "none", "null", "#n/a"})
+# Beyond these it takes long to find the nearest name.
+_MOST_COMPARED, _LONGEST_COMPARED = 10_000, 200
 _GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952, section 2.3.1
 
 
@@ -46,7 +51,7 @@ class Table:
         columns = [*self.numbers, *self.not_numeric]
         raise DemoError(
             f"Unknown target column.{_suggestion(name, columns)} "
-            f"Expected one of: {', '.join(columns)}. Received: --target {name}"
+            f"Expected one of: {listed(columns)}. Received: --target {name}"
         )
 
 
@@ -96,11 +101,11 @@ def _split_rows(text: str, path: Path) -> tuple[list[str], list[tuple[int, list[
     if not lines or not lines[0][1]:
         raise DemoError(f"{path} is not a CSV file. Expected a header line. Received: none")
     header = [name.strip() for name in lines[0][1]]
-    twice = sorted({name for name in header if header.count(name) > 1})
+    twice = sorted(name for name, count in Counter(header).items() if count > 1)
     if twice:
         raise DemoError(
             f"{path} has no usable header. Expected different column names. "
-            f"Received more than once: {', '.join(map(repr, twice))}"
+            f"Received more than once: {listed(map(repr, twice))}"
         )
     # The csv module reads an empty line as no cells; in a file of one column it is an empty cell.
     rows = [(line, cells or [""] if len(header) == 1 else cells) for line, cells in lines[1:]]
@@ -139,6 +144,8 @@ def _parse_cell(line: int, cell: str) -> float:
 
 
 def _suggestion(name: str, columns: Sequence[str]) -> str:
+    if len(columns) > _MOST_COMPARED or len(name) > _LONGEST_COMPARED:
+        columns = [column for column in columns if column.lower() == name.lower()]
     by_lower_case = {column.lower(): column for column in columns}
     nearest = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
     return f" Did you mean {by_lower_case[nearest[0]]!r}?" if nearest else ""

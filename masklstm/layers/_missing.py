@@ -11,12 +11,16 @@ from masklstm import _arguments
 def standardize_mask_value(value: Any) -> float:
     """The number that marks what is missing."""
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        number = float(value)
+        if isinstance(value, int) and number != value:  # it would be another one
+            raise OverflowError
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(
-            "Invalid value for argument 'mask_value'. Expected a number or NaN. "
+            "Invalid value for argument 'mask_value'. Expected a number or NaN (an integer "
+            "beyond 2^53 only if it is a float64). "
             f"Received: mask_value={value!r}"
         ) from None
+    return number
 
 
 def is_missing(inputs: Any, mask_value: float) -> Any:

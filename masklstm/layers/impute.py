@@ -45,17 +45,19 @@ class Impute(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
         **kwargs: Keras's for every layer, such as `name` and `dtype`.
 
     Call arguments:
-        inputs: Shape `(batch, time, features)`, floating point or integer. The value is looked for
-            in the type that they have, before they become the layer's `compute_dtype`.
-        mask: An earlier layer's, shape `(batch, time)`: steps that it masks count as missing, and
-            stay masked.
+        inputs: Shape `(batch, time, features)`, or with axes between these two, as in maps `(batch,
+            time, lat, lon, channels)`: each place is a series of its own, and the fills are those
+            of the features, the last axis. Floating point or integer. The value is looked for in
+            the type that they have, before they become the layer's `compute_dtype`.
+        mask: An earlier layer's, shape `(batch, time)`, or with more of the inputs' axes but the
+            last: what it masks counts as missing, and stays masked.
 
     Returns:
-        Shape `(batch, time, k * features)` with k from 1 to 3, in the layer's `compute_dtype`.
+        Shape `(batch, time, ..., k * features)` with k from 1 to 3, in the layer's `compute_dtype`.
 
     Raises:
         ValueError: For an unknown strategy, a `mask_value` that is not a number, means that are not
-            the features', inputs of another rank.
+            the features', inputs with less than three axes, a mask that does not fit.
 
     Example:
 
@@ -98,9 +100,10 @@ class Impute(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
-        if len(input_shape) != 3 or input_shape[-1] is None:
+        if len(input_shape) < 3 or input_shape[-1] is None:
             raise ValueError(
-                "Expected inputs of shape (batch, time, features) with a known number of features. "
+                "Expected inputs of shape (batch, time, features), or with axes between the last "
+                "two, with a known number of features. "
                 f"Received: inputs with shape {tuple(input_shape)}"
             )
         shape = (input_shape[-1],)
@@ -127,8 +130,8 @@ class Impute(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
         """Takes each feature's mean over all observations as its fill.
 
         Args:
-            data: Inputs of shape `(batch, time, features)`: an array, a tensor, or an iterable of
-                batches such as a `tf.data.Dataset`, whose elements may also be tuples that begin
+            data: Inputs of shape `(batch, time, ..., features)`: an array, a tensor, or an iterable
+                of batches such as a `tf.data.Dataset`, whose elements may also be tuples that begin
                 with the inputs. They are read once, in float64. Steps that a Keras mask on them
                 masks do not count: `impute.adapt(masking(x))` for padded series.
 
@@ -146,9 +149,10 @@ class Impute(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
             batch = np.asarray(inputs)
             if not self.built:
                 self.build(batch.shape)
-            if batch.ndim != 3 or batch.shape[-1] != self.fill.shape[0]:
+            if batch.ndim < 3 or batch.shape[-1] != self.fill.shape[0]:
                 raise ValueError(
-                    f"Expected data of shape (batch, time, {self.fill.shape[0]}). "
+                    f"Expected data of shape (batch, time, {self.fill.shape[0]}), or with axes "
+                    "between the last two. "
                     f"Received: a batch with shape {batch.shape}"
                 )
             shape = batch.shape
@@ -156,9 +160,10 @@ class Impute(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
             missing = missing | np.isnan(batch)
             mask = get_keras_mask(inputs)
             if mask is not None:
-                missing |= ~np.asarray(mask, bool)[..., None]
-            total = total + np.where(missing, 0, batch).sum(axis=(0, 1), dtype=np.float64)
-            count = count + (~missing).sum(axis=(0, 1))
+                missing |= ~np.asarray(_spread(mask, batch))
+            but_the_last = tuple(range(batch.ndim - 1))
+            total = total + np.where(missing, 0, batch).sum(axis=but_the_last, dtype=np.float64)
+            count = count + (~missing).sum(axis=but_the_last)
         if shape is None or not np.all(count):
             raise ValueError(
                 "Expected data with at least one observation of each feature. Received: none of "
@@ -170,8 +175,7 @@ class Impute(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
         is_gap = is_missing(inputs, self.mask_value)
         inputs = ops.cast(inputs, self.compute_dtype)
         if mask is not None:
-            mask = ops.expand_dims(ops.cast(mask, "bool"), axis=-1)
-            is_gap = ops.logical_or(is_gap, ops.logical_not(mask))
+            is_gap = ops.logical_or(is_gap, ops.logical_not(_spread(mask, inputs)))
         # Before anything is computed of it: a NaN would stay in the gradients.
         inputs = ops.where(is_gap, ops.zeros_like(inputs), inputs)
         outputs = [inputs]
@@ -188,7 +192,8 @@ class Impute(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
         if self.indicator:
             outputs.append(ops.cast(is_gap, inputs.dtype))
         if self.elapsed:
-            steps = ops.reshape(ops.arange(ops.shape(inputs)[1], dtype="int32"), (1, -1, 1))
+            steps = ops.arange(ops.shape(inputs)[1], dtype="int32")
+            steps = ops.reshape(steps, (1, -1) + (1,) * (len(inputs.shape) - 2))
             last = ops.where(has_last, last, -1)
             outputs.append(ops.cast(steps - last, inputs.dtype))
         return ops.concatenate(outputs, axis=-1) if len(outputs) > 1 else outputs[0]
@@ -210,11 +215,28 @@ class Impute(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
         return config
 
 
+def _spread(mask: Any, inputs: Any) -> Any:
+    """A mask over the inputs' first axes, with an axis of 1 for each of the others."""
+    mask = ops.cast(mask, "bool")
+    given, shape = tuple(mask.shape), tuple(inputs.shape)
+    if not 2 <= len(given) < len(shape) or any(
+        own is not None and length is not None and own != length
+        for own, length in zip(given, shape, strict=False)
+    ):
+        raise ValueError(
+            f"Incompatible shape for argument 'mask'. Expected {shape[:2]}, or more of the inputs' "
+            f"axes but the last. Received: mask with shape {given} for inputs with shape {shape}"
+        )
+    for _ in range(len(shape) - len(given)):
+        mask = ops.expand_dims(mask, axis=-1)
+    return mask
+
+
 def _standardize_mean(mean: Any) -> Any:
     """A number, or a list of them."""
     try:
         return np.asarray(mean, "float64").tolist()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(
             "Invalid value for argument 'mean'. Expected a number for each feature, or one for "
             f"all. Received: mean={mean!r}"
