@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from masklstm._keras_compat import complete_config
+from masklstm._metric_bases import put_labels_on_predictions
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -51,7 +52,7 @@ class MaskedLoss(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type
     Source: Keras's `add_loss`.
     """
 
-    def __init__(self, loss: Any, **kwargs: Any) -> None:
+    def __init__(self, loss: Any, metrics: Any = None, **kwargs: Any) -> None:
         # Labels are read in the type that they have: a half type may have no -999.
         super().__init__(**{"autocast": False, **kwargs})
         if not isinstance(loss, keras.losses.Loss):
@@ -60,12 +61,21 @@ class MaskedLoss(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type
                 f"masklstm.losses.MeanSquaredError(). Received: loss={loss!r}"
             )
         self.loss = loss
+        self._label_metrics = _as_metrics(metrics)
         self.supports_masking = True
 
     def call(self, y_pred: Any, y_true: Any = None, sample_weight: Any = None) -> Any:
-        if y_true is not None:
-            self.add_loss(self.loss(y_true, y_pred, sample_weight))
-        return y_pred
+        if y_true is None:
+            return y_pred
+        self.add_loss(self.compute_loss(y_true, y_pred, sample_weight))
+        for metric in self._label_metrics:
+            metric.update_state(y_true, y_pred, sample_weight)
+        # A metric of compile() has no weights to give to them.
+        return y_pred if sample_weight is not None else put_labels_on_predictions(y_true, y_pred)
+
+    def compute_loss(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """What `call` adds to the model's losses."""
+        return self.loss(y_true, y_pred, sample_weight)
 
     def compute_output_shape(
         self, y_pred_shape: Any, y_true_shape: Any = None, sample_weight_shape: Any = None
@@ -73,8 +83,31 @@ class MaskedLoss(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type
         return y_pred_shape
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "loss": complete_config(self.loss)}
+        config = {**super().get_config(), "loss": complete_config(self.loss)}
+        if self._label_metrics:
+            config["metrics"] = [complete_config(metric) for metric in self._label_metrics]
+        return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "MaskedLoss":
-        return cls(**{**config, "loss": keras.saving.deserialize_keras_object(config["loss"])})
+        given = (name for name in ("loss", "metrics") if name in config)
+        made = {name: keras.saving.deserialize_keras_object(config[name]) for name in given}
+        return cls(**(config | made))
+
+
+def _as_metrics(metrics: Any) -> list[Any]:
+    given = [] if metrics is None else metrics
+    if not isinstance(given, (list, tuple)) or not all(
+        isinstance(metric, keras.metrics.Metric) for metric in given
+    ):
+        raise ValueError(
+            "Invalid value for argument 'metrics'. Expected a list of metric objects, such as "
+            f"[masklstm.metrics.MeanAbsoluteError()]. Received: metrics={metrics!r}"
+        )
+    names = [metric.name for metric in given]
+    if len(set(names)) < len(names):
+        raise ValueError(
+            "Invalid value for argument 'metrics'. Expected metrics with different names, under "
+            f"which they appear in the logs. Received: metrics with the names {names}"
+        )
+    return list(given)
