@@ -28,28 +28,44 @@ _MUCH = 2**8
 class MissingLabels(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Logs the share of the labels that are valid, and warns of what gaps do to a training.
 
-    Formula: `valid_share = valid labels / labels` over the batches of an epoch, where valid are
-    those that are not missing and whose Keras mask, if the predictions carry one, is True. It is
+    Formula: `valid_share = valid / all` over the batches of an epoch, where valid is what the loss
+    counts: labels, or rows of them for a loss over rows, that are not missing and whose Keras mask,
+    if the predictions carry one, is True. For a loss that is not masklstm's it is the labels. It is
     added to the epoch's logs, so that `History`, `TensorBoard`, `CSVLogger` and, with `mode="max"`,
-    `EarlyStopping` see it: list it before those, and only once. With validation data there is
-    `val_valid_share` too, and for several outputs `<output>_valid_share`.
+    `EarlyStopping` see it: list it before those. With validation data there is `val_valid_share`
+    too, and for several outputs `<output>_valid_share`. Where labels are inputs of the model, it
+    counts what each `layers.MaskedLoss` counts, as `<layer>_valid_share` if there are several.
 
     It warns, once per `fit`, when
 
     - the loss or a prediction becomes NaN or infinite: in which batch, and what was not finite
       first: the inputs, the model's weights (a step before had a gradient that was not finite), the
       predictions, the sample weights, or the labels;
-    - a metric is NaN while the loss is not: it does not skip missing labels;
+    - a metric does not skip missing labels: it is NaN while the loss is not, or, worse, finite and
+      wrong. Keras's metrics and your own are tried out, on a few labels with and without gaps;
+      masklstm's and their subclasses are known to skip them. `compile(metrics=...)` of a model
+      whose labels are inputs gets none;
+    - labels look like a forgotten sentinel: the lowest or highest one is a number such as -999,
+      9999, 1e20 or the limit of an integer type, comes several times and lies far from all others;
+      or it is -1 where labels are otherwise not negative and have fractions, or are classes;
+    - a loss over rows leaves out most of them, though most labels are there;
     - batches have no label at all: they train nothing, and their loss 0 makes the epoch's mean, or
       the validation's, look better than it is;
+    - the training or the validation has no label at all. The loss of a validation or an output
+      without any is NaN, in the logs of all callbacks and in what `evaluate` returns, so that
+      nobody takes 0 for perfect. (Keras's `EarlyStopping` and `ModelCheckpoint` take whatever comes
+      first for the best so far, and nothing is better than a NaN: set their first threshold if only
+      some validations have labels.) The loss of a whole that has labels in one output stays a
+      number. A model whose `test_step` returns other logs than Keras's keeps its own in `evaluate`;
     - the loss scale of mixed precision falls to 1/256 or less: without a word Keras skips each step
       whose gradients are not finite, and halves the scale;
     - the model's `train_step` does not call `compute_loss`, so that nothing can be seen.
 
     The first is looked for after 1, 2, 4, 8, ... batches and at the end of each epoch, the others
     at the end of each epoch: in between nothing waits for the device. The model's steps are traced
-    anew when `fit` begins. It may be given to `evaluate` as well, for the warnings. Under
-    `tf.distribute` a batch is what one replica gets of it.
+    once more for the first `fit` that is watched, and kept for the next one; several of these
+    callbacks share them. It may be given to `evaluate` as well. Under `tf.distribute` a batch is
+    what one replica gets of it.
 
     Args:
         missing: A number that means "no label" besides NaN, or `"nonfinite"`. By default it is what

@@ -19,8 +19,15 @@ class MaskedLoss(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type
     `keras.Model` of the same tensors that ends before this layer: it has the same weights, needs no
     labels, and no native library.
 
+    `compile(metrics=...)` gets no labels from Keras there. If this layer makes the model's only
+    output and has no weights, masklstm's metrics find them all the same (but not under
+    `tf.distribute`); any other metric has its place in `metrics`.
+
     Args:
         loss: One of `masklstm.losses`, or any Keras loss.
+        metrics: Metric objects, such as those of `masklstm.metrics`. The layer updates them with its
+            labels, predictions and weights; they appear in the logs of `fit` and `evaluate` under
+            their names, which must differ from those of all other metrics of the model.
         **kwargs: Keras's for every layer, such as `name`.
 
     Call arguments:
@@ -32,7 +39,8 @@ class MaskedLoss(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type
         `y_pred`.
 
     Raises:
-        ValueError: If `loss` is not a `keras.losses.Loss`, or as the loss.
+        ValueError: If `loss` is not a `keras.losses.Loss`, or `metrics` is no list of
+            `keras.metrics.Metric` with different names; or as the loss.
 
     Example:
 
@@ -40,13 +48,14 @@ class MaskedLoss(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type
     >>> x, y_true = keras.Input((4, 2)), keras.Input((4, 1))
     >>> y_pred = keras.layers.LSTM(1, return_sequences=True)(x)
     >>> loss = masklstm.losses.MeanSquaredError()
-    >>> model = keras.Model([x, y_true], masklstm.layers.MaskedLoss(loss)(y_pred, y_true))
+    >>> layer = masklstm.layers.MaskedLoss(loss, metrics=[masklstm.metrics.R2Score()])
+    >>> model = keras.Model([x, y_true], layer(y_pred, y_true))
     >>> model.compile("adam")
     >>> labels = np.ones((8, 4, 1), "float32")
     >>> labels[0] = np.nan
     >>> history = model.fit([np.ones((8, 4, 2)), labels], verbose=0)
-    >>> bool(np.isfinite(history.history["loss"][0]))
-    True
+    >>> bool(np.isfinite(history.history["loss"][0])), "r2_score" in history.history
+    (True, True)
     >>> forecaster = keras.Model(x, y_pred)
 
     Source: Keras's `add_loss`.
