@@ -65,7 +65,9 @@ def _samples(layout: Layout, trial: int) -> tuple[NDArray[Any], NDArray[Any]]:
     else:
         y_true = rng.integers(0, 2, label_shape)
         if trial % 2 and label_shape[-1] > 1:
-            y_true = np.eye(label_shape[-1])[rng.integers(0, label_shape[-1], label_shape[:-1])]
+            y_true = np.eye(label_shape[-1], dtype=np.int64)[
+                rng.integers(0, label_shape[-1], label_shape[:-1])
+            ]
         y_pred[::2] = y_true.reshape(shape)[::2]
     label_dtype, dtype = layout.label.dtype, layout.prediction.dtype
     return y_true.astype(label_dtype.as_numpy_dtype), y_pred.astype(dtype.as_numpy_dtype)

@@ -19,7 +19,7 @@ import keras
 import tensorflow as tf
 
 from masklstm import _arguments
-from masklstm._keras_compat import given_metrics, layers_within
+from masklstm._keras_compat import CompiledMetric, compiled_metrics, given_metrics, layers_within
 from masklstm._label_counts import LabelCounts
 from masklstm._metric_bases import GapAwareMetric, labels_of_predictions
 from masklstm.layers.masked_loss import MaskedLoss
@@ -44,6 +44,11 @@ class Watch:
     def places(self) -> dict[str, int]:
         """The outputs and layers whose labels are counted apart, and where in the counts."""
         return self._steps.places
+
+    @property
+    def metrics(self) -> list[CompiledMetric]:
+        """Those of `compile()` and of each `MaskedLoss`, by their place in `places`."""
+        return compiled_metrics(self._steps.model) + self._steps.metrics_of_layers()
 
     def losses_without_label(self) -> list[str]:
         """Names in the logs of the losses that are of no label at all."""
@@ -89,6 +94,14 @@ class _Steps:
             name = f"{layer.name}_added" if layer.name in places else layer.name
             places[name] = index
         return places
+
+    def metrics_of_layers(self) -> list[CompiledMetric]:
+        places = list(self.places.values())
+        return [
+            CompiledMetric(metric.name, metric, places.index(index), is_weighted=True)
+            for index, layer in enumerate(self._endpoints, start=len(self._outputs))
+            for metric in layer.label_metrics
+        ]
 
     def counts_of(self, missing: Any) -> LabelCounts:
         key = "" if missing is None else str(_arguments.standardize_missing(missing))

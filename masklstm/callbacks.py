@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from masklstm import _arguments
-from masklstm._keras_compat import CompiledMetric, compiled_metrics
+from masklstm._keras_compat import CompiledMetric
 from masklstm._label_counts import Counts, Extremes, Failure, Layout, Seen
 from masklstm._loss_bases import GapAwareLoss
 from masklstm._metric_bases import GapAwareMetric
@@ -182,7 +182,7 @@ class MissingLabels(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             self._warn_of_no_label(part, of_output, place.counts, seen)
             self._warn_of_rows(part, of_output, place.counts)
             self._warn_of_sentinel(part, of_output, place, seen.lowest[index], seen.highest[index])
-        self._warn_of_metrics(part, list(places.values()), logs or {}, seen)
+        self._warn_of_metrics(part, watch.metrics, list(places.values()), logs or {}, seen)
 
     def _warn_of_failure(self, part: str, seen: Seen) -> None:
         if seen.failure.batch:
@@ -263,9 +263,13 @@ class MissingLabels(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             )
 
     def _warn_of_metrics(
-        self, part: str, places: list["_Place"], logs: dict[str, Any], seen: Seen
+        self,
+        part: str,
+        compiled: list[CompiledMetric],
+        places: list["_Place"],
+        logs: dict[str, Any],
+        seen: Seen,
     ) -> None:
-        compiled = compiled_metrics(self.model)
         skipping = {each.name for each in compiled if isinstance(each.metric, GapAwareMetric)}
         skipping |= {
             metric.name for metric in self.model.metrics if isinstance(metric, GapAwareMetric)

@@ -403,6 +403,17 @@ def test_compiled_metrics_beside_labels_that_are_inputs(metric, words):
         assert_is_left_alone(model)
 
 
+def test_metrics_of_an_endpoint_that_do_not_skip_gaps():
+    x, y = np.zeros((8, 4, 2)), np.ones((8, 4, 1))
+    y[::2] = NAN
+    ours = metrics.BinaryAccuracy(name="ours")
+    model = endpoint_model(metrics=[keras.metrics.BinaryAccuracy(name="keras"), ours])
+    model.compile(keras.optimizers.SGD(0.0))
+    _, texts = fit(model, [x, y])
+    (text,) = texts
+    assert "MissingLabels: keras came out finite in epoch 1, but wrong" in text
+
+
 class Counting(keras.losses.Loss):
     """Counts how often it is traced."""
 

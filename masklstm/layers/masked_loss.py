@@ -25,9 +25,9 @@ class MaskedLoss(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type
 
     Args:
         loss: One of `masklstm.losses`, or any Keras loss.
-        metrics: Metric objects, such as those of `masklstm.metrics`. The layer updates them with its
-            labels, predictions and weights; they appear in the logs of `fit` and `evaluate` under
-            their names, which must differ from those of all other metrics of the model.
+        metrics: Metric objects, such as those of `masklstm.metrics`. The layer updates them with
+            its labels, predictions and weights. They appear in the logs of `fit` and `evaluate`
+            under their names, which must differ from those of all other metrics of the model.
         **kwargs: Keras's for every layer, such as `name`.
 
     Call arguments:
@@ -70,14 +70,14 @@ class MaskedLoss(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type
                 f"masklstm.losses.MeanSquaredError(). Received: loss={loss!r}"
             )
         self.loss = loss
-        self._label_metrics = _as_metrics(metrics)
+        self.label_metrics = _as_metrics(metrics)
         self.supports_masking = True
 
     def call(self, y_pred: Any, y_true: Any = None, sample_weight: Any = None) -> Any:
         if y_true is None:
             return y_pred
         self.add_loss(self.compute_loss(y_true, y_pred, sample_weight))
-        for metric in self._label_metrics:
+        for metric in self.label_metrics:
             metric.update_state(y_true, y_pred, sample_weight)
         # A metric of compile() has no weights to give to them.
         return y_pred if sample_weight is not None else put_labels_on_predictions(y_true, y_pred)
@@ -93,8 +93,8 @@ class MaskedLoss(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type
 
     def get_config(self) -> dict[str, Any]:
         config = {**super().get_config(), "loss": complete_config(self.loss)}
-        if self._label_metrics:
-            config["metrics"] = [complete_config(metric) for metric in self._label_metrics]
+        if self.label_metrics:
+            config["metrics"] = [complete_config(metric) for metric in self.label_metrics]
         return config
 
     @classmethod
