@@ -182,7 +182,7 @@ class MissingLabels(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             self._warn_of_no_label(part, of_output, place.counts, seen)
             self._warn_of_rows(part, of_output, place.counts)
             self._warn_of_sentinel(part, of_output, place, seen.lowest[index], seen.highest[index])
-        self._warn_of_metrics(part, watch.metrics, list(places.values()), logs or {}, seen)
+        self._warn_of_metrics(part, watch.metrics, places, logs or {}, seen)
 
     def _warn_of_failure(self, part: str, seen: Seen) -> None:
         if seen.failure.batch:
@@ -266,7 +266,7 @@ class MissingLabels(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self,
         part: str,
         compiled: list[CompiledMetric],
-        places: list["_Place"],
+        places: dict[str, "_Place"],
         logs: dict[str, Any],
         seen: Seen,
     ) -> None:
@@ -275,15 +275,16 @@ class MissingLabels(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             metric.name for metric in self.model.metrics if isinstance(metric, GapAwareMetric)
         }
         of_part = {name: value for name, value in logs.items() if not name.startswith("val_")}
-        no_figures = {"loss", *(f"{each}_loss" for each in getattr(self.model, "output_names", []))}
+        outputs = [*places, *getattr(self.model, "output_names", [])]
+        losses = {"loss", *(f"{name}_loss" for name in outputs)}
         nan = [
             name
             for name, value in of_part.items()
             if not name.endswith("valid_share")
-            and name not in skipping | no_figures | self._named_metrics
+            and name not in skipping | losses | self._named_metrics
             and np.any(np.isnan(value))
         ]
-        some = any(place.counts.gaps and place.counts.valid for place in places)
+        some = any(place.counts.gaps and place.counts.valid for place in places.values())
         if nan and some and not seen.failure.batch:
             self._named_metrics.update(nan)
             self._warn_once(
@@ -292,14 +293,15 @@ class MissingLabels(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
                 "the predictions are finite. Expected metrics that skip missing labels: "
                 "those of masklstm.metrics, whose Masked(metric) is for any other",
             )
+        in_order = list(places.values())
         wrong = [
             each.name
             for each in compiled
             if each.name in of_part
             and each.name not in skipping | self._named_metrics
             and np.all(np.isfinite(of_part[each.name]))
-            and each.output < len(places)
-            and _counts_gaps(each, places[each.output])
+            and each.output < len(in_order)
+            and _counts_gaps(each, in_order[each.output])
         ]
         if wrong:
             self._named_metrics.update(wrong)
