@@ -487,7 +487,8 @@ def test_a_validation_without_labels_has_no_loss(mode, x, y):
 
 def test_the_loss_of_an_output_without_labels(x, y):
     model = functional_model(None)
-    model.compile("sgd", losses.MeanSquaredError(), metrics=[metrics.ValidFraction(name="v")] * 2)
+    fractions = [metrics.ValidFraction(name="v") for _ in "ab"]
+    model.compile("sgd", losses.MeanSquaredError(), metrics=fractions)
     labels = {"b": y, "a": np.full_like(y, NAN)}
     with pytest.warns(UserWarning, match="no label at all of a"):
         logs = model.evaluate(x, labels, verbose=0, return_dict=True, callbacks=[MissingLabels()])
