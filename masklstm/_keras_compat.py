@@ -1,7 +1,7 @@
 """The only file that touches Keras's or TensorFlow's internals."""
 
 import inspect
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -9,12 +9,16 @@ import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
 __all__ = [
+    "CompiledMetric",
     "cast_keeping_mask",
+    "compiled_metrics",
     "complete_config",
     "copy_direction",
     "find_logits",
     "get_attribute",
     "get_keras_mask",
+    "given_metrics",
+    "layers_within",
     "metric_function",
     "op_def_registry",
     "row_axis",
@@ -112,3 +116,48 @@ def complete_config(loss_or_metric: Any) -> Any:
         for name in accepted.keys() & given.keys() - serialized["config"].keys():
             serialized["config"][name] = keras.saving.serialize_keras_object(given[name])
     return serialized
+
+
+def layers_within(model: Any) -> list[Any]:
+    """All layers of a model, those of its layers too."""
+    layers: list[Any] = model._flatten_layers(include_self=False)
+    return layers
+
+
+def given_metrics(model: Any) -> list[Any]:
+    """What `compile()` was given as metrics: names, functions, objects."""
+    compiled = model._compile_metrics
+    if compiled is None:
+        return []
+    given = [compiled._user_metrics, compiled._user_weighted_metrics]
+    return [each for each in keras.tree.flatten(given) if each is not None]
+
+
+class CompiledMetric(NamedTuple):
+    """A metric that Keras has made of what `compile()` was given."""
+
+    name: str
+    """Its name in the logs."""
+    metric: Any
+    output: int
+    is_weighted: bool
+
+
+def compiled_metrics(model: Any) -> list[CompiledMetric]:
+    """Those of a model that has seen its first batch."""
+    compiled = model._compile_metrics
+    if compiled is None or not compiled.built:
+        return []
+    found = [
+        (metric, output, is_weighted)
+        for is_weighted, of_outputs in enumerate(
+            (compiled._flat_metrics, compiled._flat_weighted_metrics)
+        )
+        for output, metrics in enumerate(of_outputs)
+        for metric in (metrics.metrics if metrics else ())
+    ]
+    # The results have an entry for each, in this order, under names that differ.
+    return [
+        CompiledMetric(name, metric, output, bool(is_weighted))
+        for name, (metric, output, is_weighted) in zip(compiled.result(), found, strict=False)
+    ]

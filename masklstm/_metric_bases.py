@@ -9,6 +9,7 @@ Design:
        when it reads them.
 """
 
+import functools
 from typing import Any
 
 import keras
@@ -18,6 +19,30 @@ from masklstm import _arguments, ops
 from masklstm._arguments import MaskedSums
 from masklstm._keras_compat import cast_keeping_mask, get_keras_mask, set_direction
 from masklstm._logits import from_logits_if_known
+
+
+def put_labels_on_predictions(y_true: Any, y_pred: tf.Tensor) -> tf.Tensor:
+    """Predictions that metrics know the labels of where Keras has none to give: in a model whose
+    labels are inputs. They travel as a Keras mask does, on the tensor itself.
+    """
+    y_pred = tf.identity(y_pred)
+    y_pred._masklstm_labels = y_true
+    return y_pred
+
+
+def labels_of_predictions(y_pred: Any) -> Any:
+    """None if it carries none."""
+    return getattr(y_pred, "_masklstm_labels", None)
+
+
+def _with_labels_of_predictions(update_state: Any) -> Any:
+    @functools.wraps(update_state)
+    def update(self: Any, y_true: Any, y_pred: Any, *arguments: Any, **options: Any) -> Any:
+        if y_true is None:
+            y_true = labels_of_predictions(y_pred)
+        return update_state(self, y_true, y_pred, *arguments, **options)
+
+    return update
 
 
 class GapAwareMetric(keras.metrics.Metric):  # type: ignore[misc]  # Keras has no types
@@ -31,6 +56,11 @@ class GapAwareMetric(keras.metrics.Metric):  # type: ignore[misc]  # Keras has n
         self.missing = _arguments.missing_option(missing)
         if self.direction is not None:
             set_direction(self, self.direction)
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        if "update_state" in vars(cls):
+            cls.update_state = _with_labels_of_predictions(cls.update_state)
 
     def add_sum(self, name: str, shape: tuple[int, ...] = ()) -> Any:
         """A variable for a sum."""

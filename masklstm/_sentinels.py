@@ -77,10 +77,13 @@ def _lies_apart(number: float, rest: NDArray[np.float64]) -> bool:
     if distance > 2 * (high - low) and len(np.unique(sample)) >= 10:
         return True
     first, third = np.percentile(sample, (25, 75))
-    return bool(_is_conventional(number) and distance > (third - first) / 4 and distance > 1)
+    return bool(is_conventional(number) and distance > (third - first) / 4 and distance > 1)
 
 
-def _is_conventional(number: float) -> bool:
-    digits = f"{abs(number):.10g}".replace(".", "")
+def is_conventional(number: float) -> bool:
+    """Whether a number is commonly used for what is missing: nines and nothing else, as in -999 and
+    99.9, the end of an integer type, or 1e20 and beyond.
+    """
+    digits = f"{np.float32(abs(number)):.7g}".replace(".", "")
     nines = len(digits) > 1 and set(digits) == {"9"}
     return nines or abs(number) >= 1e20 or number in _CONVENTIONAL

@@ -1,114 +1,136 @@
-"""Counts what the steps of a Keras model see: the half of `callbacks.MissingLabels` on the device.
+"""Shows the steps of a Keras model to `callbacks.MissingLabels`.
 
 Design:
     A. Keras shows callbacks neither batches nor predictions. What every step calls with all of them
-       is `model.compute_loss`, a method that users may override. It is replaced, on the instance,
-       only while a step runs: whatever ends the step, the model is as it was.
-    B. A step that was traced before would not see the replacement, so the model makes its function
-       for steps anew; the earlier one returns when the watching ends.
-    C. Counts are variables: a step that is compiled, by XLA too, cannot call Python, and nobody
-       waits for the device until the counts are read. A replica counts its own share of a batch.
+       is `model.compute_loss`, a method that users may override; labels that are inputs go through
+       `MaskedLoss.compute_loss`. These are replaced, on the instance, only while a step runs:
+       whatever ends the step, the model is as it was.
+    B. A step that was traced before would not see the replacement, so the model makes another
+       function for steps, once: it is kept on the one that it stands in for, for the next time.
+       That one returns when the watching ends.
+    C. Several callbacks share the function; those that agree about what is missing, the counts.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from masklstm import _arguments
-from masklstm._keras_compat import get_keras_mask
-from masklstm._loss_bases import GapAwareLoss
-from masklstm._masked import Masked
+from masklstm._keras_compat import CompiledMetric, compiled_metrics, given_metrics, layers_within
+from masklstm._label_counts import LabelCounts
+from masklstm._metric_bases import GapAwareMetric, labels_of_predictions
+from masklstm.layers.masked_loss import MaskedLoss
 
 
-class Failure(NamedTuple):
-    """The first batch whose loss or predictions are not finite: its number in its epoch, from 1, or
-    0 for none.
+class Watch:
+    """One callback's look at the training steps (`kind="train"`) or the evaluation steps (`"test"`)
+    of a model, from `start` to `stop`.
 
-    The others count what is not finite in it; `model_weights` are those before its step.
+    `run` is the same object for all callbacks of one `fit` or `evaluate`.
     """
 
-    batch: int
-    inputs: int
-    model_weights: int
-    predictions: int
-    sample_weights: int
-    nan_labels: int
-    infinite_labels: int
-
-
-class Seen(NamedTuple):
-    """What was seen since the last `reset`, but for `failure`, which stays."""
-
-    valid: NDArray[np.int64]
-    """Number of valid labels of each output."""
-    labels: NDArray[np.int64]
-    """Number of labels of each output."""
-    batches: int
-    batches_without_label: int
-    failure: Failure
-
-
-class WatchedSteps:
-    """The training steps (`kind="train"`) or the evaluation steps (`"test"`) of a model."""
-
-    def __init__(self, model: keras.Model, kind: str, missing: Any) -> None:
-        self.model = model
-        self.kind = kind
-        self.missing = missing
-        self._names: list[str] = list(getattr(model, "output_names", ["output"]))
-        self._are_apart = True
-        self._original: Callable[[Any], Any] | None = None
-        self._watched: Callable[[Any], Any] | None = None
-        with model.distribute_strategy.scope():
-            self._labels = _counter(2, len(self._names))
-            self._batches = _counter(2)
-            self._failure = _counter(len(Failure._fields))
+    def __init__(
+        self, model: keras.Model, kind: str, missing: Any, run: Any, say: Callable[[str, str], None]
+    ) -> None:
+        self.run = run
+        self.say = say
+        self._steps = _steps_of(model, kind)
+        self.counts = self._steps.counts_of(missing)
 
     @property
-    def outputs(self) -> list[str]:
-        """Names of the outputs that are counted apart."""
-        return self._names if self._are_apart else self._names[:1]
+    def places(self) -> dict[str, int]:
+        """The outputs and layers whose labels are counted apart, and where in the counts."""
+        return self._steps.places
+
+    @property
+    def metrics(self) -> list[CompiledMetric]:
+        """Those of `compile()` and of each `MaskedLoss`, by their place in `places`."""
+        return compiled_metrics(self._steps.model) + self._steps.metrics_of_layers()
+
+    def losses_without_label(self) -> list[str]:
+        """Names in the logs of the losses that are of no label at all."""
+        return self._steps.losses_without_label(self.counts)
 
     def start(self) -> None:
-        """Watches from now on."""
-        self._original = getattr(self._function, "unwatched", self._function)
-        getattr(self.model, f"make_{self.kind}_function")(force=True)
-        steps = self._function
-
-        def watched(iterator: Any) -> Any:
-            try:
-                with self._observed_loss():
-                    return steps(iterator)
-            except (StopIteration, tf.errors.OutOfRangeError):  # the end of the data
-                raise
-            except BaseException:  # Keras then calls no callback any more
-                self.stop()
-                raise
-
-        # mypy knows no attributes of functions.
-        watched.unwatched = self._original  # type: ignore[attr-defined]
-        self._function = self._watched = watched
+        self._steps.start(self)
+        self.counts.reset()
 
     def stop(self) -> None:
+        self._steps.stop(self)
+
+
+class _Steps:
+    """The steps of one kind of a model, as it was compiled."""
+
+    def __init__(self, model: keras.Model, kind: str, original: Any) -> None:
+        self.model = model
+        self.kind = kind
+        self._original = original
+        self._endpoints = [each for each in layers_within(model) if isinstance(each, MaskedLoss)]
+        self._outputs: list[str] = list(getattr(model, "output_names", ["output"]))
+        # Without a loss for them labels beside the layers are for metrics alone.
+        self._has_outputs = model.loss is not None or not self._endpoints
+        self._are_apart = True
+        self._counts: dict[str, LabelCounts] = {}
+        self._functions: dict[frozenset[int], Callable[[Any], Any]] = {}
+        self._watches: list[Watch] = []
+
+        def watched(iterator: Any) -> Any:
+            return self._run(iterator)
+
+        # mypy knows no attributes of functions.
+        watched.unwatched = original  # type: ignore[attr-defined]
+        self._watched = watched
+
+    @property
+    def places(self) -> dict[str, int]:
+        """The outputs and layers whose labels are counted apart, and where in the counts."""
+        outputs = self._outputs if self._are_apart else self._outputs[:1]
+        places = dict(zip(outputs, range(len(outputs)), strict=True)) if self._has_outputs else {}
+        for index, layer in enumerate(self._endpoints, start=len(self._outputs)):
+            name = f"{layer.name}_added" if layer.name in places else layer.name
+            places[name] = index
+        return places
+
+    def metrics_of_layers(self) -> list[CompiledMetric]:
+        places = list(self.places.values())
+        return [
+            CompiledMetric(metric.name, metric, places.index(index), is_weighted=True)
+            for index, layer in enumerate(self._endpoints, start=len(self._outputs))
+            for metric in layer.label_metrics
+        ]
+
+    def counts_of(self, missing: Any) -> LabelCounts:
+        key = "" if missing is None else str(_arguments.standardize_missing(missing))
+        if key not in self._counts:
+            places = len(self._outputs) + len(self._endpoints)
+            self._counts[key] = LabelCounts(self.model.distribute_strategy, places, missing)
+        return self._counts[key]
+
+    def losses_without_label(self, counts: LabelCounts) -> list[str]:
+        without_label, places = counts.without_label(), self.places
+        names = [f"{name}_loss" for name, place in places.items() if without_label[place]]
+        if names and counts.have_no_label():
+            names.append("loss")
+        return names
+
+    def start(self, watch: Watch) -> None:
+        # Watches of another run are what an error in some callback has left.
+        self._watches = [each for each in self._watches if each.run is watch.run] + [watch]
+        self._function = self._watched
+
+    def stop(self, watch: Watch) -> None:
+        self._watches = [each for each in self._watches if each is not watch]
+        if not self._watches:
+            self._restore()
+
+    def _restore(self) -> None:
         """The model is as it was; but a step function that somebody made in the meantime stays."""
         if self._function is self._watched:
             self._function = self._original
-
-    def reset(self) -> None:
-        self._labels.assign(tf.zeros_like(self._labels))
-        self._batches.assign(tf.zeros_like(self._batches))
-
-    def read(self) -> Seen:
-        valid, labels = self._sum(self._labels)
-        batches, without_label = self._sum(self._batches)
-        failures = [Failure(*value.tolist()) for value in self._of_replicas(self._failure)]
-        failed = [failure for failure in failures if failure.batch]
-        return Seen(valid, labels, int(batches), int(without_label), min(failed or failures))
 
     @property
     def _function(self) -> Any:
@@ -118,84 +140,174 @@ class WatchedSteps:
     def _function(self, function: Any) -> None:
         setattr(self.model, f"{self.kind}_function", function)
 
-    def _of_replicas(self, variable: tf.Variable) -> list[NDArray[np.int64]]:
-        strategy = self.model.distribute_strategy
-        return [value.numpy() for value in strategy.experimental_local_results(variable)]
+    def _run(self, iterator: Any) -> Any:
+        counts = list({id(watch.counts): watch.counts for watch in self._watches}.values())
+        try:
+            with self._observed_losses(counts):
+                logs = self._made_for(counts)(iterator)
+        except (StopIteration, tf.errors.OutOfRangeError):  # the end of the data
+            raise
+        except BaseException:  # Keras then calls no callback any more
+            self._watches = []
+            self._restore()
+            raise
+        if self.kind == "test" and isinstance(logs, dict) and counts:
+            return _LogsOfTest(self, logs, counts[0])
+        return logs
 
-    def _sum(self, variable: tf.Variable) -> NDArray[np.int64]:
-        total: NDArray[np.int64] = np.sum(self._of_replicas(variable), axis=0)
-        return total
+    def _made_for(self, counts: list[LabelCounts]) -> Callable[[Any], Any]:
+        key = frozenset(map(id, counts))
+        if key not in self._functions:
+            current = self._function
+            getattr(self.model, f"make_{self.kind}_function")(force=True)
+            self._functions[key] = self._function
+            self._function = current
+        return self._functions[key]
 
     @contextmanager
-    def _observed_loss(self) -> Iterator[None]:
-        own = vars(self.model)  # past Keras's __setattr__, which would look for layers in it
-        before = {name: own[name] for name in ("compute_loss",) if name in own}
+    def _observed_losses(self, counts: list[LabelCounts]) -> Iterator[None]:
+        with ExitStack() as stack:
+            for place, layer in enumerate(self._endpoints, start=len(self._outputs)):
+                observed = self._observed_loss_of_layer(layer, place, counts)
+                stack.enter_context(_replaced(layer, observed))
+            stack.enter_context(_replaced(self.model, self._observed_loss(counts)))
+            yield
+
+    def _observed_loss_of_layer(
+        self, layer: MaskedLoss, place: int, counts: list[LabelCounts]
+    ) -> Callable[..., Any]:
+        compute_loss = layer.compute_loss
+
+        def observed(y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+            loss = compute_loss(y_true, y_pred, sample_weight)
+            for each in counts:
+                each.add(place, y_true, layer.loss, y_pred, sample_weight, is_input=True)
+            return loss
+
+        return observed
+
+    def _observed_loss(self, counts: list[LabelCounts]) -> Callable[..., Any]:
         compute_loss = self.model.compute_loss
 
         def observed(
             x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, **rest: Any
         ) -> Any:
             loss = compute_loss(x, y, y_pred, sample_weight, **rest)
-            self._count(x, y, y_pred, sample_weight, tf.convert_to_tensor(loss))
+            if y is None and self._endpoints:
+                self._look_at_metrics(y_pred)
+            labels = self._labels_of_outputs(y, y_pred, sample_weight)
+            weights = [variable.value for variable in self.model.trainable_variables]
+            scalar = tf.convert_to_tensor(loss)
+            for each in counts:
+                for place, label in labels if self._has_outputs else ():
+                    each.add(place, *label)
+                each.end_batch(x, y, y_pred, sample_weight, weights, scalar)
             return loss
 
-        own["compute_loss"] = observed
-        try:
-            yield
-        finally:
-            del own["compute_loss"]
-            own.update(before)
+        return observed
 
-    def _count(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, loss: Any) -> None:
-        labels = _leaves(y)
-        of_outputs = self._counts_of_outputs(y, y_pred)
-        self._labels.assign_add(of_outputs)
-        valid, number = tf.unstack(tf.reduce_sum(of_outputs, axis=1))
-        without_label = tf.cast((valid == 0) & (number > 0), tf.int64)
-        self._batches.assign_add(tf.stack([tf.ones([], tf.int64), without_label]))
-
-        def record() -> tf.Tensor:
-            floating = [label for label in labels if label.dtype.is_floating]
-            failure = Failure(
-                batch=self._batches[0],
-                inputs=_not_finite(x),
-                model_weights=_not_finite([v.value for v in self.model.trainable_variables]),
-                predictions=_not_finite(y_pred),
-                sample_weights=_not_finite(sample_weight),
-                nan_labels=_total(tf.math.is_nan(label) for label in floating),
-                infinite_labels=_total(tf.math.is_inf(label) for label in floating),
+    def _look_at_metrics(self, y_pred: Any) -> None:
+        """Compiled metrics get no labels where these are inputs, but from one `MaskedLoss`."""
+        leaves = keras.tree.flatten(y_pred)
+        has_labels = len(leaves) == 1 and labels_of_predictions(leaves[0]) is not None
+        metrics = given_metrics(self.model)
+        if not metrics or (has_labels and all(isinstance(m, GapAwareMetric) for m in metrics)):
+            return
+        names = (getattr(m, "name", getattr(m, "__name__", str(m))) for m in metrics)
+        for watch in self._watches:
+            watch.say(
+                "metrics without labels",
+                "the metrics of compile() get no labels, since these are inputs of the model. "
+                "Expected metrics that MaskedLoss updates: MaskedLoss(loss, "
+                "metrics=[masklstm.metrics.MeanAbsoluteError()]). Received: "
+                f"metrics={', '.join(names)} in compile()",
             )
-            return tf.stack(failure)
 
-        # Predictions too: where the label is missing they do not reach the loss, but the gradient.
-        fails = ~tf.reduce_all(tf.math.is_finite(loss)) | (_not_finite(y_pred) > 0)
-        is_first = fails & (self._failure[0] == 0)
-        self._failure.assign(tf.cond(is_first, record, lambda: tf.identity(self._failure)))
-
-    def _counts_of_outputs(self, y: Any, y_pred: Any) -> tf.Tensor:
-        """Valid labels, and labels, of each output."""
-        names = self._names
+    def _labels_of_outputs(
+        self, y: Any, y_pred: Any, sample_weight: Any
+    ) -> list[tuple[int, tuple[Any, Any, Any, Any]]]:
+        """For each label its place, and label, loss, prediction and weight."""
+        names = self._outputs
         labels = _of_outputs(y, names)
         if labels is None:  # they cannot be told apart: all of them count for the first one
             self._are_apart = False
-            counts = [self._counts(label, None, None) for label in _leaves(y)]
-            rest = [_nothing()] * (len(names) - 1)
-            return tf.stack([sum(counts, _nothing()), *rest], axis=1)
+            return [(0, (label, None, None, None)) for label in keras.tree.flatten(y)]
         if isinstance(y, dict) and not y.keys() <= set(names):
-            self._names = sorted(y)
+            self._outputs = sorted(y)
         losses = self.model.loss
+        nothing: list[Any] = [None] * len(names)
         is_one_for_all = not isinstance(losses, (dict, list, tuple))
-        losses = [losses] * len(names) if is_one_for_all else _of_outputs(losses, names)
-        nothing = [None] * len(names)
-        each = zip(labels, losses or nothing, _of_outputs(y_pred, names) or nothing, strict=True)
-        return tf.stack([self._counts(*one) for one in each], axis=1)
+        losses = [losses] * len(names) if is_one_for_all else _of_outputs(losses, names) or nothing
+        predictions = _of_outputs(y_pred, names) or nothing
+        weights = _of_outputs(sample_weight, names)
+        if weights is None:  # one for all
+            weights = [sample_weight] * len(names)
+        each = zip(labels, map(as_loss, losses), predictions, weights, strict=True)
+        return list(enumerate(each))
 
-    def _counts(self, label: Any, loss: Any, prediction: Any) -> tf.Tensor:
-        dense = _leaves(label)
-        if len(dense) != 1:
-            return _nothing()
-        observed = _is_observed(dense[0], self.missing, loss) & _mask(prediction, dense[0])
-        return tf.stack([tf.math.count_nonzero(observed), tf.size(dense[0], tf.int64)])
+
+class _LogsOfTest(Mapping[str, Any]):
+    """The logs of an evaluation step, in which a loss of no label at all is NaN.
+
+    It is no dict: where Keras has one, `evaluate` returns the results of its metrics instead.
+    """
+
+    def __init__(self, steps: _Steps, logs: dict[str, Any], counts: LabelCounts) -> None:
+        self._steps = steps
+        self._logs = logs
+        self._counts = counts
+
+    def items(self) -> Any:
+        logs, model = self._logs, self._steps.model
+        if model.distribute_strategy.num_replicas_in_sync > 1:  # a step has those of one replica
+            results = model.get_metrics_result()
+            logs = results if results.keys() == logs.keys() else logs
+        names = self._steps.losses_without_label(self._counts)
+        return {**logs, **{name: float("nan") for name in names if name in logs}}.items()
+
+    def __getitem__(self, name: str) -> Any:
+        return dict(self.items())[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._logs)
+
+    def __len__(self) -> int:
+        return len(self._logs)
+
+
+def _steps_of(model: keras.Model, kind: str) -> _Steps:
+    """Those that are kept on the model's function, or new ones."""
+    function = getattr(model, f"{kind}_function")
+    original = getattr(function, "unwatched", function)
+    steps = getattr(original, "watched_steps", None)
+    if steps is None or steps.model is not model:
+        steps = _Steps(model, kind, original)
+        with suppress(AttributeError):  # a callable of the user's that takes no attributes
+            original.watched_steps = steps
+    return steps
+
+
+@contextmanager
+def _replaced(owner: Any, compute_loss: Callable[..., Any]) -> Iterator[None]:
+    own = vars(owner)  # past Keras's __setattr__, which would look for layers in it
+    before = {name: own[name] for name in ("compute_loss",) if name in own}
+    own["compute_loss"] = compute_loss
+    try:
+        yield
+    finally:
+        del own["compute_loss"]
+        own.update(before)
+
+
+def as_loss(loss: Any) -> Any:
+    """A class as the object that Keras makes of it."""
+    return loss() if isinstance(loss, type) and issubclass(loss, keras.losses.Loss) else loss
+
+
+def losses_of(model: keras.Model) -> list[Any]:
+    """Those of `compile()` and of each `MaskedLoss`."""
+    compiled = [as_loss(loss) for loss in keras.tree.flatten(model.loss) if loss is not None]
+    return compiled + [each.loss for each in layers_within(model) if isinstance(each, MaskedLoss)]
 
 
 def _of_outputs(structure: Any, names: list[str]) -> list[Any] | None:
@@ -210,58 +322,3 @@ def _of_outputs(structure: Any, names: list[str]) -> list[Any] | None:
     else:
         entries = list(structure) if isinstance(structure, (list, tuple)) else [structure]
     return entries if len(entries) == len(names) else None
-
-
-def _nothing() -> tf.Tensor:
-    return tf.zeros([2], tf.int64)
-
-
-def _counter(*shape: int) -> tf.Variable:
-    return tf.Variable(
-        tf.zeros(shape, tf.int64),
-        trainable=False,
-        synchronization=tf.VariableSynchronization.ON_READ,
-        aggregation=tf.VariableAggregation.SUM,
-    )
-
-
-def _leaves(structure: Any) -> list[tf.Tensor]:
-    """The dense tensors in it."""
-    leaves = [leaf for leaf in keras.tree.flatten(structure) if hasattr(leaf, "dtype")]
-    sparse = (tf.RaggedTensor, tf.SparseTensor)
-    return [tf.convert_to_tensor(leaf) for leaf in leaves if not isinstance(leaf, sparse)]
-
-
-def _total(conditions: Iterator[tf.Tensor]) -> tf.Tensor:
-    return sum((tf.math.count_nonzero(each) for each in conditions), tf.zeros([], tf.int64))
-
-
-def _not_finite(structure: Any) -> tf.Tensor:
-    floating = (leaf for leaf in _leaves(structure) if leaf.dtype.is_floating)
-    return _total(~tf.math.is_finite(leaf) for leaf in floating)
-
-
-def _is_observed(label: tf.Tensor, missing: Any, loss: Any) -> tf.Tensor:
-    """By the given `missing`; where it is None, by the loss."""
-    kinds = [missing]
-    if missing is None:
-        kinds = [loss.missing if isinstance(loss, GapAwareLoss) else "nan"]
-        if isinstance(loss, Masked) and loss.has_class_labels:
-            kinds.append(-1)
-    observed = tf.ones_like(label, tf.bool)
-    for kind in kinds:
-        sentinel = _arguments.sentinel(_arguments.standardize_missing(kind), label.dtype)
-        observed &= _arguments.is_observed(label, sentinel)
-    return observed
-
-
-def _mask(prediction: Any, label: tf.Tensor) -> tf.Tensor:
-    """The Keras mask of a prediction, where it fits the label from the left."""
-    mask = get_keras_mask(prediction)
-    if (
-        mask is None
-        or mask.shape.rank is None
-        or not mask.shape.is_compatible_with(label.shape[: mask.shape.rank])
-    ):
-        return tf.ones_like(label, tf.bool)
-    return _arguments.broadcast_left(tf.cast(mask, tf.bool), label)

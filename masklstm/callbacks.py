@@ -2,14 +2,19 @@
 
 import math
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
 from masklstm import _arguments
+from masklstm._forgotten_sentinel import forgotten_sentinel
+from masklstm._keras_compat import CompiledMetric
+from masklstm._label_counts import Counts, Extremes, Failure, Layout, Seen
 from masklstm._loss_bases import GapAwareLoss
-from masklstm._watched_steps import Failure, Seen, WatchedSteps
+from masklstm._metric_bases import GapAwareMetric
+from masklstm._metric_probe import gaps_of, skips_gaps
+from masklstm._watched_steps import Watch, losses_of
 
 __all__ = ["MissingLabels"]
 
@@ -23,28 +28,44 @@ _MUCH = 2**8
 class MissingLabels(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Logs the share of the labels that are valid, and warns of what gaps do to a training.
 
-    Formula: `valid_share = valid labels / labels` over the batches of an epoch, where valid are
-    those that are not missing and whose Keras mask, if the predictions carry one, is True. It is
+    Formula: `valid_share = valid / all` over the batches of an epoch, where valid is what the loss
+    counts: labels, or rows of them for a loss over rows, that are not missing and whose Keras mask,
+    if the predictions carry one, is True. For a loss that is not masklstm's it is the labels. It is
     added to the epoch's logs, so that `History`, `TensorBoard`, `CSVLogger` and, with `mode="max"`,
-    `EarlyStopping` see it: list it before those, and only once. With validation data there is
-    `val_valid_share` too, and for several outputs `<output>_valid_share`.
+    `EarlyStopping` see it: list it before those. With validation data there is `val_valid_share`
+    too, and for several outputs `<output>_valid_share`. Where labels are inputs of the model, it
+    counts what each `layers.MaskedLoss` counts, as `<layer>_valid_share` if there are several.
 
     It warns, once per `fit`, when
 
     - the loss or a prediction becomes NaN or infinite: in which batch, and what was not finite
       first: the inputs, the model's weights (a step before had a gradient that was not finite), the
       predictions, the sample weights, or the labels;
-    - a metric is NaN while the loss is not: it does not skip missing labels;
+    - a metric does not skip missing labels: it is NaN while the loss is not, or, worse, finite and
+      wrong. Keras's metrics and your own are tried out, on a few labels with and without gaps;
+      masklstm's and their subclasses are known to skip them. `compile(metrics=...)` of a model
+      whose labels are inputs gets none;
+    - labels look like a forgotten sentinel: the lowest or highest one is a number such as -999,
+      9999, 1e20 or the limit of an integer type, comes several times and lies far from all others;
+      or it is -1 where labels are otherwise not negative and have fractions, or are classes;
+    - a loss over rows leaves out most of them, though most labels are there;
     - batches have no label at all: they train nothing, and their loss 0 makes the epoch's mean, or
       the validation's, look better than it is;
+    - the training or the validation has no label at all. The loss of a validation or an output
+      without any is NaN, in the logs of all callbacks and in what `evaluate` returns, so that
+      nobody takes 0 for perfect. (Keras's `EarlyStopping` and `ModelCheckpoint` take whatever comes
+      first for the best so far, and nothing is better than a NaN: set their first threshold if only
+      some validations have labels.) The loss of a whole that has labels in one output stays a
+      number. A model whose `test_step` returns other logs than Keras's keeps its own in `evaluate`;
     - the loss scale of mixed precision falls to 1/256 or less: without a word Keras skips each step
       whose gradients are not finite, and halves the scale;
     - the model's `train_step` does not call `compute_loss`, so that nothing can be seen.
 
     The first is looked for after 1, 2, 4, 8, ... batches and at the end of each epoch, the others
     at the end of each epoch: in between nothing waits for the device. The model's steps are traced
-    anew when `fit` begins. It may be given to `evaluate` as well, for the warnings. Under
-    `tf.distribute` a batch is what one replica gets of it.
+    once more for the first `fit` that is watched, and kept for the next one; several of these
+    callbacks share them. It may be given to `evaluate` as well. Under `tf.distribute` a batch is
+    what one replica gets of it.
 
     Args:
         missing: A number that means "no label" besides NaN, or `"nonfinite"`. By default it is what
@@ -73,83 +94,100 @@ class MissingLabels(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         if missing is not None:
             _arguments.standardize_missing(missing)
         self.missing = missing
-        self._training: WatchedSteps | None = None
-        self._validation: WatchedSteps | None = None
+        self._training: Watch | None = None
+        self._validation: Watch | None = None
         self._validation_logs: dict[str, float] = {}
         self._warned: set[str] = set()
+        self._named_metrics: set[str] = set()
         self._epoch = 0
         self._next_look = 0
         self._highest_loss_scale = 0.0
 
     def on_train_begin(self, logs: _Logs = None) -> None:
-        self._stop()  # what an error in another callback may have left
-        self._warned.clear()
+        self._forget_warnings()
         self._highest_loss_scale = _loss_scale(self.model.optimizer)
-        self._training = WatchedSteps(self.model, "train", self.missing)
-        self._training.start()
+        self._training = self._watch("train")
 
     def on_epoch_begin(self, epoch: int, logs: _Logs = None) -> None:
         assert self._training is not None
         self._epoch = epoch
         self._next_look = 1
         self._validation_logs = {}
-        self._training.reset()
+        self._training.counts.reset()
 
     def on_train_batch_begin(self, batch: int, logs: _Logs = None) -> None:
         # Not on_train_batch_end: with such a hook Keras waits for the device after each batch.
         if batch >= self._next_look and self._training is not None:
             self._next_look = 2 * batch
-            self._warn_of_failure("training", self._training.read())
+            self._warn_of_failure("training", self._training.counts.read())
 
     def on_epoch_end(self, epoch: int, logs: _Logs = None) -> None:
         assert self._training is not None
-        seen = self._training.read()
+        seen = self._training.counts.read()
         if logs is not None:
-            logs.update(_shares(self._training.outputs, seen))
-            logs.update({f"val_{name}": share for name, share in self._validation_logs.items()})
-        self._warn_of_failure("training", seen)
-        self._warn_of_batches("training", seen)
-        self._warn_of_metrics(logs or {}, seen)
+            logs.update(_shares(self._training.places, seen.counts))
+            logs.update({f"val_{name}": value for name, value in self._validation_logs.items()})
+        self._warn_of("training", self._training, seen, logs)
         self._warn_of_loss_scale()
 
     def on_train_end(self, logs: _Logs = None) -> None:
-        self._stop()
+        if self._training is not None:
+            self._training.stop()
+        self._training = None
 
     def on_test_begin(self, logs: _Logs = None) -> None:
-        if self._validation is None:
-            if self._training is None:
-                self._warned.clear()
-            self._validation = WatchedSteps(self.model, "test", self.missing)
-            self._validation.start()
-        self._validation.reset()
+        if self._training is None:
+            self._forget_warnings()
+        self._validation = self._watch("test")
 
     def on_test_end(self, logs: _Logs = None) -> None:
         assert self._validation is not None
-        seen = self._validation.read()
-        self._validation_logs = _shares(self._validation.outputs, seen)
-        self._warn_of_failure("validation", seen)
-        self._warn_of_batches("validation", seen)
-        if self._training is None:
-            self._stop()
+        seen = self._validation.counts.read()
+        self._validation_logs = _shares(self._validation.places, seen.counts)
+        without_label = self._validation.losses_without_label()
+        self._validation_logs |= {name: math.nan for name in without_label if name in (logs or {})}
+        self._warn_of("validation", self._validation, seen, logs)
+        self._validation.stop()
+        self._validation = None
 
-    def _stop(self) -> None:
-        for steps in (self._training, self._validation):
-            if steps is not None:
-                steps.stop()
-        self._training = self._validation = None
+    def _watch(self, kind: str) -> Watch:
+        # Keras gives the same parameters to all callbacks of a run.
+        watch = Watch(self.model, kind, self.missing, self.params, self._warn_once)
+        watch.start()
+        return watch
 
     def _in_epoch(self) -> str:
         return f" in epoch {self._epoch + 1}" if self._training else ""
+
+    def _forget_warnings(self) -> None:
+        self._warned.clear()
+        self._named_metrics.clear()
 
     def _warn_once(self, subject: str, text: str) -> None:
         if subject not in self._warned:
             self._warned.add(subject)
             warnings.warn(f"MissingLabels: {text}", stacklevel=2)
 
+    def _warn_of(self, part: str, watch: Watch, seen: Seen, logs: _Logs) -> None:
+        self._warn_of_failure(part, seen)
+        self._warn_of_batches(part, seen)
+        places = {
+            name: _Place(
+                watch.counts.layouts[index], Counts(*(each[index] for each in seen.counts))
+            )
+            for name, index in watch.places.items()
+        }
+        for (name, place), index in zip(places.items(), watch.places.values(), strict=True):
+            of_output = f" of {name}" if len(places) > 1 else ""
+            self._warn_of_no_label(part, of_output, place.counts, seen)
+            self._warn_of_rows(part, of_output, place.counts)
+            self._warn_of_sentinel(part, of_output, place, seen.lowest[index], seen.highest[index])
+        self._warn_of_metrics(part, watch.metrics, places, logs or {}, seen)
+
     def _warn_of_failure(self, part: str, seen: Seen) -> None:
         if seen.failure.batch:
-            losses = keras.tree.flatten(self.model.loss)
-            skips_gaps = all(isinstance(loss, GapAwareLoss) for loss in losses)
+            losses = losses_of(self.model)
+            skips_gaps = bool(losses) and all(isinstance(loss, GapAwareLoss) for loss in losses)
             self._warn_once(
                 "failure",
                 f"the loss or predictions are not finite since batch {seen.failure.batch:,} of the "
@@ -163,7 +201,7 @@ class MissingLabels(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
                 f"no batch was seen in the {part}. Expected the model's train_step and test_step "
                 "to call compute_loss. Received: a model that does without it, or no data",
             )
-        if seen.batches_without_label:
+        if 0 < seen.batches_without_label < seen.batches:
             self._warn_once(
                 f"no label in {part}",
                 f"{seen.batches_without_label:,} of {seen.batches:,} batches of the {part}"
@@ -173,21 +211,110 @@ class MissingLabels(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
                 "masklstm.inspect(y).samples_without_label names",
             )
 
-    def _warn_of_metrics(self, logs: dict[str, Any], seen: Seen) -> None:
-        has_gaps = np.any(seen.valid < seen.labels) and np.any(seen.valid)
-        of_training = {name: value for name, value in logs.items() if not name.startswith("val_")}
-        names = [
-            name
-            for name, value in of_training.items()
-            if not name.endswith("valid_share") and np.any(np.isnan(value))
-        ]
-        if names and has_gaps and not seen.failure.batch:
+    def _warn_of_no_label(self, part: str, of_output: str, counts: Counts, seen: Seen) -> None:
+        if counts.labels and not counts.there:
+            effect = "Nothing is learned from it"
+            if part == "validation":
+                effect = "Its loss is no figure, and NaN in the logs"
             self._warn_once(
-                "metrics",
-                f"{', '.join(names)} came out NaN in epoch {self._epoch + 1}, though the loss and "
+                f"no label{of_output} in {part}",
+                f"the {part}{self._in_epoch()} has no label at all{of_output}: "
+                f"{counts.labels - counts.there:,} of {counts.labels:,} are missing or masked out, "
+                f"in {seen.batches:,} batches. {effect}. Expected labels: masklstm.inspect(y) "
+                "shows where they are",
+            )
+
+    def _warn_of_rows(self, part: str, of_output: str, counts: Counts) -> None:
+        if counts.entries in (0, counts.labels):
+            return
+        share_of_rows = counts.valid / counts.entries
+        share_of_labels = counts.there / counts.labels
+        if 2 * share_of_rows < share_of_labels:
+            self._warn_once(
+                f"rows{of_output}",
+                f"only {counts.valid:,} of {counts.entries:,} rows{of_output} of the {part}"
+                f"{self._in_epoch()} are complete, while {share_of_labels:.0%} of the labels are "
+                "there: the loss leaves out each row that lacks a label. Expected most rows "
+                "complete, or a loss that counts each label by itself, such as "
+                "masklstm.losses.MeanSquaredError(), or masklstm.losses.Masked with labels and "
+                "predictions whose last axis has the length 1 (y[..., None])",
+            )
+
+    def _warn_of_sentinel(
+        self, part: str, of_output: str, place: "_Place", lowest: Extremes, highest: Extremes
+    ) -> None:
+        counts, layout = place.counts, place.layout
+        if layout is None:
+            return
+        are_classes = layout.has_class_labels or "crossentropy" in layout.loss.lower()
+        number = forgotten_sentinel(
+            lowest, highest, bool(counts.fractions), are_classes, int(counts.there)
+        )
+        if number is not None:
+            end = lowest if number == lowest.value else highest
+            name = f"{number:g}" if abs(number) >= 1e6 else f"{number:.7g}"
+            self._warn_once(
+                f"sentinel{of_output}",
+                f"{end.times:,} of {counts.labels:,} labels{of_output} of the {part} are {name}, "
+                f"apart from all others. It looks like a number that means 'no label', and the "
+                "loss takes it for one. Expected NaN in its place, or missing={name} in "
+                "masklstm's losses and metrics. (NumPy's masked arrays lose their masks in Keras: "
+                "y.filled(numpy.nan))",
+            )
+
+    def _warn_of_metrics(
+        self,
+        part: str,
+        compiled: list[CompiledMetric],
+        places: dict[str, "_Place"],
+        logs: dict[str, Any],
+        seen: Seen,
+    ) -> None:
+        skipping = {each.name for each in compiled if isinstance(each.metric, GapAwareMetric)}
+        skipping |= {
+            metric.name for metric in self.model.metrics if isinstance(metric, GapAwareMetric)
+        }
+        of_part = {name: value for name, value in logs.items() if not name.startswith("val_")}
+        outputs = [*places, *getattr(self.model, "output_names", [])]
+        losses = {"loss", *(f"{name}_loss" for name in outputs)}
+        nan = [
+            name
+            for name, value in of_part.items()
+            if not name.endswith("valid_share")
+            and name not in skipping | losses | self._named_metrics
+            and np.any(np.isnan(value))
+        ]
+        some = any(place.counts.gaps and place.counts.valid for place in places.values())
+        if nan and some and not seen.failure.batch:
+            self._named_metrics.update(nan)
+            self._warn_once(
+                f"metrics {nan}",
+                f"{', '.join(nan)} came out NaN in {self._of(part)}, though the loss and "
                 "the predictions are finite. Expected metrics that skip missing labels: "
                 "those of masklstm.metrics, whose Masked(metric) is for any other",
             )
+        in_order = list(places.values())
+        wrong = [
+            each.name
+            for each in compiled
+            if each.name in of_part
+            and each.name not in skipping | self._named_metrics
+            and np.all(np.isfinite(of_part[each.name]))
+            and each.output < len(in_order)
+            and _counts_gaps(each, in_order[each.output])
+        ]
+        if wrong:
+            self._named_metrics.update(wrong)
+            self._warn_once(
+                f"metrics {wrong}",
+                f"{', '.join(wrong)} came out finite in {self._of(part)}, but wrong: a missing "
+                "label counts there like any other, in an accuracy as a mistake. Expected metrics "
+                "that skip missing labels: those of masklstm.metrics, whose Masked(metric) is for "
+                "any other",
+            )
+
+    def _of(self, part: str) -> str:
+        return f"epoch {self._epoch + 1}" if part == "training" else f"the {part}"
 
     def _warn_of_loss_scale(self) -> None:
         scale = _loss_scale(self.model.optimizer)
@@ -203,16 +330,32 @@ class MissingLabels(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             )
 
 
-def _shares(outputs: list[str], seen: Seen) -> dict[str, float]:
+class _Place(NamedTuple):
+    """What was seen of the labels of one output or layer."""
+
+    layout: Layout | None
+    counts: Counts
+
+
+def _counts_gaps(compiled: CompiledMetric, place: _Place) -> bool:
+    """Whether missing labels, if there are some, have a part in the metric's figure."""
+    counts = place.counts
+    number = counts.weighted_gaps if compiled.is_weighted else counts.gaps
+    gaps = gaps_of(place.layout, counts.gaps, counts.nan)
+    return bool(number and not skips_gaps(compiled.metric, place.layout, gaps))
+
+
+def _shares(places: dict[str, int], counts: Counts) -> dict[str, float]:
     """NaN where no label was seen."""
-    counts = {"valid_share": (seen.valid.sum(), seen.labels.sum())}
-    if len(outputs) > 1:
-        names = [f"{name}_valid_share" for name in outputs]
-        counts.update(zip(names, zip(seen.valid, seen.labels, strict=True), strict=True))
-    return {
-        name: float(valid / labels) if labels else math.nan
-        for name, (valid, labels) in counts.items()
-    }
+    shares = {"valid_share": _share(counts.valid.sum(), counts.entries.sum())}
+    if len(places) > 1:
+        for name, index in places.items():
+            shares[f"{name}_valid_share"] = _share(counts.valid[index], counts.entries[index])
+    return shares
+
+
+def _share(valid: Any, entries: Any) -> float:
+    return float(valid / entries) if entries else math.nan
 
 
 def _loss_scale(optimizer: Any) -> float:

@@ -314,19 +314,244 @@ def test_in_validation(x, y):
     assert "not finite since batch 1 of the validation in epoch 1" in text
 
 
-def test_labels_that_are_inputs():
-    """Without labels the share is NaN; but what is not finite is still found."""
-    x, y = np.zeros((8, 4, 2)), np.zeros((8, 4, 1))
+def endpoint_model(loss=None, **arguments):
+    """Its labels are its second input."""
     inputs, labels = keras.Input((4, 2)), keras.Input((4, 1))
-    endpoint = MaskedLoss(losses.MeanSquaredError())
-    model = keras.Model([inputs, labels], endpoint(keras.layers.Dense(1)(inputs), labels))
-    model.compile("sgd")
-    history, texts = fit(model, [x, y])
-    assert np.isnan(history["valid_share"]).all()
-    assert texts == []
-    x[3] = NAN
-    _, texts = fit(model, [x, y])
+    endpoint = MaskedLoss(loss or losses.MeanSquaredError(), **arguments)
+    return keras.Model([inputs, labels], endpoint(keras.layers.Dense(1)(inputs), labels))
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_labels_that_are_inputs(mode):
+    """What the layer's loss counts is counted; their gaps are no fault of the inputs."""
+    x, y = np.zeros((8, 4, 2)), np.zeros((8, 4, 1))
+    y[:4], y[5] = NAN, NAN
+    model = endpoint_model()
+    model.compile("sgd", **mode)
+    history, texts = fit(model, [x, y], batch_size=4, epochs=2)
+    assert history["valid_share"] == [3 / 8] * 2
+    (text,) = texts
+    assert "1 of 2 batches of the training in epoch 1 have no label at all" in text
+    x[6] = NAN
+    _, texts = fit(model, [x, y], batch_size=4)
+    assert "since batch 2 of the training" in texts[0]
     assert "from the inputs: 8 of their values" in texts[0]
+    assert_is_left_alone(model)
+    assert all("compute_loss" not in vars(layer) for layer in model.layers)
+
+
+def test_infinite_labels_that_are_inputs():
+    y = np.full((8, 4, 1), NAN)
+    y[0, 0] = np.inf
+    model = endpoint_model()
+    model.compile("sgd")
+    _, texts = fit(model, [np.zeros((8, 4, 2)), y])
+    assert "from the labels: 1 are infinite" in texts[0]
+
+
+def test_several_endpoints(x, y):
+    """A share for each, and one for the labels of a compiled loss."""
+    inputs, label_a, label_b = keras.Input((3,)), keras.Input((1,)), keras.Input((1,))
+    y_pred = keras.layers.Dense(1)(inputs)
+    a = MaskedLoss(losses.MeanSquaredError(), name="a")(y_pred, label_a)
+    b = MaskedLoss(losses.MeanSquaredError(missing=-1), name="b")(a, label_b)
+    model = keras.Model([inputs, label_a, label_b], keras.layers.Identity(name="c")(b))
+    model.compile("sgd")
+    minus_one = np.where(np.arange(12) < 3, -1.0, 2.0)[:, None]
+    history, texts = fit(model, [x, y, minus_one])
+    assert texts == []
+    assert (history["a_valid_share"], history["b_valid_share"]) == ([5 / 12], [9 / 12])
+    assert history["valid_share"] == [14 / 24]
+    model.compile("sgd", losses.MeanSquaredError())
+    history, _ = fit(model, [x, y, minus_one], np.zeros((12, 1)), batch_size=12)
+    assert history["c_valid_share"] == [1.0]
+    assert history["valid_share"] == [26 / 36]
+
+
+def test_labels_beside_an_endpoint_that_no_loss_counts():
+    x, y = np.zeros((8, 4, 2)), np.full((8, 4, 1), NAN)
+    model = endpoint_model()
+    model.compile("sgd")
+    history, _ = fit(model, [x, np.zeros_like(y)], y)
+    assert history["valid_share"] == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        (metrics.MeanAbsoluteError(name="mae"), None),
+        ("mae", "metrics=mae in compile"),
+        (keras.metrics.MeanAbsoluteError(), "metrics=mean_absolute_error in compile"),
+    ],
+)
+def test_compiled_metrics_beside_labels_that_are_inputs(metric, words):
+    """masklstm's find the labels; of others the way out is said before Keras fails."""
+    x, y = np.zeros((8, 4, 2)), np.ones((8, 4, 1))
+    y[::2] = NAN
+    model = endpoint_model()
+    model.compile(keras.optimizers.SGD(0.0), metrics=[metric])
+    if words is None:
+        history, texts = fit(model, [x, y])
+        assert history["mae"] == [1.0]
+        assert texts == []
+    else:
+        with (
+            pytest.warns(UserWarning, match=rf"(?s)MaskedLoss\(loss, metrics=.*{words}"),
+            pytest.raises((ValueError, AttributeError, TypeError)),
+        ):
+            model.fit([x, y], verbose=0, callbacks=[MissingLabels()])
+        assert_is_left_alone(model)
+
+
+def test_metrics_of_an_endpoint_that_do_not_skip_gaps():
+    x, y = np.zeros((8, 4, 2)), np.ones((8, 4, 1))
+    y[::2] = NAN
+    ours = metrics.BinaryAccuracy(name="ours")
+    model = endpoint_model(metrics=[keras.metrics.BinaryAccuracy(name="keras"), ours])
+    model.compile(keras.optimizers.SGD(0.0))
+    _, texts = fit(model, [x, y])
+    (text,) = texts
+    assert "MissingLabels: keras came out finite in epoch 1, but wrong" in text
+
+
+class Counting(keras.losses.Loss):
+    """Counts how often it is traced."""
+
+    traced = 0
+
+    def call(self, y_true, y_pred):
+        self.traced += 1
+        return keras.ops.mean(keras.ops.square(y_true - y_pred), axis=-1)
+
+
+def test_several_callbacks_see_the_same_in_one_trace(x, y):
+    loss = Counting()
+    model = small_model(loss)
+    sentinel = np.where(np.isnan(y), -5, y)
+    callbacks = [MissingLabels(-5), MissingLabels(-5), MissingLabels()]
+    seen = []
+    for callback in callbacks:
+        callback._warn_once = lambda subject, text, seen=seen: seen.append((subject, text))
+    history = model.fit(x, sentinel, batch_size=4, verbose=0, shuffle=False, callbacks=callbacks)
+    assert loss.traced == 1
+    assert len(seen) == 2
+    assert all("1 of 3 batches of the training" in text for _, text in seen)
+    assert history.history["valid_share"] == [1.0]  # the last one's
+    assert_is_left_alone(model)
+
+
+def test_it_is_traced_once_for_all_fits(x, y):
+    loss = Counting()
+    model = small_model(loss)
+    full = np.nan_to_num(y)
+    same = MissingLabels()
+    for watch in (same, same, MissingLabels(), MissingLabels(-7), MissingLabels(-7)):
+        before = loss.traced
+        fit(model, x, full, watch, validation_data=(x, full), validation_batch_size=4, epochs=2)
+        expected = 2 if before == 0 or (watch.missing and before == 2) else 0
+        assert loss.traced - before == expected  # training and validation
+        assert_is_left_alone(model)
+    model.fit(x, full, batch_size=4, verbose=0)
+    assert loss.traced == 5
+    model.fit(x, full, batch_size=4, verbose=0)
+    fit(model, x, full, validation_data=(x, full), validation_batch_size=4)
+    assert loss.traced == 5
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_a_validation_without_labels_has_no_loss(mode, x, y):
+    """Neither for callbacks nor for `evaluate`."""
+    model = small_model(**mode)
+    nothing = np.full_like(y, NAN)
+    best = keras.callbacks.EarlyStopping("val_loss")
+    seen = {}
+    look = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.update(logs))
+    history, texts = fit(
+        model,
+        x[:8],
+        y[:8],
+        validation_data=(x, nothing),
+        validation_batch_size=4,
+        callbacks=[best, look],
+    )
+    assert np.isnan([history["val_loss"][0], seen["val_loss"], best.best]).all()
+    assert np.isfinite(history["loss"]).all()
+    (text,) = texts
+    assert "the validation in epoch 1 has no label at all: 12 of 12 are missing" in text
+    with pytest.warns(UserWarning, match="validation has no label at all"):
+        loss = model.evaluate(x, nothing, verbose=0, callbacks=[MissingLabels()])
+    assert np.isnan(loss)
+    assert model.evaluate(x, nothing, verbose=0) == 0.0
+    assert_is_left_alone(model)
+
+
+def test_the_loss_of_an_output_without_labels(x, y):
+    model = functional_model(None)
+    fractions = [metrics.ValidFraction(name="v") for _ in "ab"]
+    model.compile("sgd", losses.MeanSquaredError(), metrics=fractions)
+    labels = {"b": y, "a": np.full_like(y, NAN)}
+    with pytest.warns(UserWarning, match="no label at all of a"):
+        logs = model.evaluate(x, labels, verbose=0, return_dict=True, callbacks=[MissingLabels()])
+    assert np.isnan(logs["a_loss"])
+    assert logs["b_loss"] == logs["loss"] > 0
+    assert (logs["a_v"], logs["b_v"]) == (0.0, 5 / 12)
+
+
+def test_the_next_validation_has_labels(x, y):
+    """A NaN does not stay."""
+    model, watch = small_model(), MissingLabels()
+    with pytest.warns(UserWarning, match="no label at all"):
+        model.evaluate(x, np.full_like(y, NAN), verbose=0, callbacks=[watch])
+    with_callback = model.evaluate(x, y, verbose=0, callbacks=[watch])
+    assert with_callback == model.evaluate(x, y, verbose=0)
+
+
+def test_a_loss_over_rows_that_drops_most_of_them(x, rng):
+    y = np.eye(6, dtype="float32")[rng.integers(0, 6, 12)]
+    y[rng.random(y.shape) < 0.3] = NAN
+    rows = int((~np.isnan(y).any(axis=1)).sum())
+    model = keras.Sequential([keras.layers.Dense(6, activation="softmax")])
+    model.compile("sgd", losses.Masked("CategoricalCrossentropy"))
+    history, texts = fit(model, x, y, epochs=2, batch_size=12)
+    assert history["valid_share"] == [rows / 12] * 2
+    (text,) = [text for text in texts if "complete" in text]
+    assert f"only {rows} of 12 rows of the training in epoch 1 are complete" in text
+    whole = np.where(np.isnan(y).any(axis=1, keepdims=True), NAN, y)
+    history, texts = fit(model, x, whole, batch_size=12)
+    assert history["valid_share"] == [rows / 12]
+    assert not [text for text in texts if "complete" in text]
+
+
+class Both(keras.losses.Loss):
+    """A sum of masklstm's losses."""
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        first = losses.MeanSquaredError()(y_true, y_pred, sample_weight)
+        return first + losses.MeanAbsoluteError()(y_true, y_pred, sample_weight)
+
+
+def test_an_own_sum_of_losses_is_not_blamed(x, y):
+    history, texts = fit(small_model(Both()), x[:8], y[:8])
+    assert np.isfinite(history["loss"]).all()
+    assert history["valid_share"] == [5 / 8]
+    assert texts == []
+
+
+def test_a_loss_given_as_a_class(x, y):
+    inputs = keras.Input((3,))
+    outputs = {name: keras.layers.Dense(1, name=name)(inputs) for name in "ab"}
+    model = keras.Model(inputs, outputs)
+    model.compile("sgd", {"a": losses.MeanSquaredError, "b": losses.Huber})
+    history, texts = fit(model, x[:8], {"a": y[:8], "b": np.zeros((8, 1))})
+    assert texts == []
+    assert (history["a_valid_share"], history["b_valid_share"]) == ([5 / 8], [1.0])
+    full = np.nan_to_num(y)
+    full[0] = np.inf
+    _, texts = fit(small_model(losses.MeanSquaredError), x, full)
+    assert "from the labels: 1 are infinite" in texts[0]
+    full[1] = NAN
+    _, texts = fit(small_model(losses.MeanSquaredError), x, full)
+    assert "not masklstm's" not in texts[0]
 
 
 LOSSES = {"b": losses.MeanSquaredError(missing=-1), "a": losses.MeanSquaredError()}

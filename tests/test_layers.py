@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -331,10 +332,80 @@ class TestMaskedLoss:
         layer(np.zeros((2, 1)))
         assert layer.losses == []
 
+    def model(self, **arguments):
+        inputs, labels, weight = (
+            keras.Input((TIME, 2)),
+            keras.Input((TIME, 1)),
+            keras.Input((TIME,)),
+        )
+        layer = masklstm.layers.MaskedLoss(masklstm.losses.MeanSquaredError(), **arguments)
+        outputs = layer(keras.layers.Dense(1)(inputs), labels, sample_weight=weight)
+        return keras.Model([inputs, labels, weight], outputs)
+
+    def data(self, rng):
+        x = rng.normal(size=(16, TIME, 2)).astype("float32")
+        y = np.where(rng.random((16, TIME, 1)) < 0.5, NAN, x[..., :1]).astype("float32")
+        return x, y, rng.random((16, TIME)).astype("float32")
+
+    @pytest.mark.parametrize("eager", [False, True])
+    def test_metrics_appear_in_the_logs(self, eager, rng, tmp_path):
+        """Of the labels that are there, weighted, anew in each epoch; after loading too."""
+        x, y, weight = self.data(rng)
+        metrics = [
+            masklstm.metrics.MeanAbsoluteError(name="mae"),
+            masklstm.metrics.Masked("RootMeanSquaredError", name="rmse"),
+        ]
+        model = self.model(metrics=metrics)
+        model.compile(keras.optimizers.SGD(0.0), run_eagerly=eager)
+        arrays = [x, y, weight]
+        history = model.fit(arrays, epochs=2, batch_size=5, validation_data=(arrays,), verbose=0)
+        model.save(tmp_path / "model.keras")
+        loaded = keras.saving.load_model(tmp_path / "model.keras")
+        evaluated = loaded.evaluate(arrays, verbose=0, return_dict=True)
+        error = np.abs(model.predict(arrays, verbose=0) - y)[..., 0]
+        there = ~np.isnan(error)
+        for name, power in (("mae", 1), ("rmse", 2)):
+            total = (weight * error**power)[there].sum() / weight[there].sum()
+            figures = [*history.history[name], *history.history[f"val_{name}"], evaluated[name]]
+            np.testing.assert_allclose(figures, total ** (1 / power), rtol=1e-5)
+
+    def test_metrics_of_compile_find_labels_that_have_no_weights(self, rng):
+        x, y, weight = self.data(rng)
+        inputs, labels = keras.Input((TIME, 2)), keras.Input((TIME, 1))
+        layer = masklstm.layers.MaskedLoss(masklstm.losses.MeanSquaredError())
+        model = keras.Model([inputs, labels], layer(keras.layers.Dense(1)(inputs), labels))
+        mae = masklstm.metrics.MeanAbsoluteError(name="mae")
+        model.compile(keras.optimizers.SGD(0.0), metrics=[mae])
+        error = np.nanmean(np.abs(model.predict([x, y], verbose=0) - y))
+        assert model.evaluate([x, y], verbose=0)[1] == pytest.approx(error, rel=1e-5)
+        weighted = self.model()
+        weighted.compile("sgd", metrics=[mae])
+        with pytest.raises(ValueError, match="y_true"):
+            weighted.evaluate([x, y, weight], verbose=0)
+
+    def test_a_call_changes_none_of_its_attributes(self, rng):
+        """From several threads every call gives what it gives alone."""
+        x, y, weight = self.data(rng)
+        layer = masklstm.layers.MaskedLoss(masklstm.losses.MeanSquaredError())
+        layer(x[..., :1], y, weight)
+        before = {name: value for name, value in vars(layer).items() if "loss" not in name[:6]}
+        with ThreadPoolExecutor(8) as pool:
+            given = [x[..., :1] + number for number in range(32)]
+            results = list(pool.map(lambda y_pred: layer(y_pred, y, weight), given))
+        for result, y_pred in zip(results, given, strict=True):
+            np.testing.assert_array_equal(result, y_pred)
+        assert all(vars(layer)[name] is value for name, value in before.items())
+
     def test_errors(self):
         for loss in ("mse", None, keras.losses.mean_squared_error):
             with pytest.raises(ValueError, match=r"'loss'. Expected a loss object"):
                 masklstm.layers.MaskedLoss(loss)
+        loss, mae = masklstm.losses.MeanSquaredError(), masklstm.metrics.MeanAbsoluteError
+        for metrics in ("mae", ["mae"], mae(), [mae]):
+            with pytest.raises(ValueError, match=r"'metrics'. Expected a list of metric objects"):
+                masklstm.layers.MaskedLoss(loss, metrics=metrics)
+        with pytest.raises(ValueError, match="different names"):
+            masklstm.layers.MaskedLoss(loss, metrics=[mae(), mae()])
 
 
 def all_layers():
@@ -349,7 +420,10 @@ ARGUMENTS = {
     ],
     "LSTM": [{"units": 3}],
     "GRU": [{"units": 3}],
-    "MaskedLoss": [{"loss": masklstm.losses.Huber(delta=0.3)}],
+    "MaskedLoss": [
+        {"loss": masklstm.losses.Huber(delta=0.3)},
+        {"loss": masklstm.losses.Huber(), "metrics": [masklstm.metrics.R2Score(name="r2")]},
+    ],
 }
 
 

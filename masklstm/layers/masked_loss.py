@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from masklstm._keras_compat import complete_config
+from masklstm._metric_bases import put_labels_on_predictions
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -18,8 +19,15 @@ class MaskedLoss(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type
     `keras.Model` of the same tensors that ends before this layer: it has the same weights, needs no
     labels, and no native library.
 
+    `compile(metrics=...)` gets no labels from Keras there. If this layer makes the model's only
+    output and has no weights, masklstm's metrics find them all the same (but not under
+    `tf.distribute`); any other metric has its place in `metrics`.
+
     Args:
         loss: One of `masklstm.losses`, or any Keras loss.
+        metrics: Metric objects, such as those of `masklstm.metrics`. The layer updates them with
+            its labels, predictions and weights. They appear in the logs of `fit` and `evaluate`
+            under their names, which must differ from those of all other metrics of the model.
         **kwargs: Keras's for every layer, such as `name`.
 
     Call arguments:
@@ -31,7 +39,8 @@ class MaskedLoss(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type
         `y_pred`.
 
     Raises:
-        ValueError: If `loss` is not a `keras.losses.Loss`, or as the loss.
+        ValueError: If `loss` is not a `keras.losses.Loss`, or `metrics` is no list of
+            `keras.metrics.Metric` with different names; or as the loss.
 
     Example:
 
@@ -39,19 +48,20 @@ class MaskedLoss(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type
     >>> x, y_true = keras.Input((4, 2)), keras.Input((4, 1))
     >>> y_pred = keras.layers.LSTM(1, return_sequences=True)(x)
     >>> loss = masklstm.losses.MeanSquaredError()
-    >>> model = keras.Model([x, y_true], masklstm.layers.MaskedLoss(loss)(y_pred, y_true))
+    >>> layer = masklstm.layers.MaskedLoss(loss, metrics=[masklstm.metrics.R2Score()])
+    >>> model = keras.Model([x, y_true], layer(y_pred, y_true))
     >>> model.compile("adam")
     >>> labels = np.ones((8, 4, 1), "float32")
     >>> labels[0] = np.nan
     >>> history = model.fit([np.ones((8, 4, 2)), labels], verbose=0)
-    >>> bool(np.isfinite(history.history["loss"][0]))
-    True
+    >>> bool(np.isfinite(history.history["loss"][0])), "r2_score" in history.history
+    (True, True)
     >>> forecaster = keras.Model(x, y_pred)
 
     Source: Keras's `add_loss`.
     """
 
-    def __init__(self, loss: Any, **kwargs: Any) -> None:
+    def __init__(self, loss: Any, metrics: Any = None, **kwargs: Any) -> None:
         # Labels are read in the type that they have: a half type may have no -999.
         super().__init__(**{"autocast": False, **kwargs})
         if not isinstance(loss, keras.losses.Loss):
@@ -60,12 +70,21 @@ class MaskedLoss(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type
                 f"masklstm.losses.MeanSquaredError(). Received: loss={loss!r}"
             )
         self.loss = loss
+        self.label_metrics = _as_metrics(metrics)
         self.supports_masking = True
 
     def call(self, y_pred: Any, y_true: Any = None, sample_weight: Any = None) -> Any:
-        if y_true is not None:
-            self.add_loss(self.loss(y_true, y_pred, sample_weight))
-        return y_pred
+        if y_true is None:
+            return y_pred
+        self.add_loss(self.compute_loss(y_true, y_pred, sample_weight))
+        for metric in self.label_metrics:
+            metric.update_state(y_true, y_pred, sample_weight)
+        # A metric of compile() has no weights to give to them.
+        return y_pred if sample_weight is not None else put_labels_on_predictions(y_true, y_pred)
+
+    def compute_loss(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """What `call` adds to the model's losses."""
+        return self.loss(y_true, y_pred, sample_weight)
 
     def compute_output_shape(
         self, y_pred_shape: Any, y_true_shape: Any = None, sample_weight_shape: Any = None
@@ -73,8 +92,31 @@ class MaskedLoss(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type
         return y_pred_shape
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "loss": complete_config(self.loss)}
+        config = {**super().get_config(), "loss": complete_config(self.loss)}
+        if self.label_metrics:
+            config["metrics"] = [complete_config(metric) for metric in self.label_metrics]
+        return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "MaskedLoss":
-        return cls(**{**config, "loss": keras.saving.deserialize_keras_object(config["loss"])})
+        given = (name for name in ("loss", "metrics") if name in config)
+        made = {name: keras.saving.deserialize_keras_object(config[name]) for name in given}
+        return cls(**(config | made))
+
+
+def _as_metrics(metrics: Any) -> list[Any]:
+    given = [] if metrics is None else metrics
+    if not isinstance(given, (list, tuple)) or not all(
+        isinstance(metric, keras.metrics.Metric) for metric in given
+    ):
+        raise ValueError(
+            "Invalid value for argument 'metrics'. Expected a list of metric objects, such as "
+            f"[masklstm.metrics.MeanAbsoluteError()]. Received: metrics={metrics!r}"
+        )
+    names = [metric.name for metric in given]
+    if len(set(names)) < len(names):
+        raise ValueError(
+            "Invalid value for argument 'metrics'. Expected metrics with different names, under "
+            f"which they appear in the logs. Received: metrics with the names {names}"
+        )
+    return list(given)
