@@ -17,6 +17,7 @@ __all__ = [
     "op_def_registry",
     "row_axis",
     "set_direction",
+    "stand_in",
 ]
 
 if keras.backend.backend() != "tensorflow":
@@ -63,6 +64,16 @@ def copy_direction(metric: Any, other: Any) -> None:
     """Better is for one metric what it is for the other."""
     if hasattr(other, "_direction"):
         set_direction(metric, other._direction)
+
+
+def stand_in(layer: Any, **attributes: Any) -> Any:
+    """The layer with other attributes, for one call: it shares weights, cell and everything else.
+
+    A call that changed the layer itself would be seen by calls in other threads.
+    """
+    other = object.__new__(type(layer))  # past Keras's __new__, which prepares a layer to be built
+    vars(other).update({**vars(layer), **attributes})
+    return other
 
 
 def row_axis(loss_or_metric: Any) -> Any:
