@@ -1,6 +1,6 @@
 """What the Keras losses have in common: options, config, and the reduction over replicas."""
 
-from typing import Any, TypedDict
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -16,12 +16,7 @@ from masklstm._reduction import (
 )
 
 
-class GapOptions(TypedDict, total=False):
-    """Keyword arguments that every loss takes besides Keras's own."""
-
-    missing: Any
-    balance: str | None
-    normalizer: float | None
+NAN = float("nan")
 
 
 class GapAwareLoss(keras.losses.Loss):  # type: ignore[misc]
@@ -30,15 +25,20 @@ class GapAwareLoss(keras.losses.Loss):  # type: ignore[misc]
     Keras's own `__call__` would reduce once more what is reduced already, by the wrong count.
     """
 
-    def __init__(self, reduction: str | None, name: str, dtype: Any, options: GapOptions) -> None:
+    def __init__(
+        self,
+        reduction: str | None,
+        name: str,
+        dtype: Any,
+        missing: Any = NAN,
+        balance: str | None = None,
+        normalizer: float | None = None,
+    ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self._has_own_dtype = dtype is not None
-        unknown = options.keys() - GapOptions.__annotations__.keys()
-        if unknown:
-            raise TypeError(f"{type(self).__name__}() got unexpected arguments {sorted(unknown)}")
-        self.missing = _arguments.missing_option(options.get("missing", float("nan")))
-        self.balance = options.get("balance")
-        self.normalizer = options.get("normalizer")
+        self.missing = _arguments.missing_option(missing)
+        self.balance = balance
+        self.normalizer = normalizer
         reduction = _arguments.standardize_reduction(reduction)
         _arguments.check_balance(self.balance, reduction)
         if tf.is_tensor(self.normalizer):
@@ -134,10 +134,12 @@ class ElementwiseLoss(GapAwareLoss):
         reduction: str | None,
         name: str,
         dtype: Any,
-        options: GapOptions,
+        missing: Any,
+        balance: str | None,
+        normalizer: float | None,
         **parameters: Any,
     ) -> None:
-        super().__init__(reduction, name, dtype, options)
+        super().__init__(reduction, name, dtype, missing, balance, normalizer)
         self.parameters = parameters
         ops.check_loss(self.loss, parameters)
 

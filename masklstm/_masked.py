@@ -15,12 +15,11 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from typing_extensions import Unpack
 
 from masklstm import _arguments, _rows, _sums
 from masklstm._arguments import MaskedSums
 from masklstm._keras_compat import complete_config, get_keras_mask, row_axis
-from masklstm._loss_bases import GapAwareLoss, GapOptions
+from masklstm._loss_bases import NAN, GapAwareLoss
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -43,8 +42,8 @@ class Masked(GapAwareLoss):
         reduction: As for `masklstm.losses.MeanSquaredError`; that of the inner loss by default.
         name: Name of the loss; that of the inner one by default.
         dtype: Type of the computation and of the result; that of the inner loss by default.
-        **options: `missing`, `normalizer`, and `balance` (`"sample"` or `"timestep"`), as for
-            `masklstm.losses.MeanSquaredError`.
+        missing, normalizer: As for `masklstm.losses.MeanSquaredError`.
+        balance: `"sample"` or `"timestep"`, as for `masklstm.losses.MeanSquaredError`.
 
     Raises:
         ValueError: For what is not a loss, or skips gaps itself; for an option that does not fit,
@@ -67,7 +66,10 @@ class Masked(GapAwareLoss):
         reduction: str | None = "inner",
         name: str | None = None,
         dtype: Any = None,
-        **options: Unpack[GapOptions],
+        *,
+        missing: Any = NAN,
+        balance: str | None = None,
+        normalizer: float | None = None,
     ) -> None:
         inner = keras.losses.get(loss)
         if inner is None:
@@ -88,7 +90,7 @@ class Masked(GapAwareLoss):
         if name is None:
             name = inner.name if is_loss else getattr(inner, "__name__", "masked")
             name = name.strip("<>")  # of a lambda, which is no name for a scope
-        super().__init__(reduction, name, dtype, options)
+        super().__init__(reduction, name, dtype, missing, balance, normalizer)
         if self.balance == "feature":
             raise ValueError(
                 "Invalid value for argument 'balance'. Expected 'sample', 'timestep' or None: a "

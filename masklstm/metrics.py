@@ -484,7 +484,8 @@ class R2Score(CoefficientOfDetermination):
 
     Args:
         class_aggregation: `"uniform_average"` of the scores, `"variance_weighted_average"`
-            (weighted by the denominators above), or `None` for all of them.
+            (weighted by the denominators above: labels that do not vary have no say, and if none
+            vary it is NaN), or `None` for all of them.
         num_regressors: Number p of independent regressors, for the adjusted score
             `1 - (1 - score) * (n - 1) / (n - p - 1)`, where n counts all valid labels. 0, or an n
             that is too small, gives the score itself.

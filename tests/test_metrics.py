@@ -454,6 +454,60 @@ class TestCoefficientOfDetermination:
                 theirs.update_state(y_true, y_true + error)
                 np.testing.assert_array_equal(metric.result(), theirs.result())
 
+    @pytest.mark.parametrize("name", ["R2Score", "NashSutcliffeEfficiency"])
+    @pytest.mark.parametrize("gaps", [False, True])
+    @pytest.mark.parametrize("weighted", [False, True])
+    @pytest.mark.parametrize("missed", [0.0, 0.5])
+    @pytest.mark.parametrize("constant", [0.0, 0.1, -1e4 / 3])
+    def test_by_variance_a_constant_has_no_say(self, name, gaps, weighted, missed, constant, rng):
+        """1 - sum SSE / sum SST: scikit-learn's, which takes no gaps: it gets the complete rows."""
+        r2_score = pytest.importorskip("sklearn.metrics").r2_score
+        y_true, y_pred = rng.normal(size=(2, 30, 4))
+        y_true[:, 1] = constant
+        y_pred[:, 1] = constant + missed
+        weight = rng.random(30) if weighted else np.ones(30)
+        kept = rng.random(30) < 0.6 if gaps else np.full(30, True)
+        y_true[~kept] = NAN
+        metric = getattr(metrics, name)("variance_weighted_average")
+        for part in (slice(0, 7), slice(7, 30)):
+            metric.update_state(y_true[part], y_pred[part], weight[part] if weighted else None)
+        expected = r2_score(
+            y_true[kept],
+            y_pred[kept],
+            sample_weight=weight[kept],
+            multioutput="variance_weighted",
+        )
+        np.testing.assert_allclose(metric.result(), expected, rtol=1e-12)
+        if missed and not gaps and not weighted and constant == 0:  # Keras rounds other constants
+            theirs = keras.metrics.R2Score("variance_weighted_average", dtype="float64")
+            theirs.update_state(y_true, y_pred)
+            np.testing.assert_allclose(metric.result(), theirs.result(), rtol=1e-6)
+
+    def test_by_variance_with_gaps_of_its_own_in_each_output(self, rng):
+        y_true, y_pred = rng.normal(size=(2, 40, 4))
+        y_true[rng.random(y_true.shape) < 0.3] = NAN
+        y_true[:, 0] = NAN
+        y_true[:, 2] = np.where(np.isnan(y_true[:, 2]), NAN, 7.0)
+        y_pred[:, 2] = 7.0
+        weight = rng.random(y_true.shape)
+        metric = metrics.R2Score("variance_weighted_average")
+        metric.update_state(y_true, y_pred, weight)
+        weight = np.where(np.isnan(y_true), 0.0, weight)
+        mean = np.nansum(weight * y_true, 0) / np.maximum(weight.sum(0), 1e-300)
+        errors, deviations = np.nansum(
+            weight * [(y_true - y_pred) ** 2, (y_true - mean) ** 2], (1, 2)
+        )
+        np.testing.assert_allclose(metric.result(), 1 - errors / deviations, rtol=1e-12)
+
+    @pytest.mark.parametrize("prediction", [NAN, np.inf])
+    def test_a_constant_does_not_hide_that_predictions_diverged(self, prediction, rng):
+        y_true, y_pred = rng.normal(size=(2, 10, 2))
+        y_true[:, 0] = 3.0
+        y_pred[4, 0] = prediction
+        metric = metrics.R2Score("variance_weighted_average")
+        metric.update_state(y_true, y_pred)
+        assert np.isnan(metric.result())
+
     def test_an_infinite_error_is_not_taken_for_labels_that_do_not_vary(self):
         metric = metrics.R2Score()
         metric.update_state([[1.0], [1.0]], [[np.inf], [1.0]])

@@ -24,7 +24,7 @@ class Packing(NamedTuple):
 
 
 def kept_steps(mask: Any, sequences: Any) -> Any:
-    """The mask of the sequences as booleans of shape `(batch, time)`; refuses one that does not fit.
+    """The mask as booleans of the sequences' shape `(batch, time)`; refuses one that does not fit.
 
     As in Keras it may have a last axis of length 1, and be one row for the whole batch.
     """
@@ -35,7 +35,7 @@ def kept_steps(mask: Any, sequences: Any) -> Any:
     forms = [[rows, time, *last] for rows in (batch, 1) for last in ([], [1])]
     if not any(kept.shape.is_compatible_with(form) for form in forms):
         raise ValueError(
-            "Incompatible shape for argument 'mask'. Expected that of the steps, (batch, time), for "
+            "Incompatible shape for argument 'mask'. Expected that of the steps, (batch, time), of "
             f"sequences with shape {sequences.shape}. Received: mask with shape {kept.shape}"
         )
     if kept.shape.rank == 3:
@@ -43,12 +43,11 @@ def kept_steps(mask: Any, sequences: Any) -> Any:
     steps = tf.shape(sequences)[:2]
     if None in (*kept.shape, batch, time):
         given = tf.shape(kept)
-        check = tf.debugging.assert_equal(
-            given,
-            tf.where([given[0] == 1, False], [1, 0], steps),
-            "Incompatible shape for argument 'mask'. Expected (batch, time) of the sequences. "
-            "Received first, expected second:",
+        fits = (given[1] == steps[1]) & ((given[0] == steps[0]) | (given[0] == 1))
+        expected = (
+            "Incompatible shape for argument 'mask'. Expected (batch, time) of the sequences:"
         )
+        check = tf.debugging.Assert(fits, [expected, steps, "Received: mask with shape", given])
         with tf.control_dependencies([] if check is None else [check]):
             kept = tf.identity(kept)
     return tf.broadcast_to(kept, steps)
