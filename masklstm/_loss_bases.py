@@ -14,12 +14,12 @@ from masklstm._reduction import (
     reduction_of_group_means,
     sums_of_group_means,
 )
-
+from masklstm._shown import ShowsArguments
 
 NAN = float("nan")
 
 
-class GapAwareLoss(keras.losses.Loss):  # type: ignore[misc]
+class GapAwareLoss(ShowsArguments, keras.losses.Loss):  # type: ignore[misc]
     """Base of all losses. Subclasses override `__call__`.
 
     Keras's own `__call__` would reduce once more what is reduced already, by the wrong count.

@@ -9,7 +9,7 @@ from masklstm import _arguments
 from masklstm._arguments import MaskedSums
 from masklstm._keras_compat import cast_keeping_mask, complete_config
 from masklstm._loss_bases import GapAwareLoss
-from masklstm._metric_bases import GapAwareMetric, as_predictions
+from masklstm._metric_bases import GapAwareMetric, as_predictions, with_free_name
 
 
 @keras.saving.register_keras_serializable(package="masklstm.metrics")
@@ -25,7 +25,8 @@ class Loss(GapAwareMetric):
 
     Args:
         loss: A loss of `masklstm.losses`.
-        name: Name of the metric; that of the loss by default.
+        name: Name of the metric; that of the loss by default. Not `"epoch"`, `"batch"`, `"loss"` or
+            `"learning_rate"`, nor one that begins with `"val_"`: callbacks use them in the logs.
         dtype: Type of the result; float64 by default. The state is float64 and int64 always.
 
     Raises:
@@ -106,4 +107,5 @@ class Loss(GapAwareMetric):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Loss":
+        config = with_free_name(config)
         return cls(**{**config, "loss": keras.losses.deserialize(config["loss"])})

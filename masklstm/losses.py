@@ -14,6 +14,7 @@ from typing import Any
 
 import keras
 
+from masklstm import _names
 from masklstm._loss_bases import NAN, ElementwiseLoss
 from masklstm._masked import Masked
 
@@ -30,6 +31,10 @@ __all__ = [
     "Pinball",
     "Poisson",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    raise _names.unknown_name(__name__, name)
 
 
 @keras.saving.register_keras_serializable(package="masklstm")

@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from masklstm import _arguments
+from masklstm import _arguments, _names
 from masklstm._coefficient_of_determination import CoefficientOfDetermination
 from masklstm._keras_compat import get_keras_mask
 from masklstm._labels import read_labels
@@ -41,9 +41,14 @@ __all__ = [
     "RootMeanSquaredError",
     "SymmetricMeanAbsolutePercentageError",
     "ValidFraction",
+    "ValidShare",
 ]
 
 NAN = float("nan")
+
+
+def __getattr__(name: str) -> Any:
+    raise _names.unknown_name(__name__, name)
 
 
 @keras.saving.register_keras_serializable(package="masklstm.metrics")
@@ -53,7 +58,8 @@ class MeanSquaredError(ElementwiseMetric):
     Formula: `metric = sum(w * (y_pred - y_true)^2) / sum(w)`, with the weights w, or 1.
 
     Args:
-        name: Name of the metric.
+        name: Name of the metric. Not `"epoch"`, `"batch"`, `"loss"` or `"learning_rate"`, nor one
+            that begins with `"val_"`: callbacks use them in the logs.
         dtype: Type of the result; float64 by default. The state is float64 and int64 always.
         missing: A number that means "no label" besides NaN, or `"nonfinite"`.
 
@@ -569,7 +575,7 @@ class NashSutcliffeEfficiency(CoefficientOfDetermination):
 
 
 @keras.saving.register_keras_serializable(package="masklstm.metrics")
-class ValidFraction(GapAwareMetric):
+class ValidShare(GapAwareMetric):
     """Share of the labels that are valid: there, and not masked out. How much a metric is based on.
 
     Formula: `metric = number of valid labels / number of labels`
@@ -583,19 +589,19 @@ class ValidFraction(GapAwareMetric):
     Example:
 
     >>> import masklstm
-    >>> metric = masklstm.metrics.ValidFraction()
+    >>> metric = masklstm.metrics.ValidShare()
     >>> metric.update_state([[1.0], [float("nan")], [3.0], [4.0]], [[2.0], [5.0], [5.0], [4.0]])
     >>> float(metric.result())
     0.75
 
-    Source: not in `keras.metrics`.
+    Source: not in `keras.metrics`. `masklstm.callbacks.MissingLabels` logs the same by itself.
     """
 
     direction = None
 
     def __init__(
         self,
-        name: str = "valid_fraction",
+        name: str = "valid_share",
         dtype: Any = None,
         *,
         missing: Any = NAN,
@@ -625,3 +631,34 @@ class ValidFraction(GapAwareMetric):
         valid = tf.cast(tf.convert_to_tensor(self.valid_count), tf.float64)
         labels = tf.cast(tf.convert_to_tensor(self.label_count), tf.float64)
         return self.as_result(valid / labels, self.label_count)
+
+
+@keras.saving.register_keras_serializable(package="masklstm.metrics")
+class ValidFraction(ValidShare):
+    """`masklstm.metrics.ValidShare` under its earlier name, for code and files that have it.
+
+    Formula: `metric = number of valid labels / number of labels`
+
+    Args:
+        name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
+
+    Raises:
+        ValueError: For a `missing` that is neither number nor name.
+
+    Example:
+
+    >>> import masklstm
+    >>> masklstm.metrics.ValidFraction().name
+    'valid_fraction'
+
+    Source: not in `keras.metrics`.
+    """
+
+    def __init__(
+        self,
+        name: str = "valid_fraction",
+        dtype: Any = None,
+        *,
+        missing: Any = NAN,
+    ) -> None:
+        super().__init__(name, dtype, missing=missing)

@@ -22,10 +22,11 @@ import keras
 from keras import ops
 
 from masklstm._keras_compat import stand_in
+from masklstm._shown import ShowsArguments
 from masklstm.layers._packing import kept_steps, pack, take_steps
 
 
-class _AnyMask:
+class _AnyMask(ShowsArguments):
     """Mixed into a Keras layer: packs what its `inner_loop` computes."""
 
     def inner_loop(
