@@ -18,6 +18,7 @@ __all__ = [
     "row_axis",
     "set_direction",
     "stand_in",
+    "with_keras_mask",
 ]
 
 if keras.backend.backend() != "tensorflow":
@@ -34,10 +35,14 @@ def get_keras_mask(tensor: Any) -> tf.Tensor | None:
 
 def cast_keeping_mask(tensor: Any, dtype: tf.DType) -> tf.Tensor:
     """The tensor in another type, with the mask that Keras's layers put on it."""
-    cast, mask = tf.cast(tensor, dtype), get_keras_mask(tensor)
+    return with_keras_mask(tf.cast(tensor, dtype), get_keras_mask(tensor))
+
+
+def with_keras_mask(tensor: Any, mask: Any) -> Any:
+    """The tensor itself, with the mask on it if there is one."""
     if mask is not None:
-        cast._keras_mask = mask
-    return cast
+        tensor._keras_mask = mask
+    return tensor
 
 
 def get_attribute(op: Any, name: str) -> Any:

@@ -83,6 +83,11 @@ class GapAwareLoss(ShowsArguments, keras.losses.Loss):  # type: ignore[misc]
         """
         raise NotImplementedError
 
+    @property
+    def sums_shape(self) -> tuple[int, ...] | None:
+        """The shape of each of the additive sums; None for a vector of a length yet unknown."""
+        return None if self.balance in ("timestep", "feature") else ()
+
     def loss_of_totals(self, totals: MaskedSums) -> tf.Tensor:
         """The loss of the whole, a float64 scalar, from the totals of its parts' sums."""
         return reduce_sums(totals, *self._reduction_of_totals())

@@ -50,7 +50,8 @@ class Loss(GapAwareMetric):
         if not isinstance(loss, GapAwareLoss):
             raise ValueError(
                 "Invalid value for argument 'loss'. Expected a loss of masklstm.losses, such as "
-                f"masklstm.losses.Masked(loss) for one of Keras's. Received: loss={loss!r}"
+                "masklstm.losses.Masked(loss) for one of Keras's or masklstm.losses.Sum(parts) for "
+                f"a sum of several. Received: loss={loss!r}"
             )
         if _arguments.standardize_reduction(loss.reduction) == "none":
             raise ValueError(
@@ -59,10 +60,9 @@ class Loss(GapAwareMetric):
             )
         super().__init__(name or loss.name, dtype, float("nan"))
         self.loss = loss
-        self._has_groups = loss.balance in ("timestep", "feature")
         self._is_built = False
-        if not self._has_groups:
-            self._build(())
+        if loss.sums_shape is not None:
+            self._build(loss.sums_shape)
 
     def _build(self, shape: tuple[int, ...]) -> None:
         self.loss_sum = self.add_sum("loss_sum", shape)
@@ -78,7 +78,7 @@ class Loss(GapAwareMetric):
         """
         y_pred = cast_keeping_mask(as_predictions(y_pred), tf.float64)
         sums = self.loss.additive_sums(y_true, y_pred, sample_weight)
-        if self._has_groups:
+        if self.loss.sums_shape is None:
             self._check_number(sums.loss_sum.shape[0])
         self.loss_sum.assign_add(sums.loss_sum)
         self.weight_sum.assign_add(sums.weight_sum)

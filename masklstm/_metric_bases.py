@@ -20,7 +20,7 @@ from masklstm._arguments import MaskedSums
 from masklstm._keras_compat import cast_keeping_mask, get_keras_mask, set_direction
 from masklstm._shown import ShowsArguments
 
-# Keras has these in the logs itself: ModelCheckpoint fails for the first in its file names and takes
+# Keras has these in the logs itself: in file names ModelCheckpoint fails for the first and takes
 # the second for the batch's number; the others overwrite one another.
 _TAKEN_NAMES = ("epoch", "batch", "loss", "learning_rate")
 

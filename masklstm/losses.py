@@ -3,7 +3,8 @@
 Every class takes three keyword arguments more than Keras's: `missing`, a number that means "no
 label" besides NaN (a sentinel such as -999), or `"nonfinite"` to skip infinite labels too;
 `balance` and `normalizer`, which change what a mean is the mean of: see `masklstm.ops.masked_loss`.
-`Masked` makes any other Keras loss skip what has no label.
+`Masked` makes any other Keras loss skip what has no label; `Sum` adds up several losses of one
+output.
 
 With no missing label the numbers are Keras's. With gaps, a mean is one mean over all valid
 elements: those whose label is there and whose Keras mask, if the predictions carry one, is True.
@@ -17,6 +18,7 @@ import keras
 from masklstm import _names
 from masklstm._loss_bases import NAN, ElementwiseLoss
 from masklstm._masked import Masked
+from masklstm._weighted_sum import Sum
 
 __all__ = [
     "BinaryCrossentropy",
@@ -30,6 +32,7 @@ __all__ = [
     "MeanSquaredLogarithmicError",
     "Pinball",
     "Poisson",
+    "Sum",
 ]
 
 
