@@ -258,7 +258,7 @@ class TestErrors:
             call(np.ones((6, 5, 5), "float32"), y_pred)
 
     def test_names_that_are_the_same(self):
-        with pytest.raises(ValueError, match="different names.*mean_squared_error"):
+        with pytest.raises(ValueError, match=r"different names.*mean_squared_error"):
             losses.Sum([losses.MeanSquaredError(), losses.MeanSquaredError()])
 
     def test_rows_and_numbers(self):
