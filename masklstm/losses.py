@@ -11,7 +11,7 @@ elements: those whose label is there and whose Keras mask, if the predictions ca
 Under `tf.distribute` it is the mean over the valid elements of the whole global batch.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 
@@ -36,8 +36,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    raise _names.unknown_name(__name__, name)
+if not TYPE_CHECKING:  # a checker would take any name for one that there is
+
+    def __getattr__(name: str) -> Any:
+        raise _names.unknown_name(__name__, name)
 
 
 @keras.saving.register_keras_serializable(package="masklstm")

@@ -11,7 +11,7 @@ result unless `dtype` says otherwise.
 """
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
@@ -47,8 +47,10 @@ __all__ = [
 NAN = float("nan")
 
 
-def __getattr__(name: str) -> Any:
-    raise _names.unknown_name(__name__, name)
+if not TYPE_CHECKING:  # a checker would take any name for one that there is
+
+    def __getattr__(name: str) -> Any:
+        raise _names.unknown_name(__name__, name)
 
 
 @keras.saving.register_keras_serializable(package="masklstm.metrics")

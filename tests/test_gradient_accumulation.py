@@ -37,7 +37,7 @@ def trained(dataset, loss, optimizer, epochs=2):
 
 
 def in_batches(arrays, size):
-    return tf.data.Dataset.from_tensor_slices(arrays).batch(size)
+    return tf.data.Dataset.from_tensor_slices(arrays).batch(size, drop_remainder=True)
 
 
 @pytest.mark.parametrize("make_optimizer", OPTIMIZERS)
