@@ -10,7 +10,7 @@ One native TensorFlow op finds the missing labels, masks them and reduces the lo
 
 from importlib.metadata import version as _version
 
-from masklstm import _native, callbacks, layers, losses, metrics, ops, reference
+from masklstm import _names, _native, callbacks, layers, losses, metrics, ops, reference
 from masklstm._inspection import inspect
 from masklstm._native import build_summary
 from masklstm._sample_weights import sample_weights
@@ -33,3 +33,9 @@ if _native.backend == "native":
     from masklstm import kernels
 
     __all__ += ["kernels"]
+
+_names.show_public(callbacks, layers, losses, metrics, ops)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -147,16 +147,18 @@ class CoefficientOfDetermination(GapAwareMetric):
         # As Keras, 0 for labels that do not vary and are missed; an infinite error stays one.
         is_missed = (deviations == 0) & (errors > 0) & tf.math.is_finite(errors)
         scores = tf.where(is_missed, tf.zeros_like(errors), 1 - errors / deviations)
-
-        def mean(weight: tf.Tensor) -> tf.Tensor:
-            zeros = tf.zeros_like(scores)
-            total = tf.reduce_sum(tf.where(seen, weight, zeros))
-            return tf.reduce_sum(tf.where(seen, weight * scores, zeros)) / total
-
         if self.class_aggregation is None:
             return self.as_result(self.adjusted(scores, count), count)
+
+        # By variance a constant has no say, but it does not hide that predictions diverged.
+        nothing = tf.where(seen, errors - errors, tf.zeros_like(errors))
+
+        def mean(weight: tf.Tensor) -> tf.Tensor:
+            shares = tf.where(weight == 0, nothing, weight * scores)
+            return tf.reduce_sum(shares) / tf.reduce_sum(weight)
+
         is_uniform = self.class_aggregation == "uniform_average"
-        score = mean(tf.ones_like(scores) if is_uniform else deviations)
+        score = mean(tf.cast(seen, tf.float64) if is_uniform else deviations)
         return self.as_result(self.adjusted(score, count), tf.reduce_sum(count))
 
     def adjusted(self, score: tf.Tensor, count: tf.Tensor) -> tf.Tensor:

@@ -23,6 +23,8 @@ __all__ = [
     "op_def_registry",
     "row_axis",
     "set_direction",
+    "stand_in",
+    "with_keras_mask",
 ]
 
 if keras.backend.backend() != "tensorflow":
@@ -66,10 +68,14 @@ _ACTIVATIONS = {"Sigmoid": tf.math.sigmoid, "Softmax": tf.nn.softmax}
 
 def cast_keeping_mask(tensor: Any, dtype: tf.DType) -> tf.Tensor:
     """The tensor in another type, with the mask that Keras's layers put on it."""
-    cast, mask = tf.cast(tensor, dtype), get_keras_mask(tensor)
+    return with_keras_mask(tf.cast(tensor, dtype), get_keras_mask(tensor))
+
+
+def with_keras_mask(tensor: Any, mask: Any) -> Any:
+    """The tensor itself, with the mask on it if there is one."""
     if mask is not None:
-        cast._keras_mask = mask
-    return cast
+        tensor._keras_mask = mask
+    return tensor
 
 
 def get_attribute(op: Any, name: str) -> Any:
@@ -96,6 +102,16 @@ def copy_direction(metric: Any, other: Any) -> None:
     """Better is for one metric what it is for the other."""
     if hasattr(other, "_direction"):
         set_direction(metric, other._direction)
+
+
+def stand_in(layer: Any, **attributes: Any) -> Any:
+    """The layer with other attributes, for one call: it shares weights, cell and everything else.
+
+    A call that changed the layer itself would be seen by calls in other threads.
+    """
+    other = object.__new__(type(layer))  # past Keras's __new__, which prepares a layer to be built
+    vars(other).update({**vars(layer), **attributes})
+    return other
 
 
 def row_axis(loss_or_metric: Any) -> Any:

@@ -1,6 +1,6 @@
 """What the Keras losses have in common: options, config, and the reduction over replicas."""
 
-from typing import Any, TypedDict
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -15,31 +15,31 @@ from masklstm._reduction import (
     reduction_of_group_means,
     sums_of_group_means,
 )
+from masklstm._shown import ShowsArguments
+
+NAN = float("nan")
 
 
-class GapOptions(TypedDict, total=False):
-    """Keyword arguments that every loss takes besides Keras's own."""
-
-    missing: Any
-    balance: str | None
-    normalizer: float | None
-
-
-class GapAwareLoss(keras.losses.Loss):  # type: ignore[misc]
+class GapAwareLoss(ShowsArguments, keras.losses.Loss):  # type: ignore[misc]
     """Base of all losses. Subclasses override `__call__`.
 
     Keras's own `__call__` would reduce once more what is reduced already, by the wrong count.
     """
 
-    def __init__(self, reduction: str | None, name: str, dtype: Any, options: GapOptions) -> None:
+    def __init__(
+        self,
+        reduction: str | None,
+        name: str,
+        dtype: Any,
+        missing: Any = NAN,
+        balance: str | None = None,
+        normalizer: float | None = None,
+    ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self._has_own_dtype = dtype is not None
-        unknown = options.keys() - GapOptions.__annotations__.keys()
-        if unknown:
-            raise TypeError(f"{type(self).__name__}() got unexpected arguments {sorted(unknown)}")
-        self.missing = _arguments.missing_option(options.get("missing", float("nan")))
-        self.balance = options.get("balance")
-        self.normalizer = options.get("normalizer")
+        self.missing = _arguments.missing_option(missing)
+        self.balance = balance
+        self.normalizer = normalizer
         reduction = _arguments.standardize_reduction(reduction)
         _arguments.check_balance(self.balance, reduction)
         if tf.is_tensor(self.normalizer):
@@ -83,6 +83,11 @@ class GapAwareLoss(keras.losses.Loss):  # type: ignore[misc]
             Booleans, one for each entry that the loss would count if its label were there.
         """
         raise NotImplementedError
+
+    @property
+    def sums_shape(self) -> tuple[int, ...] | None:
+        """The shape of each of the additive sums; None for a vector of a length yet unknown."""
+        return None if self.balance in ("timestep", "feature") else ()
 
     def loss_of_totals(self, totals: MaskedSums) -> tf.Tensor:
         """The loss of the whole, a float64 scalar, from the totals of its parts' sums."""
@@ -135,10 +140,12 @@ class ElementwiseLoss(GapAwareLoss):
         reduction: str | None,
         name: str,
         dtype: Any,
-        options: GapOptions,
+        missing: Any,
+        balance: str | None,
+        normalizer: float | None,
         **parameters: Any,
     ) -> None:
-        super().__init__(reduction, name, dtype, options)
+        super().__init__(reduction, name, dtype, missing, balance, normalizer)
         self.parameters = parameters
         ops.check_loss(self.loss, parameters)
 

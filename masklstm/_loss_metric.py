@@ -9,7 +9,7 @@ from masklstm import _arguments
 from masklstm._arguments import MaskedSums
 from masklstm._keras_compat import cast_keeping_mask, complete_config
 from masklstm._loss_bases import GapAwareLoss
-from masklstm._metric_bases import GapAwareMetric, as_predictions
+from masklstm._metric_bases import GapAwareMetric, as_predictions, with_free_name
 
 
 @keras.saving.register_keras_serializable(package="masklstm.metrics")
@@ -25,7 +25,8 @@ class Loss(GapAwareMetric):
 
     Args:
         loss: A loss of `masklstm.losses`.
-        name: Name of the metric; that of the loss by default.
+        name: Name of the metric; that of the loss by default. Not `"epoch"`, `"batch"`, `"loss"` or
+            `"learning_rate"`, nor one that begins with `"val_"`: callbacks use them in the logs.
         dtype: Type of the result; float64 by default. The state is float64 and int64 always.
 
     Raises:
@@ -49,7 +50,8 @@ class Loss(GapAwareMetric):
         if not isinstance(loss, GapAwareLoss):
             raise ValueError(
                 "Invalid value for argument 'loss'. Expected a loss of masklstm.losses, such as "
-                f"masklstm.losses.Masked(loss) for one of Keras's. Received: loss={loss!r}"
+                "masklstm.losses.Masked(loss) for one of Keras's or masklstm.losses.Sum(parts) for "
+                f"a sum of several. Received: loss={loss!r}"
             )
         if _arguments.standardize_reduction(loss.reduction) == "none":
             raise ValueError(
@@ -58,10 +60,9 @@ class Loss(GapAwareMetric):
             )
         super().__init__(name or loss.name, dtype, float("nan"))
         self.loss = loss
-        self._has_groups = loss.balance in ("timestep", "feature")
         self._is_built = False
-        if not self._has_groups:
-            self._build(())
+        if loss.sums_shape is not None:
+            self._build(loss.sums_shape)
 
     def _build(self, shape: tuple[int, ...]) -> None:
         self.loss_sum = self.add_sum("loss_sum", shape)
@@ -77,7 +78,7 @@ class Loss(GapAwareMetric):
         """
         y_pred = cast_keeping_mask(as_predictions(y_pred), tf.float64)
         sums = self.loss.additive_sums(y_true, y_pred, sample_weight)
-        if self._has_groups:
+        if self.loss.sums_shape is None:
             self._check_number(sums.loss_sum.shape[0])
         self.loss_sum.assign_add(sums.loss_sum)
         self.weight_sum.assign_add(sums.weight_sum)
@@ -106,4 +107,5 @@ class Loss(GapAwareMetric):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Loss":
+        config = with_free_name(config)
         return cls(**{**config, "loss": keras.losses.deserialize(config["loss"])})

@@ -28,7 +28,7 @@ import tensorflow as tf
 from masklstm import _arguments, _own_functions, _rows, _sums
 from masklstm._arguments import MaskedSums
 from masklstm._keras_compat import complete_config, find_logits, get_keras_mask, row_axis
-from masklstm._loss_bases import GapAwareLoss, GapOptions
+from masklstm._loss_bases import NAN, GapAwareLoss
 from masklstm._rows import RowLayout
 from masklstm.layers._packing import pack, take_steps
 
@@ -107,7 +107,7 @@ class Masked(GapAwareLoss):
         *,
         per: str | None = None,
         class_labels: bool | None = None,
-        missing: Any = float("nan"),
+        missing: Any = NAN,
         balance: str | None = None,
         normalizer: float | None = None,
     ) -> None:
@@ -131,8 +131,7 @@ class Masked(GapAwareLoss):
         if name is None:
             name = inner.name if is_loss else getattr(inner, "__name__", "masked")
             name = loss if by_shape else name.strip("<>")  # a lambda's is no name for a scope
-        options = GapOptions(missing=missing, balance=balance, normalizer=normalizer)
-        super().__init__(reduction, name, dtype, options)
+        super().__init__(reduction, name, dtype, missing, balance, normalizer)
         self.inner = inner
         self.per = per
         self.class_labels = class_labels

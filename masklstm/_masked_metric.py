@@ -32,7 +32,7 @@ from masklstm._keras_compat import (
     row_axis,
     set_direction,
 )
-from masklstm._metric_bases import GapAwareMetric, as_predictions
+from masklstm._metric_bases import GapAwareMetric, as_predictions, with_free_name
 from masklstm._rows import RowLayout
 
 _BY_SHAPE = {"acc": "accuracy", "accuracy": "accuracy"} | dict.fromkeys(
@@ -380,6 +380,7 @@ class Masked(GapAwareMetric):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Masked":
+        config = with_free_name(config)
         return cls(**{**config, "metric": keras.saving.deserialize_keras_object(config["metric"])})
 
 

@@ -10,6 +10,7 @@ Design:
 """
 
 import functools
+import warnings
 from typing import Any
 
 import keras
@@ -19,6 +20,11 @@ from masklstm import _arguments, ops
 from masklstm._arguments import MaskedSums
 from masklstm._keras_compat import cast_keeping_mask, get_keras_mask, set_direction
 from masklstm._logits import from_logits_if_known
+from masklstm._shown import ShowsArguments
+
+# Keras has these in the logs itself: in file names ModelCheckpoint fails for the first and takes
+# the second for the batch's number; the others overwrite one another.
+_TAKEN_NAMES = ("epoch", "batch", "loss", "learning_rate")
 
 
 def put_labels_on_predictions(y_true: Any, y_pred: tf.Tensor) -> tf.Tensor:
@@ -45,14 +51,21 @@ def _with_labels_of_predictions(update_state: Any) -> Any:
     return update
 
 
-class GapAwareMetric(keras.metrics.Metric):  # type: ignore[misc]  # Keras has no types
+class GapAwareMetric(ShowsArguments, keras.metrics.Metric):  # type: ignore[misc]  # Keras has no types
     """Base of all metrics."""
 
+    default_dtype = "float64"
     direction: str | None = "down"
     """Which way is better, for Keras's callbacks."""
 
     def __init__(self, name: str, dtype: Any, missing: Any) -> None:
-        super().__init__(name=name, dtype=dtype or "float64")
+        if _is_taken(name):
+            raise ValueError(
+                f"Invalid value for argument 'name'. Expected one that is free in the logs of fit: "
+                f"none of {_arguments.one_of(_TAKEN_NAMES)}, and none that begins with 'val_'. "
+                f"Received: name={name!r}"
+            )
+        super().__init__(name=name, dtype=dtype or self.default_dtype)
         self.missing = _arguments.missing_option(missing)
         if self.direction is not None:
             set_direction(self, self.direction)
@@ -81,6 +94,24 @@ class GapAwareMetric(keras.metrics.Metric):  # type: ignore[misc]  # Keras has n
         if self.missing == self.missing:  # a NaN would not be equal to itself after loading
             config["missing"] = self.missing
         return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        return cls(**with_free_name(config))
+
+
+def _is_taken(name: Any) -> bool:
+    return isinstance(name, str) and (name in _TAKEN_NAMES or name.startswith("val_"))
+
+
+def with_free_name(config: dict[str, Any]) -> dict[str, Any]:
+    """The config of a metric. Files of earlier versions may have a name that is refused now."""
+    name = config.get("name")
+    if not _is_taken(name):
+        return config
+    free = f"{str(name).removeprefix('val_')}_metric"
+    warnings.warn(f"The metric '{name}' is loaded as '{free}', a name that is free", stacklevel=2)
+    return {**config, "name": free}
 
 
 class MeanOverValid(GapAwareMetric):

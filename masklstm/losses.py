@@ -3,20 +3,22 @@
 Every class takes three keyword arguments more than Keras's: `missing`, a number that means "no
 label" besides NaN (a sentinel such as -999), or `"nonfinite"` to skip infinite labels too;
 `balance` and `normalizer`, which change what a mean is the mean of: see `masklstm.ops.masked_loss`.
-`Masked` makes any other Keras loss skip what has no label.
+`Masked` makes any other Keras loss skip what has no label; `Sum` adds up several losses of one
+output.
 
 With no missing label the numbers are Keras's. With gaps, a mean is one mean over all valid
 elements: those whose label is there and whose Keras mask, if the predictions carry one, is True.
 Under `tf.distribute` it is the mean over the valid elements of the whole global batch.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
-from typing_extensions import Unpack
 
-from masklstm._loss_bases import ElementwiseLoss, GapOptions
+from masklstm import _names
+from masklstm._loss_bases import NAN, ElementwiseLoss
 from masklstm._masked import Masked
+from masklstm._weighted_sum import Sum
 
 __all__ = [
     "BinaryCrossentropy",
@@ -30,7 +32,14 @@ __all__ = [
     "MeanSquaredLogarithmicError",
     "Pinball",
     "Poisson",
+    "Sum",
 ]
+
+
+if not TYPE_CHECKING:  # a checker would take any name for one that there is
+
+    def __getattr__(name: str) -> Any:
+        raise _names.unknown_name(__name__, name)
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -48,7 +57,10 @@ class MeanSquaredError(ElementwiseLoss):
         missing: A number that means "no label" besides NaN, or `"nonfinite"`.
         balance: `"sample"`, `"timestep"` or `"feature"`: those that have a label get the same say,
             however many gaps they have.
-        normalizer: A number to divide by instead of the mean's own divisor.
+        normalizer: A number to divide by instead of the mean's own divisor. For gradients that are
+            accumulated over several batches: the number of their valid labels, divided by the
+            number of batches if the optimizer averages, as Keras's with
+            `gradient_accumulation_steps` does (docs/losses.md has the rest).
 
     Raises:
         ValueError: For an unknown reduction or balance, a `missing` that is neither number nor
@@ -71,9 +83,12 @@ class MeanSquaredError(ElementwiseLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "mean_squared_error",
         dtype: Any = None,
-        **options: Unpack[GapOptions],
+        *,
+        missing: Any = NAN,
+        balance: str | None = None,
+        normalizer: float | None = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, options)
+        super().__init__(reduction, name, dtype, missing, balance, normalizer)
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -83,7 +98,8 @@ class MeanAbsoluteError(ElementwiseLoss):
     Formula: `loss = mean(abs(y_pred - y_true))`. The gradient is 0 where they are equal.
 
     Args:
-        reduction, name, dtype, **options: As for `masklstm.losses.MeanSquaredError`.
+        reduction, name, dtype, missing, balance, normalizer: As for
+            `masklstm.losses.MeanSquaredError`.
 
     Raises:
         ValueError: For an option that does not fit.
@@ -105,9 +121,12 @@ class MeanAbsoluteError(ElementwiseLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "mean_absolute_error",
         dtype: Any = None,
-        **options: Unpack[GapOptions],
+        *,
+        missing: Any = NAN,
+        balance: str | None = None,
+        normalizer: float | None = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, options)
+        super().__init__(reduction, name, dtype, missing, balance, normalizer)
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -119,7 +138,8 @@ class Huber(ElementwiseLoss):
 
     Args:
         delta: Where the loss turns from quadratic to linear; a number above 0.
-        reduction, name, dtype, **options: As for `masklstm.losses.MeanSquaredError`.
+        reduction, name, dtype, missing, balance, normalizer: As for
+            `masklstm.losses.MeanSquaredError`.
 
     Raises:
         ValueError: For a `delta` that is not above 0, an option that does not fit.
@@ -142,9 +162,12 @@ class Huber(ElementwiseLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "huber_loss",
         dtype: Any = None,
-        **options: Unpack[GapOptions],
+        *,
+        missing: Any = NAN,
+        balance: str | None = None,
+        normalizer: float | None = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, options, delta=delta)
+        super().__init__(reduction, name, dtype, missing, balance, normalizer, delta=delta)
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -155,7 +178,8 @@ class LogCosh(ElementwiseLoss):
     errors lose digits.
 
     Args:
-        reduction, name, dtype, **options: As for `masklstm.losses.MeanSquaredError`.
+        reduction, name, dtype, missing, balance, normalizer: As for
+            `masklstm.losses.MeanSquaredError`.
 
     Raises:
         ValueError: For an option that does not fit.
@@ -177,9 +201,12 @@ class LogCosh(ElementwiseLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "log_cosh",
         dtype: Any = None,
-        **options: Unpack[GapOptions],
+        *,
+        missing: Any = NAN,
+        balance: str | None = None,
+        normalizer: float | None = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, options)
+        super().__init__(reduction, name, dtype, missing, balance, normalizer)
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -190,7 +217,8 @@ class MeanAbsolutePercentageError(ElementwiseLoss):
     `keras.config.epsilon()`, read when the loss is called.
 
     Args:
-        reduction, name, dtype, **options: As for `masklstm.losses.MeanSquaredError`.
+        reduction, name, dtype, missing, balance, normalizer: As for
+            `masklstm.losses.MeanSquaredError`.
 
     Raises:
         ValueError: For an option that does not fit.
@@ -212,9 +240,12 @@ class MeanAbsolutePercentageError(ElementwiseLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "mean_absolute_percentage_error",
         dtype: Any = None,
-        **options: Unpack[GapOptions],
+        *,
+        missing: Any = NAN,
+        balance: str | None = None,
+        normalizer: float | None = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, options)
+        super().__init__(reduction, name, dtype, missing, balance, normalizer)
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -225,7 +256,8 @@ class MeanSquaredLogarithmicError(ElementwiseLoss):
     `keras.config.epsilon()`, read when the loss is called.
 
     Args:
-        reduction, name, dtype, **options: As for `masklstm.losses.MeanSquaredError`.
+        reduction, name, dtype, missing, balance, normalizer: As for
+            `masklstm.losses.MeanSquaredError`.
 
     Raises:
         ValueError: For an option that does not fit.
@@ -247,9 +279,12 @@ class MeanSquaredLogarithmicError(ElementwiseLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "mean_squared_logarithmic_error",
         dtype: Any = None,
-        **options: Unpack[GapOptions],
+        *,
+        missing: Any = NAN,
+        balance: str | None = None,
+        normalizer: float | None = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, options)
+        super().__init__(reduction, name, dtype, missing, balance, normalizer)
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -260,7 +295,8 @@ class Poisson(ElementwiseLoss):
     read when the loss is called.
 
     Args:
-        reduction, name, dtype, **options: As for `masklstm.losses.MeanSquaredError`.
+        reduction, name, dtype, missing, balance, normalizer: As for
+            `masklstm.losses.MeanSquaredError`.
 
     Raises:
         ValueError: For an option that does not fit.
@@ -282,9 +318,12 @@ class Poisson(ElementwiseLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "poisson",
         dtype: Any = None,
-        **options: Unpack[GapOptions],
+        *,
+        missing: Any = NAN,
+        balance: str | None = None,
+        normalizer: float | None = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, options)
+        super().__init__(reduction, name, dtype, missing, balance, normalizer)
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -296,7 +335,8 @@ class Pinball(ElementwiseLoss):
 
     Args:
         quantile: The quantile to predict, between 0 and 1 exclusive; 0.5 predicts the median.
-        reduction, name, dtype, **options: As for `masklstm.losses.MeanSquaredError`.
+        reduction, name, dtype, missing, balance, normalizer: As for
+            `masklstm.losses.MeanSquaredError`.
 
     Raises:
         ValueError: For a `quantile` outside of (0, 1), an option that does not fit.
@@ -319,9 +359,12 @@ class Pinball(ElementwiseLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "pinball",
         dtype: Any = None,
-        **options: Unpack[GapOptions],
+        *,
+        missing: Any = NAN,
+        balance: str | None = None,
+        normalizer: float | None = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, options, quantile=quantile)
+        super().__init__(reduction, name, dtype, missing, balance, normalizer, quantile=quantile)
 
 
 class _BinaryLoss(ElementwiseLoss):
@@ -333,7 +376,9 @@ class _BinaryLoss(ElementwiseLoss):
         reduction: str | None,
         name: str,
         dtype: Any,
-        options: GapOptions,
+        missing: Any,
+        balance: str | None,
+        normalizer: float | None,
         **parameters: Any,
     ) -> None:
         if axis != -1:
@@ -341,7 +386,7 @@ class _BinaryLoss(ElementwiseLoss):
                 "Invalid value for argument 'axis'. Expected -1: rows are those of the last axis. "
                 f"Received: axis={axis!r}"
             )
-        super().__init__(reduction, name, dtype, options, **parameters)
+        super().__init__(reduction, name, dtype, missing, balance, normalizer, **parameters)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axis": -1}
@@ -359,7 +404,8 @@ class BinaryCrossentropy(_BinaryLoss):
             more exact, as nothing has to be clipped.
         label_smoothing: Between 0 and 1; labels are pulled to 1/2 by this share.
         axis: Only -1.
-        reduction, name, dtype, **options: As for `masklstm.losses.MeanSquaredError`.
+        reduction, name, dtype, missing, balance, normalizer: As for
+            `masklstm.losses.MeanSquaredError`.
 
     Raises:
         ValueError: For a `label_smoothing` outside of [0, 1], another axis, an option that
@@ -386,12 +432,24 @@ class BinaryCrossentropy(_BinaryLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "binary_crossentropy",
         dtype: Any = None,
-        **options: Unpack[GapOptions],
+        *,
+        missing: Any = NAN,
+        balance: str | None = None,
+        normalizer: float | None = None,
     ) -> None:
         self.from_logits = from_logits
         if from_logits:
             self.loss = self.loss_from_logits
-        super().__init__(axis, reduction, name, dtype, options, label_smoothing=label_smoothing)
+        super().__init__(
+            axis,
+            reduction,
+            name,
+            dtype,
+            missing,
+            balance,
+            normalizer,
+            label_smoothing=label_smoothing,
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "from_logits": self.from_logits}
@@ -412,7 +470,8 @@ class BinaryFocalCrossentropy(_BinaryLoss):
         from_logits: Whether the sigmoid of `y_pred` is the probability.
         label_smoothing: Between 0 and 1; labels are pulled to 1/2 by this share.
         axis: Only -1.
-        reduction, name, dtype, **options: As for `masklstm.losses.MeanSquaredError`.
+        reduction, name, dtype, missing, balance, normalizer: As for
+            `masklstm.losses.MeanSquaredError`.
 
     Raises:
         ValueError: For a number outside of its domain, another axis, an option that
@@ -442,14 +501,19 @@ class BinaryFocalCrossentropy(_BinaryLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "binary_focal_crossentropy",
         dtype: Any = None,
-        **options: Unpack[GapOptions],
+        *,
+        missing: Any = NAN,
+        balance: str | None = None,
+        normalizer: float | None = None,
     ) -> None:
         super().__init__(
             axis,
             reduction,
             name,
             dtype,
-            options,
+            missing,
+            balance,
+            normalizer,
             apply_class_balancing=apply_class_balancing,
             alpha=alpha,
             gamma=gamma,

@@ -11,12 +11,12 @@ result unless `dtype` says otherwise.
 """
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
 
-from masklstm import _arguments
+from masklstm import _arguments, _names
 from masklstm._coefficient_of_determination import CoefficientOfDetermination
 from masklstm._keras_compat import get_keras_mask
 from masklstm._labels import read_labels
@@ -41,9 +41,16 @@ __all__ = [
     "RootMeanSquaredError",
     "SymmetricMeanAbsolutePercentageError",
     "ValidFraction",
+    "ValidShare",
 ]
 
 NAN = float("nan")
+
+
+if not TYPE_CHECKING:  # a checker would take any name for one that there is
+
+    def __getattr__(name: str) -> Any:
+        raise _names.unknown_name(__name__, name)
 
 
 @keras.saving.register_keras_serializable(package="masklstm.metrics")
@@ -53,7 +60,8 @@ class MeanSquaredError(ElementwiseMetric):
     Formula: `metric = sum(w * (y_pred - y_true)^2) / sum(w)`, with the weights w, or 1.
 
     Args:
-        name: Name of the metric.
+        name: Name of the metric. Not `"epoch"`, `"batch"`, `"loss"` or `"learning_rate"`, nor one
+            that begins with `"val_"`: callbacks use them in the logs.
         dtype: Type of the result; float64 by default. The state is float64 and int64 always.
         missing: A number that means "no label" besides NaN, or `"nonfinite"`.
 
@@ -484,7 +492,8 @@ class R2Score(CoefficientOfDetermination):
 
     Args:
         class_aggregation: `"uniform_average"` of the scores, `"variance_weighted_average"`
-            (weighted by the denominators above), or `None` for all of them.
+            (weighted by the denominators above: labels that do not vary have no say, and if none
+            vary it is NaN), or `None` for all of them.
         num_regressors: Number p of independent regressors, for the adjusted score
             `1 - (1 - score) * (n - 1) / (n - p - 1)`, where n counts all valid labels. 0, or an n
             that is too small, gives the score itself.
@@ -568,7 +577,7 @@ class NashSutcliffeEfficiency(CoefficientOfDetermination):
 
 
 @keras.saving.register_keras_serializable(package="masklstm.metrics")
-class ValidFraction(GapAwareMetric):
+class ValidShare(GapAwareMetric):
     """Share of the labels that are valid: there, and not masked out. How much a metric is based on.
 
     Formula: `metric = number of valid labels / number of labels`
@@ -582,19 +591,19 @@ class ValidFraction(GapAwareMetric):
     Example:
 
     >>> import masklstm
-    >>> metric = masklstm.metrics.ValidFraction()
+    >>> metric = masklstm.metrics.ValidShare()
     >>> metric.update_state([[1.0], [float("nan")], [3.0], [4.0]], [[2.0], [5.0], [5.0], [4.0]])
     >>> float(metric.result())
     0.75
 
-    Source: not in `keras.metrics`.
+    Source: not in `keras.metrics`. `masklstm.callbacks.MissingLabels` logs the same by itself.
     """
 
     direction = None
 
     def __init__(
         self,
-        name: str = "valid_fraction",
+        name: str = "valid_share",
         dtype: Any = None,
         *,
         missing: Any = NAN,
@@ -624,3 +633,34 @@ class ValidFraction(GapAwareMetric):
         valid = tf.cast(tf.convert_to_tensor(self.valid_count), tf.float64)
         labels = tf.cast(tf.convert_to_tensor(self.label_count), tf.float64)
         return self.as_result(valid / labels, self.label_count)
+
+
+@keras.saving.register_keras_serializable(package="masklstm.metrics")
+class ValidFraction(ValidShare):
+    """`masklstm.metrics.ValidShare` under its earlier name, for code and files that have it.
+
+    Formula: `metric = number of valid labels / number of labels`
+
+    Args:
+        name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
+
+    Raises:
+        ValueError: For a `missing` that is neither number nor name.
+
+    Example:
+
+    >>> import masklstm
+    >>> masklstm.metrics.ValidFraction().name
+    'valid_fraction'
+
+    Source: not in `keras.metrics`.
+    """
+
+    def __init__(
+        self,
+        name: str = "valid_fraction",
+        dtype: Any = None,
+        *,
+        missing: Any = NAN,
+    ) -> None:
+        super().__init__(name, dtype, missing=missing)

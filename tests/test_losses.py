@@ -11,7 +11,7 @@ from masklstm import losses, reference
 NAN = float("nan")
 
 # Every class, with Keras's class of the same name, and arguments that both take.
-CLASSES = [getattr(losses, name) for name in losses.__all__ if name != "Masked"]
+CLASSES = [getattr(losses, name) for name in losses.__all__ if name not in ("Masked", "Sum")]
 ARGUMENTS = {
     "Huber": [{"delta": 0.4}],
     "Pinball": [{"quantile": 0.8}],

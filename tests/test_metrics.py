@@ -31,6 +31,7 @@ OTHER_ARGUMENTS = {
     ],
 }
 WRAPPERS = {"Loss", "Masked"}
+VALID_SHARES = {"ValidFraction", "ValidShare"}
 CASES = [
     (name, arguments)
     for name in metrics.__all__
@@ -121,7 +122,7 @@ def by_numpy(case, t, p, w):
     if name in ("R2Score", "NashSutcliffeEfficiency"):
         return scores(t, p, w, arguments)
     valid = ~np.isnan(t)
-    if name == "ValidFraction":
+    if name in VALID_SHARES:
         return valid.mean()
     elements = ELEMENTS[name](t[valid], p[valid], arguments)
     mean = np.sum(w[valid] * elements) / np.sum(w[valid])
@@ -251,7 +252,7 @@ class TestGaps:
         empty = y_true[:0], y_pred[:0]
         gaps = np.full_like(y_true, NAN), y_pred
         metric.update_state(*empty)
-        if case[0] == "ValidFraction":
+        if case[0] in VALID_SHARES:
             assert np.isnan(metric.result())
             metric.update_state(*gaps)
             assert float(metric.result()) == 0.0
@@ -268,7 +269,7 @@ class TestGaps:
         assert np.all(np.isnan(metric.result()))
 
     def test_divergence_is_never_hidden(self, case, rng):
-        if case[0] == "ValidFraction":
+        if case[0] in VALID_SHARES:
             pytest.skip("predictions are of no interest")
         y_true, y_pred = data(rng, case, (6, 1), missing_share=0.3)
         y_pred[np.flatnonzero(~np.isnan(y_true))[1]] = NAN
@@ -277,7 +278,7 @@ class TestGaps:
         assert np.all(np.isnan(metric.result()))
 
     def test_labels_are_not_broadcast(self, case):
-        if case[0] == "ValidFraction":
+        if case[0] in VALID_SHARES:
             pytest.skip("predictions are of no interest, nor is their shape")
         with pytest.raises(ValueError, match=r"same shape"):
             create(case).update_state(np.ones((4, 3)), np.ones((1, 3)))
@@ -353,7 +354,7 @@ def test_modes(case, run, rng):
     metric.update_state(y_true[:1] * NAN, y_pred[:1])  # makes the variables
     for part in (slice(0, 10), slice(10, 20)):
         run(lambda t, p: metric.update_state(t, p), y_true[part], y_pred[part])
-    if case[0] == "ValidFraction":
+    if case[0] in VALID_SHARES:
         expected *= 60 / 63
     np.testing.assert_allclose(run(metric.result), expected, rtol=1e-12)
 
@@ -385,6 +386,7 @@ class TestLiterals:
             ("R2Score", 1 - 5 / 4.5),
             ("NashSutcliffeEfficiency", 1 - 5 / 4.5),
             ("ValidFraction", 2 / 3),
+            ("ValidShare", 2 / 3),
         ],
     )
     def test_two_labels_and_a_gap(self, name, expected):
@@ -454,6 +456,64 @@ class TestCoefficientOfDetermination:
                 theirs.update_state(y_true, y_true + error)
                 np.testing.assert_array_equal(metric.result(), theirs.result())
 
+    @pytest.mark.parametrize("name", ["R2Score", "NashSutcliffeEfficiency"])
+    @pytest.mark.parametrize("gaps", [False, True])
+    @pytest.mark.parametrize("weighted", [False, True])
+    @pytest.mark.parametrize("missed", [0.0, 0.5])
+    @pytest.mark.parametrize("constant", [0.0, 0.1, -1e4 / 3])
+    def test_by_variance_a_constant_has_no_say(self, name, gaps, weighted, missed, constant, rng):
+        """scikit-learn's, which takes no gaps: it gets the complete rows.
+
+        Rounding makes it take other constants than 0 for labels that vary a little.
+        """
+        r2_score = pytest.importorskip("sklearn.metrics").r2_score
+        y_true, y_pred = rng.normal(size=(2, 30, 4))
+        y_true[:, 1] = constant
+        y_pred[:, 1] = constant + missed
+        weight = rng.random(30) if weighted else np.ones(30)
+        kept = rng.random(30) < 0.6 if gaps else np.full(30, True)
+        y_true[~kept] = NAN
+        metric = getattr(metrics, name)("variance_weighted_average")
+        for part in (slice(0, 7), slice(7, 30)):
+            metric.update_state(y_true[part], y_pred[part], weight[part] if weighted else None)
+        for outputs in ([0, 2, 3], [0, 1, 2, 3])[: 2 if constant == 0 else 1]:
+            expected = r2_score(
+                y_true[kept][:, outputs],
+                y_pred[kept][:, outputs],
+                sample_weight=weight[kept],
+                multioutput="variance_weighted",
+            )
+            np.testing.assert_allclose(metric.result(), expected, rtol=1e-12)
+        if missed and not gaps and not weighted and constant == 0:  # Keras rounds too
+            theirs = keras.metrics.R2Score("variance_weighted_average", dtype="float64")
+            theirs.update_state(y_true, y_pred)
+            np.testing.assert_allclose(metric.result(), theirs.result(), rtol=1e-6)
+
+    def test_by_variance_with_gaps_of_its_own_in_each_output(self, rng):
+        y_true, y_pred = rng.normal(size=(2, 40, 4))
+        y_true[rng.random(y_true.shape) < 0.3] = NAN
+        y_true[:, 0] = NAN
+        y_true[:, 2] = np.where(np.isnan(y_true[:, 2]), NAN, 7.0)
+        y_pred[:, 2] = 7.0
+        weight = rng.random(y_true.shape)
+        metric = metrics.R2Score("variance_weighted_average")
+        metric.update_state(y_true, y_pred, weight)
+        weight = np.where(np.isnan(y_true), 0.0, weight)
+        mean = np.nansum(weight * y_true, 0) / np.maximum(weight.sum(0), 1e-300)
+        errors, deviations = np.nansum(
+            weight * [(y_true - y_pred) ** 2, (y_true - mean) ** 2], (1, 2)
+        )
+        np.testing.assert_allclose(metric.result(), 1 - errors / deviations, rtol=1e-12)
+
+    @pytest.mark.parametrize("prediction", [NAN, np.inf])
+    def test_a_constant_does_not_hide_that_predictions_diverged(self, prediction, rng):
+        y_true, y_pred = rng.normal(size=(2, 10, 2))
+        y_true[:, 0] = 3.0
+        y_pred[4, 0] = prediction
+        metric = metrics.R2Score("variance_weighted_average")
+        metric.update_state(y_true, y_pred)
+        assert np.isnan(metric.result())
+
     def test_an_infinite_error_is_not_taken_for_labels_that_do_not_vary(self):
         metric = metrics.R2Score()
         metric.update_state([[1.0], [1.0]], [[np.inf], [1.0]])
@@ -511,8 +571,8 @@ def test_the_page_names_every_metric():
         assert f"| `{name}" in PAGE.read_text()
 
 
-def test_the_valid_fraction_of_class_labels():
-    metric = metrics.ValidFraction(missing=-1)
+def test_the_valid_share_of_class_labels():
+    metric = metrics.ValidShare(missing=-1)
     y_pred = keras.layers.Masking()(np.ones((2, 3, 4), "float32") * [[[1], [1], [0]]])
     metric.update_state(np.array([[0, -1, 2], [1, 3, -1]]), y_pred)
     assert float(metric.result()) == 3 / 6  # the last step is masked

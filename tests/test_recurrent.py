@@ -219,6 +219,71 @@ def test_a_mask_of_another_form_is_the_same_mask(kind, rng):
         np.testing.assert_array_equal(ours(x, mask=other), expected)
 
 
+def test_one_row_is_the_mask_of_all_rows(kind, rng):
+    pair = layer_pair(kind, return_sequences=True, return_state=True)
+    assert_equal_to_keras(pair, [mask[:1] for mask in random_masks(rng, 6)], rng)
+
+
+UNFIT_SHAPES = [
+    (BATCH, 1),
+    (BATCH, 1, 1),
+    (1, 1),
+    (BATCH, TIME - 1),
+    (BATCH, TIME + 1),
+    (BATCH + 1, TIME),
+    (0, TIME),
+    (TIME, BATCH),
+    (TIME,),
+    (BATCH,),
+    (),
+    (BATCH, TIME, FEATURES),
+    (BATCH, TIME, 1, 1),
+]
+
+
+class TestMasksThatDoNotFit:
+    @pytest.mark.parametrize("graph", [False, True])
+    @pytest.mark.parametrize("shape", UNFIT_SHAPES, ids=str)
+    def test_are_refused_with_both_shapes(self, kind, shape, graph):
+        ours, _ = layer_pair(kind, return_sequences=True)
+        call = tf.function(ours) if graph else ours
+        with pytest.raises(ValueError, match="'mask'") as error:
+            call(tf.zeros([BATCH, TIME, FEATURES]), mask=tf.ones(shape, tf.bool))
+        assert f"sequences with shape {(BATCH, TIME, FEATURES)}" in str(error.value)
+        assert f"mask with shape {shape}" in str(error.value)
+
+    @pytest.mark.parametrize("rank_is_known", [False, True])
+    @pytest.mark.parametrize("shape", [shape for shape in UNFIT_SHAPES if len(shape) == 2], ids=str)
+    def test_are_refused_when_a_graph_of_unknown_shapes_runs(self, kind, shape, rank_is_known):
+        ours, _ = layer_pair(kind, return_sequences=True)
+        call = tf.function(
+            lambda x, mask: ours(x, mask=mask),
+            input_signature=[
+                tf.TensorSpec((None, None, FEATURES)),
+                tf.TensorSpec((None, None) if rank_is_known else None, tf.bool),
+            ],
+        )
+        x = tf.zeros([BATCH, TIME, FEATURES])
+        assert call(x, tf.ones([BATCH, TIME], tf.bool)).shape == (BATCH, TIME, UNITS)
+        assert call(x, tf.ones([1, TIME], tf.bool)).shape == (BATCH, TIME, UNITS)
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"argument .*mask") as error:
+            call(x, tf.ones(shape, tf.bool))
+        for lengths in ((BATCH, TIME), shape):
+            assert " ".join(map(str, lengths)) in str(error.value)
+
+    def test_a_layer_before_with_such_a_mask(self, kind):
+        class Steps(keras.layers.Layer):
+            def compute_mask(self, inputs, previous_mask):
+                return tf.ones([BATCH, 1], tf.bool)
+
+            def call(self, inputs):
+                return inputs
+
+        ours, _ = layer_pair(kind)
+        with pytest.raises(ValueError, match=r"mask with shape \(5, 1\)"):
+            ours(Steps()(tf.zeros([BATCH, TIME, FEATURES])))
+
+
 def test_the_mask_of_the_layer_before_is_taken(kind, rng):
     ours, _ = layer_pair(kind, return_sequences=True)
     x = rng.normal(size=(BATCH, TIME, FEATURES)).astype("float32")

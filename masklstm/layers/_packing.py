@@ -10,6 +10,7 @@ Design:
 
 from typing import Any, NamedTuple
 
+import tensorflow as tf
 from keras import ops
 
 
@@ -20,6 +21,36 @@ class Packing(NamedTuple):
     """The step that stands at each place of the packed row; int32, of the mask's shape."""
     count: Any
     """The number of kept steps up to each step, inclusive; int32, of the mask's shape."""
+
+
+def kept_steps(mask: Any, sequences: Any) -> Any:
+    """The mask as booleans of the sequences' shape `(batch, time)`; refuses one that does not fit.
+
+    As in Keras it may have a last axis of length 1, and be one row for the whole batch.
+    """
+    kept = ops.cast(mask, "bool")
+    if kept.shape.rank is None:
+        kept = tf.ensure_shape(kept, [None, None])
+    batch, time = sequences.shape[:2]
+    forms = [[rows, time, *last] for rows in (batch, 1) for last in ([], [1])]
+    if not any(kept.shape.is_compatible_with(form) for form in forms):
+        raise ValueError(
+            "Incompatible shape for argument 'mask'. Expected that of the steps, (batch, time), of "
+            f"sequences with shape {sequences.shape}. Received: mask with shape {kept.shape}"
+        )
+    if kept.shape.rank == 3:
+        kept = ops.squeeze(kept, axis=-1)
+    steps = tf.shape(sequences)[:2]
+    if None in (*kept.shape, batch, time):
+        given = tf.shape(kept)
+        fits = (given[1] == steps[1]) & ((given[0] == steps[0]) | (given[0] == 1))
+        expected = (
+            "Incompatible shape for argument 'mask'. Expected (batch, time) of the sequences:"
+        )
+        check = tf.debugging.Assert(fits, [expected, steps, "Received: mask with shape", given])
+        with tf.control_dependencies([] if check is None else [check]):
+            kept = tf.identity(kept)
+    return tf.broadcast_to(kept, steps)
 
 
 def pack(kept: Any) -> Packing:

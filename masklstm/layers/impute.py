@@ -9,6 +9,7 @@ from keras import ops
 
 from masklstm._arguments import unknown_name
 from masklstm._keras_compat import get_keras_mask
+from masklstm._shown import ShowsArguments
 from masklstm.layers._missing import is_missing, mask_value_config, standardize_mask_value
 from masklstm.layers._packing import pack
 
@@ -16,7 +17,7 @@ STRATEGIES = ("zero", "mean", "last", "learned")
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
-class Impute(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+class Impute(ShowsArguments, keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Fills missing inputs and appends what was missing.
 
     Formula: `filled = where(inputs is missing, fill, inputs)`; the outputs are `filled`, then

@@ -6,10 +6,11 @@ import keras
 
 from masklstm._keras_compat import complete_config
 from masklstm._metric_bases import put_labels_on_predictions
+from masklstm._shown import ShowsArguments
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
-class MaskedLoss(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+class MaskedLoss(ShowsArguments, keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Adds a loss to the model and passes the predictions on.
 
     Formula: `add_loss(loss(y_true, y_pred, sample_weight))`; the outputs are `y_pred`.

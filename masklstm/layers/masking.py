@@ -5,11 +5,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from masklstm._shown import ShowsArguments
 from masklstm.layers._missing import is_missing, mask_value_config, standardize_mask_value
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
-class Masking(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+class Masking(ShowsArguments, keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Masks the time steps whose features are all missing, and replaces what is missing by 0.
 
     Formula: `mask[b, t] = any(inputs[b, t, :] is not missing)`, and

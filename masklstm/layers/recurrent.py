@@ -12,6 +12,8 @@ Design:
        outputs, by the initial state in the state.
     E. All of it is done in `inner_loop`, which both ways of computing pass through, so that states,
        dropout and everything else stay Keras's.
+    F. What Keras is to compute otherwise is said to a stand-in of the layer: calls in several
+       threads share the layer itself.
 """
 
 from typing import Any
@@ -19,10 +21,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from masklstm.layers._packing import pack, take_steps
+from masklstm._keras_compat import stand_in
+from masklstm._shown import ShowsArguments
+from masklstm.layers._packing import kept_steps, pack, take_steps
 
 
-class _AnyMask:
+class _AnyMask(ShowsArguments):
     """Mixed into a Keras layer: packs what its `inner_loop` computes."""
 
     def inner_loop(
@@ -31,12 +35,10 @@ class _AnyMask:
         if isinstance(mask, (list, tuple)):
             mask = mask[0]
         layer: Any = self
-        keras_layer: Any = super()
         if mask is None:
+            keras_layer: Any = super()
             return keras_layer.inner_loop(sequences, initial_state, mask, training)
-        kept = ops.cast(mask, "bool")
-        if len(kept.shape) == 3:
-            kept = ops.squeeze(kept, axis=-1)
+        kept = kept_steps(mask, sequences)
         time = ops.shape(sequences)[1]
         packing = pack(kept)
         length = packing.count[:, -1:]
@@ -47,13 +49,10 @@ class _AnyMask:
         packed = ops.where(is_step, packed, ops.zeros_like(packed))
         # Outputs of masked steps are seen to below: Keras's unrolled loop would take the mask in
         # the wrong direction.
-        zero_output_for_mask, layer.zero_output_for_mask = layer.zero_output_for_mask, False
-        try:
-            _, outputs, states = keras_layer.inner_loop(
-                packed, initial_state, places < ops.maximum(length, 1), training
-            )
-        finally:
-            layer.zero_output_for_mask = zero_output_for_mask
+        keras_layer = super(_AnyMask, stand_in(layer, zero_output_for_mask=False))
+        _, outputs, states = keras_layer.inner_loop(
+            packed, initial_state, places < ops.maximum(length, 1), training
+        )
 
         is_empty = length == 0
         # Keras hands over a list of states, or of one alone that state.
@@ -100,8 +99,8 @@ class LSTM(_AnyMask, keras.layers.LSTM):  # type: ignore[misc]  # Keras has no t
     Call arguments:
         sequences: Shape `(batch, time, features)`.
         initial_state: Two tensors of shape `(batch, units)`, or None for zeros.
-        mask: Booleans of shape `(batch, time)`, False for the steps to pass over; that of the layer
-            before (`masklstm.layers.Masking`) if None is given.
+        mask: Booleans of shape `(batch, time)`, or `(1, time)` for all rows, False for the steps to
+            pass over; that of the layer before (`masklstm.layers.Masking`) if None is given.
         training: Whether dropout is applied.
 
     Returns:
@@ -110,7 +109,8 @@ class LSTM(_AnyMask, keras.layers.LSTM):  # type: ignore[misc]  # Keras has no t
         without `unroll`.)
 
     Raises:
-        ValueError: As `keras.layers.LSTM`.
+        ValueError: As `keras.layers.LSTM`; for a mask whose shape does not fit the sequences. (A
+            shape that is only known when a graph runs raises `tf.errors.InvalidArgumentError`.)
 
     Example:
 
@@ -147,7 +147,7 @@ class GRU(_AnyMask, keras.layers.GRU):  # type: ignore[misc]  # Keras has no typ
         What `keras.layers.GRU(use_cudnn=False)` returns with the same mask.
 
     Raises:
-        ValueError: As `keras.layers.GRU`.
+        ValueError: As `masklstm.layers.LSTM`.
 
     Example:
 
