@@ -749,7 +749,7 @@ def test_replicas():
     assert "came from the labels: 3 are NaN" in printed
 
 
-@pytest.mark.parametrize("missing", ["none", True, [1]])
+@pytest.mark.parametrize("missing", ["none", True, [1, "one"]])
 def test_errors(missing):
     with pytest.raises(ValueError, match="'missing'"):
         MissingLabels(missing)

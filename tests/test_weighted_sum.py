@@ -223,7 +223,6 @@ class TestErrors:
             [()],
             losses.MeanSquaredError(),
         ],
-        ids=repr,
     )
     def test_what_is_no_loss_of_ours(self, parts):
         with pytest.raises(ValueError, match="'parts'"):
