@@ -61,7 +61,8 @@ def masked_loss(
         loss: Name of the element loss, a key of `masklstm.kernels.losses()`: `"squared_error"`,
             `"absolute_error"`, `"huber"`, `"log_cosh"`, `"absolute_percentage_error"`,
             `"squared_logarithmic_error"`, `"poisson"`, `"pinball"`, `"binary_crossentropy"`,
-            `"binary_crossentropy_from_logits"` or `"binary_focal_crossentropy"`.
+            `"binary_crossentropy_from_logits"`, `"binary_focal_crossentropy"` or
+            `"binary_focal_crossentropy_from_logits"`.
         sample_weight: Weights; a scalar, or of a shape whose axes are those of `y_true` from the
             left, or 1. `(batch,)` weighs samples, `(batch, time)` weighs steps.
         mask: Booleans, True = keep; shapes as for `sample_weight`.

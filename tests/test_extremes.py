@@ -23,6 +23,9 @@ EXTREMES = {
     "binary_crossentropy": [(1.0, 0.0), (0.0, 0.0), (1.0, 1.0), (0.0, 1.0), (1.0, -3.0)],
     "binary_crossentropy_from_logits": [(t, p) for t in (0.0, 1.0) for p in (1e4, -1e4, 1e30, 0.0)],
     "binary_focal_crossentropy": [(1.0, 0.0), (0.0, 0.0), (1.0, 1.0), (0.0, 1.0)],
+    "binary_focal_crossentropy_from_logits": [
+        (t, p) for t in (0.0, 1.0) for p in (1e4, -1e4, 1e30, 0.0)
+    ],
 }
 
 
