@@ -1,6 +1,5 @@
 """The focal loss from logits against its definition in 400 digits, where sigmoid(p) rounds to 1."""
 
-import itertools
 from decimal import Decimal, localcontext
 
 import keras

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import LOSSES, REDUCTIONS, labels_and_predictions
+from gpu import stub
 
 from masklstm import _native, kernels, ops
 
@@ -336,3 +337,24 @@ def test_the_examples_in_the_docstrings():
         examples += len(test.examples)
         assert runner.run(test).failed == 0
     assert examples > 0
+
+
+class TestStub:
+    """masklstm/kernels.pyi; tests/gpu has the same for a build with CUDA."""
+
+    def test_has_every_name(self, tmp_path):
+        differing = stub.names_that_differ(kernels.__file__, tmp_path)
+        lines = [line.split(" ")[0].removeprefix("kernels.") for line in differing.splitlines()]
+        with_cuda = hasattr(kernels, "DeviceArray")
+        assert sorted(lines) == ([] if with_cuda else sorted(stub.WITH_CUDA_ALONE)), differing
+
+    def test_has_every_argument(self):
+        in_stub = stub.arguments_in_stub()
+        for name, signatures in stub.arguments_at_runtime(kernels).items():
+            assert signatures <= in_stub[name], name
+
+    def test_a_name_that_is_missing_is_noticed(self, tmp_path):
+        shortened = tmp_path / "shortened.pyi"
+        shortened.write_text(stub.STUB.read_text().replace("def instruction_set()", "def other()"))
+        differing = stub.names_that_differ(kernels.__file__, tmp_path, shortened)
+        assert "kernels.instruction_set is not present in stub" in differing
