@@ -259,7 +259,7 @@ def _elements(tensors: _arguments.Tensors, loss: str, parameters: dict[str, floa
 
     dtype = tensors.computing_dtype
     y_true, y_pred = tf.cast(y_true, dtype), tf.cast(y_pred, dtype)
-    losses = _formula(loss, parameters)(where_valid(y_true), where_valid(y_pred))
+    losses = _formula(loss, parameters, dtype)(where_valid(y_true), where_valid(y_pred))
     losses = tf.cast(where_valid(losses), tf.float64)
     weight = (
         tf.ones_like(y_true)
@@ -301,11 +301,13 @@ def check_loss(loss: str, parameters: dict[str, float]) -> None:
             raise _arguments.out_of_domain(name, domain, value)
 
 
-def _formula(loss: str, parameters: dict[str, float]) -> Callable[..., tf.Tensor]:
+def _formula(loss: str, parameters: dict[str, float], dtype: tf.DType) -> Callable[..., tf.Tensor]:
     check_loss(loss, parameters)
     formula = LOSSES[loss]
     if "epsilon" in inspect.signature(formula).parameters:
         parameters = {"epsilon": keras.config.epsilon(), **parameters}
+    for name, value in parameters.items():
+        _arguments.check_not_lost(name, DOMAINS[name], value, dtype)
     return lambda y_true, y_pred: formula(y_true, y_pred, **parameters)
 
 

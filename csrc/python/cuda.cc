@@ -160,6 +160,12 @@ class DeviceArray {
   std::unique_ptr<CudaMemory> memory_;
 };
 
+// Python's older protocols would make an empty object of pybind11's base class, which aborts.
+[[noreturn]] py::object RefuseToPickle(const DeviceArray&, const py::args&) {
+  throw py::type_error(
+      "A DeviceArray cannot be copied or pickled; its numpy() can. Received: a DeviceArray");
+}
+
 constexpr char kNoNew[] =
     "A DeviceArray has memory from the start: it comes from to_device() and from the functions "
     "that "
@@ -470,6 +476,8 @@ void DefineCuda(py::module_& module) {
       .def("numpy", OfArray<&DeviceArray::Numpy>(),
            "A copy in the host's memory; waits for the stream.")
       .def("__repr__", OfArray<&DeviceArray::Text>())
+      .def("__reduce__", &RefuseToPickle)
+      .def("__reduce_ex__", &RefuseToPickle)
       .def_static("__new__", &RefuseNew);
   // The slot as well, which Python's own `__new__` would go round.
   reinterpret_cast<PyTypeObject*>(device_array.ptr())->tp_new = [](PyTypeObject*, PyObject*,

@@ -211,6 +211,7 @@ class TestDeviceArray:
             lambda: object.__new__(array_type),
             lambda: array_type.__base__.__new__(array_type),
             lambda: type("Derived", (array_type,), {}),
+            lambda: kernels.to_device(np.ones(3)).__reduce__(),
             lambda: copy.copy(kernels.to_device(np.ones(3))),
             lambda: copy.deepcopy(kernels.to_device(np.ones(3))),
             *(
