@@ -107,7 +107,7 @@ LARGEST = [
     ("poisson", {}, "1.5 / log(M)", 1, -0.5, "1 - 1.5 / log(M)"),
     ("binary_crossentropy_from_logits", {}, "1 / M", -1, 1, -1),
     ("binary_crossentropy_from_logits", {}, 0, 1, 1, 1),
-    ("binary_focal_crossentropy_from_logits", {}, "1 / M", -1, 1, -1),
+    ("binary_focal_crossentropy_from_logits", {}, "1 / M", -0.25, 0.25, -1),
     ("binary_focal_crossentropy_from_logits", {"gamma": 0.5}, 0, 1, 1, 1),
 ]
 

@@ -15,7 +15,7 @@ WITH_CUDA_ALONE = ("DeviceArray", "copy", "cuda_launches", "synchronize", "to_de
 
 
 def names_that_differ(library, folder, stub=STUB):
-    """The output of mypy's stubtest, empty if there is nothing to say."""
+    """What mypy's stubtest says of names that only the stub or only the library has."""
     pytest.importorskip("mypy")
     shutil.copy(library, folder)
     shutil.copy(stub, folder / "kernels.pyi")
@@ -26,8 +26,9 @@ def names_that_differ(library, folder, stub=STUB):
         capture_output=True,
         text=True,
     )
-    assert "checked" in process.stdout + process.stderr or process.returncode == 0, process
-    return "".join(line for line in process.stdout.splitlines(True) if line.startswith("kernels."))
+    found = process.stdout.splitlines(True)
+    assert process.returncode == 0 or any(line.startswith("kernels.") for line in found), process
+    return "".join(line for line in found if " is not present " in line)
 
 
 def arguments_in_stub(stub=STUB):
