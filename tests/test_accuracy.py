@@ -22,7 +22,7 @@ ULP = {  # value, derivative
     "binary_crossentropy": (4, 4),
     "binary_crossentropy_from_logits": (5, 4),
     "binary_focal_crossentropy": (8, 10),
-    "binary_focal_crossentropy_from_logits": (12, 12),
+    "binary_focal_crossentropy_from_logits": (8, 10),
 }
 
 # XLA has its own exponentials and logarithms, and joins products with sums. Its float64 log(1 + x)

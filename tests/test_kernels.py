@@ -4,8 +4,10 @@ import doctest
 import hashlib
 import inspect
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from gpu import stub
 
 from masklstm import _native, kernels, ops
 
+ROOT = Path(__file__).parent.parent
 KERNEL_REDUCTIONS = [*REDUCTIONS, "sum_of_elements"]
 
 
@@ -337,6 +340,52 @@ def test_the_examples_in_the_docstrings():
         examples += len(test.examples)
         assert runner.run(test).failed == 0
     assert examples > 0
+
+
+UNDEFINED = """
+#include <initializer_list>
+#include "csrc/kernels/simd_math.h"
+namespace masklstm {
+namespace {
+template <typename T>
+int NumbersOf() {
+  using Limits = std::numeric_limits<T>;
+  int numbers = 0;
+  for (const T x : {T(0), T(-0.0), T(1), T(-1), T(3), T(1e30), T(-1e30), Limits::min(),
+                    Limits::max(), -Limits::max(), Limits::infinity(), -Limits::infinity(),
+                    Limits::quiet_NaN()}) {
+    volatile T hidden = x;
+    const Vec<T> v = Vec<T>::Broadcast(hidden);
+    for (const Vec<T> y : {Exp(v), Expm1(v), Log(v), Log1p(v), Logistic(v), Tanh(v), Pow(v, v)}) {
+      T lanes[Vec<T>::kLanes];
+      y.Store(lanes);
+      numbers += lanes[0] == lanes[0];
+    }
+  }
+  return numbers;
+}
+}  // namespace
+}  // namespace masklstm
+int main() { return masklstm::NumbersOf<float>() + masklstm::NumbersOf<double>() > 100 ? 0 : 1; }
+"""
+
+
+@pytest.mark.skipif(not (ROOT / "csrc").exists(), reason="the sources are not here")
+@pytest.mark.skipif(shutil.which("c++") is None, reason="there is no C++ compiler")
+def test_lanes_that_are_thrown_away_are_defined_too(tmp_path):
+    """By the compiler's sanitizer of undefined behaviour."""
+    flags = ["-std=c++17", "-ffp-contract=off", f"-I{ROOT}", "-fsanitize=undefined"]
+    compiled = subprocess.run(
+        ["c++", *flags, "-xc++", "-", "-o", tmp_path / "program"],
+        input=UNDEFINED,
+        capture_output=True,
+        text=True,
+    )
+    if compiled.returncode and "ubsan" in compiled.stderr:
+        pytest.skip("the compiler has no sanitizer")
+    assert compiled.returncode == 0, compiled.stderr
+    process = subprocess.run([tmp_path / "program"], capture_output=True, text=True)
+    assert (process.stderr, process.returncode) == ("", 0)
 
 
 class TestStub:
