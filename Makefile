@@ -6,9 +6,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := $(shell find csrc cmake -type f 2>/dev/null) CMakeLists.txt setup.py pyproject.toml
 
-# Without a GPU the CUDA kernels would only cost the minutes that nvcc takes.
-export MASKLSTM_CUDA ?= $(if $(wildcard /dev/nvidia0),AUTO,OFF)
-
 # TensorFlow's own notes at start-up are not ours to repeat.
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 

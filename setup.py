@@ -44,7 +44,8 @@ class CMakeBuild(build_ext):
             f"-DPython_EXECUTABLE={sys.executable}",
             f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
             f"-DMASKLSTM_VERSION={self.distribution.get_version()}",
-            *(f"-D{name}={os.environ[name]}" for name in OPTIONS if name in os.environ),
+            # What an earlier build was told is forgotten.
+            *(f"-D{n}={os.environ[n]}" if n in os.environ else f"-U{n}" for n in OPTIONS),
         ]
         self._cmake(configure, build)
         jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", str(os.cpu_count() or 1))

@@ -17,6 +17,7 @@ LOSSES = (
     "binary_crossentropy",
     "binary_crossentropy_from_logits",
     "binary_focal_crossentropy",
+    "binary_focal_crossentropy_from_logits",
 )
 SHARES = (0.0, 0.01, 0.3, 0.5, 0.9, 1.0)
 PATTERNS = ("random", "blocks", "columns", "tail")

@@ -44,8 +44,8 @@ variable CUDACXX")
   return()
 endif()
 
-# Machine code for each major architecture, which runs on its minor ones too, and PTX of the newest
-# for those to come.
+# Without a list: machine code for the cards that are here, or for a build that asks for CUDA, for
+# each major architecture, which runs on its minor ones too. PTX of the newest for those to come.
 if(NOT MASKLSTM_CUDA_ARCHITECTURES)
   execute_process(COMMAND ${CMAKE_CUDA_COMPILER} --list-gpu-code
     OUTPUT_VARIABLE known RESULT_VARIABLE status)
@@ -55,12 +55,23 @@ if(NOT MASKLSTM_CUDA_ARCHITECTURES)
   string(REGEX MATCHALL "[0-9]+" known "${known}")
   list(SORT known COMPARE NATURAL)
   list(FILTER known EXCLUDE REGEX "^([0-6][0-9]|7[0-4])$")  # too old for what the kernels use
-  list(GET known 0 MASKLSTM_CUDA_ARCHITECTURES)
-  foreach(architecture IN LISTS known)
-    if(architecture MATCHES "0$")
-      list(APPEND MASKLSTM_CUDA_ARCHITECTURES ${architecture})
+  if(MASKLSTM_CUDA STREQUAL "AUTO")
+    include(cmake/CudaCards.cmake)
+    masklstm_architectures_of_cards("${known}" MASKLSTM_CUDA_ARCHITECTURES)
+    if(NOT MASKLSTM_CUDA_ARCHITECTURES)
+      message(STATUS "masklstm: CUDA left out, since nvidia-smi names no card that this nvcc builds "
+        "for. Build with MASKLSTM_CUDA=ON to have the ops on the GPUs of other machines, with "
+        "MASKLSTM_CUDA_ARCHITECTURES for which ones")
+      return()
     endif()
-  endforeach()
+  else()
+    list(GET known 0 MASKLSTM_CUDA_ARCHITECTURES)
+    foreach(architecture IN LISTS known)
+      if(architecture MATCHES "0$")
+        list(APPEND MASKLSTM_CUDA_ARCHITECTURES ${architecture})
+      endif()
+    endforeach()
+  endif()
   list(REMOVE_DUPLICATES MASKLSTM_CUDA_ARCHITECTURES)
 endif()
 set(MASKLSTM_CUDA_ARCHITECTURE_LIST ${MASKLSTM_CUDA_ARCHITECTURES})

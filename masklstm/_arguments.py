@@ -171,6 +171,13 @@ def out_of_domain(name: str, domain: str, value: Any) -> ValueError:
     )
 
 
+def check_not_lost(name: str, domain: str, value: Any, dtype: tf.DType) -> None:
+    """A number above 0 must be one in the computing dtype too: formulas divide by it."""
+    least = float(np.finfo(dtype.as_numpy_dtype).tiny)
+    if domain.startswith("(0,") and 0 < float(value) < least:
+        raise out_of_domain(name, f"{domain}, for {dtype.name} of at least {least!r}", value)
+
+
 def number_or_nan(value: Any) -> float:
     """NaN, which lies in no domain, for what is not a number."""
     try:

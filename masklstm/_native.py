@@ -38,27 +38,25 @@ def _minor(version: str) -> str:
 
 def _read_build() -> dict[str, Any]:
     """What was built, after checking that it is complete and fits."""
-    rebuild = (
-        "rebuild masklstm for it (`pip install --no-binary masklstm --force-reinstall masklstm`, "
-        "or `pip install .` in a clone)"
-    )
+    # No advice here may put another TensorFlow over the one that is installed.
+    rebuild = "build masklstm again from its sources (`pip install --no-deps .`)"
+    way_out = "set MASKLSTM_BACKEND=reference to run on the slower pure-TensorFlow reference"
     for file in (_BUILD_FILE, _LIBRARY_FILE):
         if not file.exists():
             raise ImportError(
                 f"masklstm's native library is incomplete: {file} is missing. "
-                f"Reinstall masklstm, or {rebuild}; "
-                "or set MASKLSTM_BACKEND=reference to run the slower pure-TensorFlow reference."
+                f"Either {rebuild}, or {way_out}."
             )
     try:
         build: dict[str, Any] = json.loads(_BUILD_FILE.read_text())
         built_for = build["tensorflow"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ImportError(f"{_BUILD_FILE} is damaged: reinstall masklstm, or {rebuild}.") from error
+        raise ImportError(f"{_BUILD_FILE} is damaged. Either {rebuild}, or {way_out}.") from error
     if _minor(built_for) != _minor(tf.__version__):
         raise ImportError(
             f"masklstm was built for TensorFlow {built_for}, but TensorFlow {tf.__version__} was "
-            "found. Its native library cannot be loaded there. Either install the matching "
-            f"TensorFlow (`pip install 'tensorflow=={_minor(built_for)}.*'`), or {rebuild}."
+            f"found. Its native library cannot be loaded there. Either {way_out}, or use masklstm "
+            f"in an environment of its own, with TensorFlow {_minor(built_for)}."
         )
     return build
 

@@ -1,14 +1,23 @@
 from collections.abc import Callable
-from typing import Any, TypedDict
+from typing import Any, Protocol, TypedDict, final, overload, type_check_only
 
 import numpy as np
 
+@type_check_only
 class Parameter(TypedDict):
     name: str
     default: float
     domain: str
     accepts: Callable[[float], bool]
 
+# What lies in a GPU's memory: arrays of CuPy and Numba, tensors of PyTorch, a DeviceArray. Without
+# CUDA all functions refuse it.
+@type_check_only
+class _OnDevice(Protocol):
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]: ...
+
+@overload
 def masked_loss(
     y_true: np.ndarray[Any, Any],
     y_pred: np.ndarray[Any, Any],
@@ -20,6 +29,19 @@ def masked_loss(
     threads: int = 1,
     **parameters: float,
 ) -> tuple[Any, float, int]: ...
+@overload
+def masked_loss(
+    y_true: _OnDevice,
+    y_pred: _OnDevice,
+    loss: str = "squared_error",
+    sample_weight: _OnDevice | None = None,
+    mask: _OnDevice | None = None,
+    reduction: str = "mean",
+    missing: Any = ...,
+    stream: int = 0,
+    **parameters: float,
+) -> tuple[DeviceArray, DeviceArray, DeviceArray]: ...
+@overload
 def masked_group_sums(
     y_true: np.ndarray[Any, Any],
     y_pred: np.ndarray[Any, Any],
@@ -31,6 +53,19 @@ def masked_group_sums(
     threads: int = 1,
     **parameters: float,
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]: ...
+@overload
+def masked_group_sums(
+    y_true: _OnDevice,
+    y_pred: _OnDevice,
+    loss: str = "squared_error",
+    sample_weight: _OnDevice | None = None,
+    mask: _OnDevice | None = None,
+    balance: str = "sample",
+    missing: Any = ...,
+    stream: int = 0,
+    **parameters: float,
+) -> tuple[DeviceArray, DeviceArray, DeviceArray]: ...
+@overload
 def masked_loss_gradient(
     y_true: np.ndarray[Any, Any],
     y_pred: np.ndarray[Any, Any],
@@ -43,5 +78,35 @@ def masked_loss_gradient(
     out: np.ndarray[Any, Any] | None = None,
     **parameters: float,
 ) -> np.ndarray[Any, Any]: ...
+@overload
+def masked_loss_gradient(
+    y_true: _OnDevice,
+    y_pred: _OnDevice,
+    loss: str = "squared_error",
+    sample_weight: _OnDevice | None = None,
+    mask: _OnDevice | None = None,
+    reduction: str = "mean",
+    missing: Any = ...,
+    out: _OnDevice | None = None,
+    stream: int = 0,
+    **parameters: float,
+) -> _OnDevice: ...
 def losses() -> dict[str, list[Parameter]]: ...
 def instruction_set() -> str: ...
+
+# The rest is there where masklstm was built with CUDA.
+
+@final
+class DeviceArray:
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]: ...
+    def numpy(self) -> np.ndarray[Any, Any]: ...
+
+def to_device(array: np.ndarray[Any, Any], stream: int = 0) -> DeviceArray: ...
+def copy(source: _OnDevice, target: _OnDevice, stream: int = 0) -> None: ...
+def synchronize(stream: int = 0) -> None: ...
+def cuda_launches() -> int: ...

@@ -467,7 +467,8 @@ class BinaryFocalCrossentropy(_BinaryLoss):
         apply_class_balancing: Whether to weigh the classes.
         alpha: Weight of class 1, between 0 and 1.
         gamma: How much easy elements lose weight; at least 0.
-        from_logits: Whether the sigmoid of `y_pred` is the probability.
+        from_logits: Whether `y_pred` is the logarithm of the odds instead of a probability. True is
+            more exact, as nothing has to be clipped.
         label_smoothing: Between 0 and 1; labels are pulled to 1/2 by this share.
         axis: Only -1.
         reduction, name, dtype, missing, balance, normalizer: As for
@@ -489,6 +490,7 @@ class BinaryFocalCrossentropy(_BinaryLoss):
     """
 
     loss = "binary_focal_crossentropy"
+    loss_from_logits = "binary_focal_crossentropy_from_logits"
 
     def __init__(
         self,
@@ -506,6 +508,9 @@ class BinaryFocalCrossentropy(_BinaryLoss):
         balance: str | None = None,
         normalizer: float | None = None,
     ) -> None:
+        self.from_logits = from_logits
+        if from_logits:
+            self.loss = self.loss_from_logits
         super().__init__(
             axis,
             reduction,
@@ -517,6 +522,8 @@ class BinaryFocalCrossentropy(_BinaryLoss):
             apply_class_balancing=apply_class_balancing,
             alpha=alpha,
             gamma=gamma,
-            from_logits=from_logits,
             label_smoothing=label_smoothing,
         )
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "from_logits": self.from_logits}

@@ -61,7 +61,8 @@ def masked_loss(
         loss: Name of the element loss, a key of `masklstm.kernels.losses()`: `"squared_error"`,
             `"absolute_error"`, `"huber"`, `"log_cosh"`, `"absolute_percentage_error"`,
             `"squared_logarithmic_error"`, `"poisson"`, `"pinball"`, `"binary_crossentropy"`,
-            `"binary_crossentropy_from_logits"` or `"binary_focal_crossentropy"`.
+            `"binary_crossentropy_from_logits"`, `"binary_focal_crossentropy"` or
+            `"binary_focal_crossentropy_from_logits"`.
         sample_weight: Weights; a scalar, or of a shape whose axes are those of `y_true` from the
             left, or 1. `(batch,)` weighs samples, `(batch, time)` weighs steps.
         mask: Booleans, True = keep; shapes as for `sample_weight`.
@@ -114,6 +115,7 @@ def masked_loss(
     normalizer = _arguments.standardize_normalizer(normalizer, reduction)
     attributes = _attributes(loss, parameters)
     tensors = _arguments.standardize_tensors(y_true, y_pred, sample_weight, mask, missing)
+    _check_not_lost(**attributes, dtype=tensors.computing_dtype)
     if balance is None and normalizer is None:
         return _masked_loss(tensors, reduction, tensors.computing_dtype, attributes).reduced_loss
     sums = _masked_sums(tensors, balance, attributes)
@@ -160,6 +162,7 @@ def masked_sums(
     _arguments.check_balance(balance)
     attributes = _attributes(loss, parameters)
     tensors = _arguments.standardize_tensors(y_true, y_pred, sample_weight, mask, missing)
+    _check_not_lost(**attributes, dtype=tensors.computing_dtype)
     return _masked_sums(tensors, balance, attributes)
 
 
@@ -208,6 +211,12 @@ def _parameters_text(loss: str, numbers: tuple[tuple[str, float], ...]) -> str:
             raise _OutOfDomain(parameter["name"], parameter["domain"])
         texts.append(repr(number))
     return ",".join(texts)
+
+
+@lru_cache(maxsize=256)
+def _check_not_lost(loss: str, parameters: str, dtype: tf.DType) -> None:
+    for expected, text in zip(_native.losses[loss], parameters.split(","), strict=False):
+        _arguments.check_not_lost(expected["name"], expected["domain"], float(text), dtype)
 
 
 def _as_list(tensor: tf.Tensor | None) -> list[tf.Tensor]:

@@ -26,8 +26,13 @@ def absolute_error(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
 def huber(y_true: tf.Tensor, y_pred: tf.Tensor, delta: float = 1.0) -> tf.Tensor:
     error = y_pred - y_true
     near = tf.clip_by_value(error, -delta, delta)  # so that the square cannot overflow
-    far = delta * (tf.abs(error) - 0.5 * delta)
+    far = 2 * (delta * (tf.abs(_half_difference(y_pred, y_true)) - 0.25 * delta))
     return tf.where(tf.abs(error) <= delta, 0.5 * tf.square(near), far)
+
+
+def _half_difference(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """Half of a - b, which cannot overflow."""
+    return 0.5 * a - 0.5 * b
 
 
 def _nan_if_diverged(y_pred: tf.Tensor) -> tf.Tensor:
@@ -43,7 +48,8 @@ def log_cosh(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
 def absolute_percentage_error(
     y_true: tf.Tensor, y_pred: tf.Tensor, epsilon: float = 1e-7
 ) -> tf.Tensor:
-    return 100 * (tf.abs(y_pred - y_true) / tf.maximum(tf.abs(y_true), epsilon))
+    half = tf.abs(_half_difference(y_pred, y_true)) / tf.maximum(tf.abs(y_true), epsilon)
+    return 200 * half
 
 
 def squared_logarithmic_error(
@@ -56,24 +62,38 @@ def squared_logarithmic_error(
 
 
 def poisson(y_true: tf.Tensor, y_pred: tf.Tensor, epsilon: float = 1e-7) -> tf.Tensor:
-    return y_pred - y_true * tf.math.log(y_pred + epsilon)
+    quarter = 0.25 * y_pred - 0.25 * y_true * tf.math.log(y_pred + epsilon)
+    return 4 * quarter  # either term alone could overflow
 
 
 def pinball(y_true: tf.Tensor, y_pred: tf.Tensor, quantile: float = 0.5) -> tf.Tensor:
-    shortfall = y_true - y_pred
-    return quantile * tf.nn.relu(shortfall) + (1 - quantile) * tf.nn.relu(-shortfall)
+    half = _half_difference(y_true, y_pred)
+    return 2 * (quantile * tf.nn.relu(half) + (1 - quantile) * tf.nn.relu(-half))
 
 
 def _smoothed(y_true: tf.Tensor, label_smoothing: float) -> tf.Tensor:
     return y_true * (1 - label_smoothing) + 0.5 * label_smoothing
 
 
+def _clipped(y_pred: tf.Tensor, epsilon: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """The clipped probability and what is left to 1: epsilon also where it is lost beside 1."""
+    below_1 = tf.where(y_pred < 1, y_pred, tf.stop_gradient(y_pred))
+    clipped = tf.clip_by_value(below_1, epsilon, 1 - epsilon) + _nan_if_diverged(y_pred)
+    return clipped, tf.where(clipped == 1, tf.cast(epsilon, clipped.dtype), 1 - clipped)
+
+
+def _log(probability: tf.Tensor, rest: tf.Tensor) -> tf.Tensor:
+    """By the smaller one of the two, which has more digits."""
+    near_1 = tf.math.log1p(-tf.minimum(rest, 0.5))
+    return tf.where(probability < 0.5, tf.math.log(probability), near_1)
+
+
 def binary_crossentropy(
     y_true: tf.Tensor, y_pred: tf.Tensor, label_smoothing: float = 0.0, epsilon: float = 1e-7
 ) -> tf.Tensor:
     target = _smoothed(y_true, label_smoothing)
-    clipped = tf.clip_by_value(y_pred, epsilon, 1 - epsilon) + _nan_if_diverged(y_pred)
-    return -(target * tf.math.log(clipped) + (1 - target) * tf.math.log1p(-clipped))
+    clipped, rest = _clipped(y_pred, epsilon)
+    return -(target * _log(clipped, rest) + (1 - target) * _log(rest, clipped))
 
 
 def binary_crossentropy_from_logits(
@@ -81,6 +101,12 @@ def binary_crossentropy_from_logits(
 ) -> tf.Tensor:
     target = _smoothed(y_true, label_smoothing)
     return target * tf.math.softplus(-y_pred) + (1 - target) * tf.math.softplus(y_pred)
+
+
+def _balanced_classes(
+    target: tf.Tensor, alpha: float, apply_class_balancing: bool
+) -> tf.Tensor | float:
+    return target * alpha + (1 - target) * (1 - alpha) if apply_class_balancing else 1.0
 
 
 def binary_focal_crossentropy(
@@ -93,14 +119,36 @@ def binary_focal_crossentropy(
     label_smoothing: float = 0.0,
     epsilon: float = 1e-7,
 ) -> tf.Tensor:
+    if from_logits:
+        return binary_focal_crossentropy_from_logits(
+            y_true, y_pred, gamma, alpha, apply_class_balancing, label_smoothing
+        )
     target = _smoothed(y_true, label_smoothing)
-    probability = tf.sigmoid(y_pred) if from_logits else y_pred
-    clipped = tf.clip_by_value(probability, epsilon, 1 - epsilon) + _nan_if_diverged(y_pred)
-    wrong = target * (1 - clipped) + (1 - target) * clipped
-    losses = tf.pow(wrong, gamma) * binary_crossentropy(target, clipped, epsilon=epsilon)
-    if apply_class_balancing:
-        losses *= target * alpha + (1 - target) * (1 - alpha)
-    return losses
+    clipped, rest = _clipped(y_pred, epsilon)
+    wrong = target * rest + (1 - target) * clipped
+    losses = tf.pow(wrong, gamma) * binary_crossentropy(target, y_pred, epsilon=epsilon)
+    return losses * _balanced_classes(target, alpha, apply_class_balancing)
+
+
+def binary_focal_crossentropy_from_logits(
+    y_true: tf.Tensor,
+    y_pred: tf.Tensor,
+    gamma: float = 2.0,
+    alpha: float = 0.25,
+    apply_class_balancing: bool = False,
+    label_smoothing: float = 0.0,
+) -> tf.Tensor:
+    target = _smoothed(y_true, label_smoothing)
+    # The power as an exponential: in logarithms, the probability of being wrong is never 0.
+    log_wrong = tf.reduce_logsumexp(
+        [
+            tf.math.log(target) - tf.math.softplus(y_pred),
+            tf.math.log(1 - target) - tf.math.softplus(-y_pred),
+        ],
+        axis=0,
+    )
+    losses = tf.exp(gamma * log_wrong) * binary_crossentropy_from_logits(target, y_pred)
+    return losses * _balanced_classes(target, alpha, apply_class_balancing)
 
 
 LOSSES: dict[str, Callable[..., tf.Tensor]] = {
@@ -117,6 +165,7 @@ LOSSES: dict[str, Callable[..., tf.Tensor]] = {
         binary_crossentropy,
         binary_crossentropy_from_logits,
         binary_focal_crossentropy,
+        binary_focal_crossentropy_from_logits,
     )
 }
 
@@ -210,7 +259,7 @@ def _elements(tensors: _arguments.Tensors, loss: str, parameters: dict[str, floa
 
     dtype = tensors.computing_dtype
     y_true, y_pred = tf.cast(y_true, dtype), tf.cast(y_pred, dtype)
-    losses = _formula(loss, parameters)(where_valid(y_true), where_valid(y_pred))
+    losses = _formula(loss, parameters, dtype)(where_valid(y_true), where_valid(y_pred))
     losses = tf.cast(where_valid(losses), tf.float64)
     weight = (
         tf.ones_like(y_true)
@@ -252,11 +301,13 @@ def check_loss(loss: str, parameters: dict[str, float]) -> None:
             raise _arguments.out_of_domain(name, domain, value)
 
 
-def _formula(loss: str, parameters: dict[str, float]) -> Callable[..., tf.Tensor]:
+def _formula(loss: str, parameters: dict[str, float], dtype: tf.DType) -> Callable[..., tf.Tensor]:
     check_loss(loss, parameters)
     formula = LOSSES[loss]
     if "epsilon" in inspect.signature(formula).parameters:
         parameters = {"epsilon": keras.config.epsilon(), **parameters}
+    for name, value in parameters.items():
+        _arguments.check_not_lost(name, DOMAINS[name], value, dtype)
     return lambda y_true, y_pred: formula(y_true, y_pred, **parameters)
 
 

@@ -22,6 +22,10 @@ OTHER_PARAMETERS = {
         {"gamma": 1.7, "alpha": 0.4, "apply_class_balancing": True, "label_smoothing": 0.1},
         {"from_logits": True, "gamma": 3.0},
     ],
+    "binary_focal_crossentropy_from_logits": [
+        {"gamma": 1.7, "alpha": 0.4, "apply_class_balancing": True, "label_smoothing": 0.1},
+        {"gamma": 0.5},
+    ],
 }
 LOSSES = [
     (name, parameters)

@@ -22,6 +22,7 @@ ULP = {  # value, derivative
     "binary_crossentropy": (4, 4),
     "binary_crossentropy_from_logits": (5, 4),
     "binary_focal_crossentropy": (8, 10),
+    "binary_focal_crossentropy_from_logits": (8, 10),
 }
 
 # XLA has its own exponentials and logarithms, and joins products with sums. Its float64 log(1 + x)
@@ -101,13 +102,19 @@ def exact(loss, t, p, dtype):
         return value, slope, terms, np.maximum(1, t / (p + epsilon))
     elif loss == "pinball":
         value, slope = np.abs(e) / 2, np.sign(e) / 2
-    elif loss == "binary_crossentropy_from_logits":
+    elif loss.endswith("from_logits"):
         tail = np.exp(-np.abs(p))
         value = np.where(p > 0, p * (1 - t), -p * t) + np.log1p(tail)
-        tail = tail / (1 + tail)
+        major, tail = 1 / (1 + tail), tail / (1 + tail)
         label = np.where(p > 0, 1 - t, t)
         slope = np.where(p > 0, label - tail, tail - label)
-        return value, slope, value, np.maximum(label, tail)
+        size = np.maximum(label, tail)
+        if loss == "binary_focal_crossentropy_from_logits":
+            q = label * major + (1 - label) * tail
+            turn = 2 * q * (1 - 2 * t) * major * tail * value
+            value, slope = q**2 * value, turn + q**2 * slope
+            size = np.abs(turn) + q**2 * size
+        return value, slope, value, size
     else:
         c = np.clip(p, epsilon, one_less)
         value = -t * np.log(c) - (1 - t) * np.log1p(-c)

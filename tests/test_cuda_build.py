@@ -167,6 +167,65 @@ def test_without_nvcc_a_build_that_asks_for_cuda_fails(path_without_nvcc, tmp_pa
     assert "MASKLSTM_CUDA=AUTO or OFF" in text
 
 
+def with_cards(folder, *capabilities):
+    """A PATH whose nvidia-smi names cards of these compute capabilities, or fails without any."""
+    (folder / "bin").mkdir()
+    smi = folder / "bin" / "nvidia-smi"
+    lines = "".join(f"echo '{capability}'\n" for capability in capabilities)
+    smi.write_text("#!/bin/sh\n" + (lines or "echo No devices were found\nexit 6\n"))
+    smi.chmod(0o755)
+    return f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+
+
+@needs_nvcc
+def test_without_a_card_cuda_is_left_out_unless_asked_for(tmp_path):
+    configured = configure(tmp_path / "build", path=with_cards(tmp_path))
+    assert configured.returncode == 0, configured.stderr
+    text = " ".join(configured.stdout.split())
+    assert "CUDA left out, since nvidia-smi names no card" in text
+    assert "MASKLSTM_CUDA=ON" in text
+    assert json.loads((tmp_path / "build" / "build.json").read_text())["cuda"] is False
+
+
+@needs_nvcc
+def test_with_cards_the_kernels_are_built_for_these_alone(tmp_path):
+    path = with_cards(tmp_path, "8.6", "9.0")
+    configured = configure(tmp_path / "build", "-DMASKLSTM_CUDA=AUTO", path=path)
+    assert configured.returncode == 0, configured.stderr
+    build = json.loads((tmp_path / "build" / "build.json").read_text())
+    assert build["cuda"] is True
+    assert build["cuda_architectures"] == ["86", "90"]
+    commands = (tmp_path / "build" / "build.ninja").read_text()
+    assert set(re.findall(r"code=\[?compute_(\d+)", commands)) == {"90"}
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ((), ""),
+        (("9.0",), "90"),
+        (("8.6", "9.0", "8.6"), "86;90;86"),
+        (("6.1", "8.0"), "80"),  # one card is too old for the kernels
+        (("8.7",), "86"),
+        (("12.0",), "100"),  # newer than nvcc: PTX of its newest
+        (("[N/A]",), ""),
+    ],
+    ids=str,
+)
+def test_which_architectures_cards_need(tmp_path, capabilities, expected):
+    script = tmp_path / "script.cmake"
+    script.write_text(
+        f'include("{ROOT}/cmake/CudaCards.cmake")\n'
+        'masklstm_architectures_of_cards("75;80;86;90;100" found)\n'
+        'message(STATUS "[${found}]")\n'
+    )
+    environment = os.environ | {"PATH": with_cards(tmp_path, *capabilities)}
+    process = subprocess.run(
+        ["cmake", "-P", script], capture_output=True, text=True, env=environment, check=True
+    )
+    assert process.stdout == f"-- [{expected}]\n"
+
+
 def test_another_value_is_refused(tmp_path):
     configured = configure(tmp_path, "-DMASKLSTM_CUDA=YES")
     text = " ".join(configured.stderr.split())

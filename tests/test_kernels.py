@@ -4,16 +4,20 @@ import doctest
 import hashlib
 import inspect
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import LOSSES, REDUCTIONS, labels_and_predictions
+from gpu import stub
 
 from masklstm import _native, kernels, ops
 
+ROOT = Path(__file__).parent.parent
 KERNEL_REDUCTIONS = [*REDUCTIONS, "sum_of_elements"]
 
 
@@ -336,3 +340,70 @@ def test_the_examples_in_the_docstrings():
         examples += len(test.examples)
         assert runner.run(test).failed == 0
     assert examples > 0
+
+
+UNDEFINED = """
+#include <initializer_list>
+#include "csrc/kernels/simd_math.h"
+namespace masklstm {
+namespace {
+template <typename T>
+int NumbersOf() {
+  using Limits = std::numeric_limits<T>;
+  int numbers = 0;
+  for (const T x : {T(0), T(-0.0), T(1), T(-1), T(3), T(1e30), T(-1e30), Limits::min(),
+                    Limits::max(), -Limits::max(), Limits::infinity(), -Limits::infinity(),
+                    Limits::quiet_NaN()}) {
+    volatile T hidden = x;
+    const Vec<T> v = Vec<T>::Broadcast(hidden);
+    for (const Vec<T> y : {Exp(v), Expm1(v), Log(v), Log1p(v), Logistic(v), Tanh(v), Pow(v, v)}) {
+      T lanes[Vec<T>::kLanes];
+      y.Store(lanes);
+      numbers += lanes[0] == lanes[0];
+    }
+  }
+  return numbers;
+}
+}  // namespace
+}  // namespace masklstm
+int main() { return masklstm::NumbersOf<float>() + masklstm::NumbersOf<double>() > 100 ? 0 : 1; }
+"""
+
+
+@pytest.mark.skipif(not (ROOT / "csrc").exists(), reason="the sources are not here")
+@pytest.mark.skipif(shutil.which("c++") is None, reason="there is no C++ compiler")
+def test_lanes_that_are_thrown_away_are_defined_too(tmp_path):
+    """By the compiler's sanitizer of undefined behaviour."""
+    flags = ["-std=c++17", "-ffp-contract=off", f"-I{ROOT}", "-fsanitize=undefined"]
+    compiled = subprocess.run(
+        ["c++", *flags, "-xc++", "-", "-o", tmp_path / "program"],
+        input=UNDEFINED,
+        capture_output=True,
+        text=True,
+    )
+    if compiled.returncode and "ubsan" in compiled.stderr:
+        pytest.skip("the compiler has no sanitizer")
+    assert compiled.returncode == 0, compiled.stderr
+    process = subprocess.run([tmp_path / "program"], capture_output=True, text=True)
+    assert (process.stderr, process.returncode) == ("", 0)
+
+
+class TestStub:
+    """masklstm/kernels.pyi; tests/gpu has the same for a build with CUDA."""
+
+    def test_has_every_name(self, tmp_path):
+        differing = stub.names_that_differ(kernels.__file__, tmp_path)
+        lines = [line.split(" ")[0].removeprefix("kernels.") for line in differing.splitlines()]
+        with_cuda = hasattr(kernels, "DeviceArray")
+        assert sorted(lines) == ([] if with_cuda else sorted(stub.WITH_CUDA_ALONE)), differing
+
+    def test_has_every_argument(self):
+        in_stub = stub.arguments_in_stub()
+        for name, signatures in stub.arguments_at_runtime(kernels).items():
+            assert signatures <= in_stub[name], name
+
+    def test_a_name_that_is_missing_is_noticed(self, tmp_path):
+        shortened = tmp_path / "shortened.pyi"
+        shortened.write_text(stub.STUB.read_text().replace("def instruction_set()", "def other()"))
+        differing = stub.names_that_differ(kernels.__file__, tmp_path, shortened)
+        assert "kernels.instruction_set is not present in stub" in differing

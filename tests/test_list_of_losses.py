@@ -1,37 +1,90 @@
-"""A loss exists in all of its places or in none: header, list, reference, Keras class, tests."""
+"""A loss exists in all of its places or in none: header, list, reference, class, tests, page."""
 
+import inspect
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 import test_accuracy
 import test_reference
+from gpu import formulas
 
 from masklstm import kernels, losses, reference
+from masklstm._loss_bases import ElementwiseLoss
 
-HEADERS = Path(__file__).parent.parent / "csrc" / "losses"
+ROOT = Path(__file__).parent.parent
+HEADERS = ROOT / "csrc" / "losses"
+LIST = HEADERS / "losses.h"
+PAGE = ROOT / "docs" / "losses.md"
+# The tests may run away from the source tree.
+needs_sources = pytest.mark.skipif(not LIST.exists(), reason="the sources are not here")
+
+
+def element_losses(cls):
+    return {vars(cls)[key] for key in ("loss", "loss_from_logits") if key in vars(cls)}
+
+
+def reference_functions():
+    """Those of labels and predictions that are not the masked losses themselves."""
+    return {
+        name
+        for name, function in vars(reference).items()
+        if inspect.isfunction(function)
+        and list(inspect.signature(function).parameters)[:2] == ["y_true", "y_pred"]
+        and not name.startswith(("masked_", "_"))
+    }
+
+
+def header_names():
+    """For each struct of a loss its name, by the headers."""
+    pattern = r"struct (\w+) {\s+static constexpr const char\* kName = \"(\w+)\""
+    return dict(re.findall(pattern, "".join(file.read_text() for file in HEADERS.glob("*.h"))))
+
+
+def listed_names(text):
+    """The names of the losses in the list, and of those whose header it includes."""
+    names = header_names()
+    structs = re.search(r"AllLosses = LossList<([^>]*)>", text)[1]
+    return {names[struct] for struct in re.findall(r"\w+", structs)}
+
+
+def page_rows(text):
+    """From the table of losses: names by class."""
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)(?:\(from_logits=True\))?`", text, re.MULTILINE)
+    return {(name, cls) for name, cls in rows}
+
+
+def page_bounds(text):
+    """From the table of errors: the losses that have a bound."""
+    table = text.split("## How exact")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`[^|]*) \|", table, re.MULTILINE)
+    return {name for row in rows for name in re.findall(r"`(\w+)`", row)}
 
 
 def places():
     """The names of the losses by place."""
+    classes = [cls for cls in vars(losses).values() if inspect.isclass(cls)]
+    classes = [cls for cls in classes if issubclass(cls, ElementwiseLoss)]
     found = {
-        "native list (csrc/losses/losses.h)": set(kernels.losses()),
-        "reference (masklstm/reference.py)": set(reference.LOSSES),
-        "Keras classes (masklstm/losses.py)": {
-            loss
-            for name in losses.__all__
-            for key, loss in vars(getattr(losses, name)).items()
-            if key in ("loss", "loss_from_logits")
-        },
-        "literals (tests/test_reference.py)": set(test_reference.LITERALS),
-        "bounds (tests/test_accuracy.py)": set(test_accuracy.ULP),
+        "native library (make test builds it)": set(kernels.losses()),
+        "functions (masklstm/reference.py)": reference_functions(),
+        "LOSSES (masklstm/reference.py)": set(reference.LOSSES),
+        "Keras classes (masklstm/losses.py)": set().union(*map(element_losses, classes)),
+        "__all__ (masklstm/losses.py)": set().union(
+            *(element_losses(getattr(losses, name)) for name in losses.__all__)
+        ),
+        "LITERALS (tests/test_reference.py)": set(test_reference.LITERALS),
+        "ULP (tests/test_accuracy.py)": set(test_accuracy.ULP),
+        "LOSSES (tests/gpu/formulas.py)": set(formulas.LOSSES),
     }
-    if HEADERS.exists():  # the tests may run away from the source tree
-        found["headers (csrc/losses/*.h)"] = {
-            name
-            for header in HEADERS.glob("*.h")
-            for name in re.findall(r'kName = "(\w+)"', header.read_text())
-        }
+    if LIST.exists():
+        found["headers (csrc/losses/*.h)"] = set(header_names().values())
+        found["list (csrc/losses/losses.h)"] = listed_names(LIST.read_text())
+    if PAGE.exists():
+        found["rows (docs/losses.md)"] = {name for name, _ in page_rows(PAGE.read_text())}
+        found["bounds (docs/losses.md)"] = page_bounds(PAGE.read_text())
     return found
 
 
@@ -53,9 +106,27 @@ def test_a_loss_missing_in_one_place_is_noticed(place):
     assert incomplete(found) == {place: {removed}}
 
 
-def test_parameters_agree_with_the_reference():
-    import inspect
+@needs_sources
+@pytest.mark.parametrize("loss", kernels.losses())
+def test_a_removed_line_is_noticed(loss):
+    """Of the texts that are read, the line of a loss is what its name is found in."""
+    (struct,) = (struct for struct, name in header_names().items() if name == loss)
+    code = re.sub(rf"\b{struct}\b", "", LIST.read_text())
+    assert incomplete(places() | {"list": listed_names(code)}) == {"list": {loss}}
+    page = re.sub(rf"^\| `{loss}` .*\n", "", PAGE.read_text(), count=1, flags=re.MULTILINE)
+    rows = {name for name, _ in page_rows(page)}
+    assert incomplete(places() | {"rows": rows}) == {"rows": {loss}}
 
+
+@needs_sources
+def test_the_page_names_the_class_of_each_loss():
+    expected = {
+        (loss, name) for name in losses.__all__ for loss in element_losses(getattr(losses, name))
+    }
+    assert page_rows(PAGE.read_text()) == expected
+
+
+def test_parameters_agree_with_the_reference():
     for name, parameters in kernels.losses().items():
         signature = inspect.signature(reference.LOSSES[name]).parameters
         expected = {p.name: p.default for p in list(signature.values())[2:]}
@@ -64,8 +135,45 @@ def test_parameters_agree_with_the_reference():
             assert reference.DOMAINS[p["name"]] == p["domain"]
 
 
+@needs_sources
+def test_the_page_names_every_parameter():
+    table = PAGE.read_text().split("\n## ")[0]
+    rows = {line.split("`")[1]: line for line in table.splitlines() if line.startswith("| `")}
+    for name, parameters in kernels.losses().items():
+        for parameter in parameters:
+            assert f"`{parameter['name']}`" in rows[name].split("|")[-2], name
+
+
 def test_every_keras_class_has_a_registered_name():
     import keras
 
     for name in losses.__all__:
         assert keras.saving.get_registered_name(getattr(losses, name)) == f"masklstm>{name}"
+
+
+@needs_sources
+@pytest.mark.skipif(shutil.which("c++") is None, reason="there is no C++ compiler")
+@pytest.mark.parametrize(("number", "fits"), [(6, True), (7, False)])
+def test_a_loss_with_too_many_parameters_does_not_compile(number, fits):
+    parameters = ", ".join(f'{{"p{i}", 0.0, Domain::From(0.0)}}' for i in range(number))
+    code = f"""
+#include "csrc/losses/losses.h"
+namespace masklstm {{
+namespace {{
+struct Mine {{
+  static constexpr const char* kName = "mine";
+  static constexpr Parameter kParameters[] = {{{parameters}}};
+  explicit Mine(const double*) {{}}
+}};
+}}  // namespace
+void Visit() {{ LossList<Mine>::ForEach([](const char*, const auto&) {{}}); }}
+}}  // namespace masklstm
+"""
+    process = subprocess.run(
+        ["c++", "-std=c++17", "-fsyntax-only", f"-I{ROOT}", "-xc++", "-"],
+        input=code,
+        capture_output=True,
+        text=True,
+    )
+    assert (process.returncode == 0) == fits, process.stderr
+    assert ("more parameters than fit" in process.stderr) != fits

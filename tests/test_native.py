@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -43,8 +44,34 @@ def test_a_build_for_another_tensorflow_is_refused(copy):
     message = process.stderr.strip().split("\n")[-1]
     assert message.startswith("ImportError: masklstm was built for TensorFlow 2.20.1")
     assert tf.__version__ in message
-    assert "pip install 'tensorflow==2.20.*'" in message
-    assert "rebuild" in message
+    assert "set MASKLSTM_BACKEND=reference" in message
+    assert "an environment of its own, with TensorFlow 2.20" in message
+    assert "pip" not in message  # which would put another TensorFlow over the one that is here
+
+
+def test_the_reference_is_a_way_out_of_another_tensorflow(copy):
+    build = json.loads((copy / "_build.json").read_text())
+    (copy / "_build.json").write_text(json.dumps(build | {"tensorflow": "2.20.1"}))
+    code = "import masklstm; print(float(masklstm.ops.masked_loss([1.0], [3.0])))"
+    process = python(code, copy.parent, MASKLSTM_BACKEND="reference")
+    assert process.stdout == "4.0\n", process.stderr
+
+
+@pytest.mark.parametrize("content", ["", "{}"])
+def test_a_damaged_file_is_named(copy, content):
+    (copy / "_build.json").write_text(content)
+    process = python("import masklstm", copy.parent)
+    message = process.stderr.strip().split("\n")[-1]
+    assert message.startswith(f"ImportError: {copy / '_build.json'} is damaged")
+    assert "MASKLSTM_BACKEND=reference" in message
+    assert_no_advice_replaces_tensorflow(message)
+
+
+def assert_no_advice_replaces_tensorflow(message):
+    """A plain `pip install` of masklstm, or of TensorFlow, would."""
+    commands = re.findall(r"pip install[^`]*", message)
+    assert all("--no-deps" in command for command in commands), message
+    assert not any(word in message for word in ("force-reinstall", "tensorflow==", "no-binary"))
 
 
 @pytest.mark.parametrize("file", ["_masklstm_ops.so", "_build.json"])
@@ -55,6 +82,7 @@ def test_a_missing_file_is_named(copy, file):
     assert message.startswith("ImportError: masklstm's native library is incomplete")
     assert str(copy / file) in message
     assert "MASKLSTM_BACKEND=reference" in message
+    assert_no_advice_replaces_tensorflow(message)
 
 
 def test_a_broken_library_gives_an_import_error(copy):

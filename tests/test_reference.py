@@ -50,6 +50,11 @@ LITERALS = {
         (0, 0.5, 0.25 * LN2, LN2 + 0.5),
         (1, 0.25, 0.5625 * LN4, -1.5 * LN4 - 2.25),
     ],
+    "binary_focal_crossentropy_from_logits": [
+        (1, 0, 0.25 * LN2, -0.25 * LN2 - 0.125),
+        (0, 0, 0.25 * LN2, 0.25 * LN2 + 0.125),
+        (1, math.log(3), math.log(4 / 3) / 16, -(1.5 * math.log(4 / 3) + 0.25) / 16),
+    ],
 }
 BACKENDS = [reference, ops]
 

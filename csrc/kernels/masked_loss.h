@@ -24,7 +24,7 @@
 
 namespace masklstm {
 
-inline constexpr int kMaxParameters = 6;
+inline constexpr int kMaxParameters = 6;  // of a loss; the list of losses holds it
 inline constexpr int64_t kBlockSize = 16384;
 
 inline constexpr int kMaxWeights = 2;

@@ -8,6 +8,7 @@
 #define MASKLSTM_CSRC_KERNELS_SIMD_MATH_H_
 
 #include <limits>
+#include <type_traits>
 
 #include "csrc/losses/value_math.h"
 
@@ -21,7 +22,6 @@ struct Format;
 template <>
 struct Format<float> {
   static constexpr int kMantissaBits = 23;
-  static constexpr int kBias = 127;
   static constexpr int kExpTerms = 8;
   static constexpr int kLogTerms = 5;
   // ln 2 in two parts; the first has few bits, so that its products with exponents are exact.
@@ -34,7 +34,6 @@ struct Format<float> {
 template <>
 struct Format<double> {
   static constexpr int kMantissaBits = 52;
-  static constexpr int kBias = 1023;
   static constexpr int kExpTerms = 14;
   static constexpr int kLogTerms = 11;
   static constexpr double kLn2High = 0x1.62e42feep-1;
@@ -52,6 +51,21 @@ template <typename T>
 Vec<T> FromBits(typename Mask<T>::Native bits) {
   return {(typename Vec<T>::Native)bits};
 }
+
+// Arithmetic on bits wraps around, in lanes that are thrown away afterwards: integers without a
+// sign may. Bits stay signed for the shift that keeps an exponent's sign.
+template <typename T>
+struct BitMath {
+  using Signed = typename Mask<T>::Native;
+  typedef std::make_unsigned_t<typename Mask<T>::Integer> Native
+      __attribute__((vector_size(kVectorBytes)));
+
+  static Signed Add(Signed a, Signed b) { return (Signed)((Native)a + (Native)b); }
+  static Signed Subtract(Signed a, Signed b) { return (Signed)((Native)a - (Native)b); }
+  static Signed ShiftToExponent(Signed a) {
+    return (Signed)((Native)a << Format<T>::kMantissaBits);
+  }
+};
 
 // The constant that pushes the fraction of a number of moderate size out of its mantissa, and so
 // leaves the nearest integer in the lowest bits.
@@ -82,8 +96,8 @@ ExpParts<T> SplitExp(Vec<T> x) {
     series = series * rest + ScalarLike(x, 1.0 / factorial[n]);
   }
   const Vec<T> fraction = rest + rest * rest * series;
-  const auto power_bits = (BitsOf(shifted) << F::kMantissaBits) +
-                          (static_cast<typename Mask<T>::Integer>(F::kBias) << F::kMantissaBits);
+  const auto power_bits =
+      BitMath<T>::Add(BitMath<T>::ShiftToExponent(BitsOf(shifted)), BitsOf(ScalarLike(x, 1.0)));
   return {FromBits<T>(power_bits), fraction};
 }
 
@@ -116,11 +130,13 @@ Vec<T> Log(Vec<T> x) {
   // x = 2^exponent m with m in [sqrt(1/2), sqrt(2)). The bits of positive numbers are in their
   // order, so subtracting those of sqrt(1/2) leaves the exponent on top.
   const auto sqrt_half = BitsOf(ScalarLike(x, 0.70710678118654752440));
-  const auto above = BitsOf(x) - sqrt_half;
+  const auto above = BitMath<T>::Subtract(BitsOf(x), sqrt_half);
   const auto exponent_bits = above >> F::kMantissaBits;  // arithmetic: of either sign
-  const Vec<T> m = FromBits<T>(BitsOf(x) - (exponent_bits << F::kMantissaBits));
+  const auto mantissa_bits =
+      BitMath<T>::Subtract(BitsOf(x), BitMath<T>::ShiftToExponent(exponent_bits));
+  const Vec<T> m = FromBits<T>(mantissa_bits);
   const Vec<T> rounding = ScalarLike(x, kRounding<T>);
-  const Vec<T> exponent = FromBits<T>(BitsOf(rounding) + exponent_bits) - rounding;
+  const Vec<T> exponent = FromBits<T>(BitMath<T>::Add(BitsOf(rounding), exponent_bits)) - rounding;
   // log m = 2 atanh(s) = 2 s + 2 s^3 / 3 + ... with s = (m - 1) / (m + 1), written as f - s (f -
   // r), f = m - 1, in which the leading term is exact.
   const Vec<T> f = m - one;

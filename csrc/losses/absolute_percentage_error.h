@@ -15,7 +15,8 @@ struct AbsolutePercentageError {
 
   template <typename V>
   MASKLSTM_HOST_DEVICE V Value(V y_true, V y_pred) const {
-    return ScalarLike(y_true, 100.0) * (Abs(y_pred - y_true) / Scale(y_true));
+    const ScaledDifference<V> error = Difference(y_pred, y_true);
+    return ScalarLike(y_true, 100.0) * (Abs(error.value) / Scale(y_true)) * error.factor;
   }
 
   template <typename V>

@@ -2,6 +2,8 @@
 #define MASKLSTM_CSRC_LOSSES_BINARY_FOCAL_CROSSENTROPY_H_
 
 #include "csrc/losses/binary_crossentropy.h"
+#include "csrc/losses/binary_focal_crossentropy_from_logits.h"
+#include "csrc/losses/focal.h"
 #include "csrc/losses/loss.h"
 
 namespace masklstm {
@@ -9,117 +11,82 @@ namespace {
 
 // a q^gamma B: the binary cross-entropy B of the smoothed label t' and the clipped probability c,
 // times a power of the probability of being wrong, q = t' (1 - c) + (1 - t') c, and, with class
-// balancing, times a = t' alpha + (1 - t') (1 - alpha). With from_logits, the sigmoid comes first.
+// balancing, times a = t' alpha + (1 - t') (1 - alpha). With from_logits, which graphs saved by
+// version 0.1.0 have, it is the loss of that name.
 struct BinaryFocalCrossentropy {
   static constexpr const char* kName = "binary_focal_crossentropy";
   static constexpr Parameter kParameters[] = {
-      {"gamma", /*default=*/2.0, Domain::From(0.0)},
-      {"alpha", /*default=*/0.25, Domain::Within(0.0, 1.0)},
-      {"apply_class_balancing", /*default=*/0.0, Domain::Within(0.0, 1.0)},
-      {"from_logits", /*default=*/0.0, Domain::Within(0.0, 1.0)},
-      kLabelSmoothingParameter,
-      kEpsilonParameter,
+      kGammaParameter,          kAlphaParameter,
+      kClassBalancingParameter, {"from_logits", /*default=*/0.0, Domain::Within(0.0, 1.0)},
+      kLabelSmoothingParameter, kEpsilonParameter,
   };
 
   explicit BinaryFocalCrossentropy(const double* parameters)
-      : gamma(parameters[0]),
-        alpha(parameters[1]),
-        apply_class_balancing(parameters[2] != 0.0),
+      : focus(parameters),
         from_logits(parameters[3] != 0.0),
-        crossentropy(parameters + 4) {}
+        crossentropy(parameters + 4),
+        of_logits(focus, parameters + 4) {}
 
   template <typename V>
   MASKLSTM_HOST_DEVICE V Value(V y_true, V y_pred) const {
+    if (from_logits) return of_logits.Value(y_true, y_pred);
     const V t = Smoothed(y_true, crossentropy.label_smoothing);
-    const V c = crossentropy.Clipped(Probability(y_pred));
-    return Balance(t) * Power(Wrong(t, c), gamma) * BinaryCrossentropy::OfClipped(t, c);
+    const V c = crossentropy.Clipped(y_pred);
+    return focus.Balance(t) * Focus::Power(Wrong(t, c), focus.gamma) * crossentropy.OfClipped(t, c);
   }
 
   template <typename V>
   MASKLSTM_HOST_DEVICE V Derivative(V y_true, V y_pred) const {
+    if (from_logits) return of_logits.Derivative(y_true, y_pred);
     const V t = Smoothed(y_true, crossentropy.label_smoothing);
-    const V p = Probability(y_pred);
-    const V c = crossentropy.Clipped(p);
-    const V slope = crossentropy.WhereNotClipped(p, Balance(t) * Slope(t, c));
-    return from_logits ? slope * c * (ScalarLike(c, 1.0) - c) : slope;
+    const V c = crossentropy.Clipped(y_pred);
+    return crossentropy.WhereNotClipped(y_pred, focus.Balance(t) * Slope(t, c));
   }
 
   template <typename V>
   MASKLSTM_HOST_DEVICE V SecondDerivative(V y_true, V y_pred) const {
+    if (from_logits) return of_logits.SecondDerivative(y_true, y_pred);
     const V t = Smoothed(y_true, crossentropy.label_smoothing);
-    const V p = Probability(y_pred);
-    const V c = crossentropy.Clipped(p);
-    V curvature = Curvature(t, c);
-    if (from_logits) {
-      // With s = sigmoid: s' = s (1 - s), s'' = s' (1 - 2 s).
-      const V one = ScalarLike(c, 1.0);
-      const V first = c * (one - c);
-      curvature = curvature * first * first + Slope(t, c) * first * (one - (c + c));
-    }
-    return crossentropy.WhereNotClipped(p, Balance(t) * curvature);
+    const V c = crossentropy.Clipped(y_pred);
+    return crossentropy.WhereNotClipped(y_pred, focus.Balance(t) * Curvature(t, c));
   }
 
   template <typename V>
-  MASKLSTM_HOST_DEVICE V Probability(V y_pred) const {
-    if (from_logits) return Logistic(y_pred) + NanIfDiverged(y_pred);
-    return y_pred;
+  MASKLSTM_HOST_DEVICE V Wrong(V t, V c) const {
+    return t * crossentropy.Rest(c) + (ScalarLike(t, 1.0) - t) * c;
   }
 
-  template <typename V>
-  MASKLSTM_HOST_DEVICE V Balance(V t) const {
-    if (!apply_class_balancing) return ScalarLike(t, 1.0);
-    return t * ScalarLike(t, alpha) + (ScalarLike(t, 1.0) - t) * ScalarLike(t, 1.0 - alpha);
-  }
-
-  template <typename V>
-  MASKLSTM_HOST_DEVICE static V Wrong(V t, V c) {
-    const V one = ScalarLike(t, 1.0);
-    return t * (one - c) + (one - t) * c;
-  }
-
-  // Whole exponents keep the sign of a negative base, which labels outside of [0, 1] lead to.
-  template <typename V>
-  MASKLSTM_HOST_DEVICE static V Power(V base, double exponent) {
-    if (exponent == 0.0) return ScalarLike(base, 1.0);
-    if (exponent == 1.0) return base;
-    if (exponent == 2.0) return base * base;
-    if (exponent == 3.0) return base * base * base;
-    const V power = Pow(Abs(base), ScalarLike(base, exponent));
-    const double half = 0.5 * exponent;
-    const bool is_whole = exponent == __builtin_floor(exponent);
-    const bool is_even = half == __builtin_floor(half);
-    if (is_even) return power;
-    const V zero = ScalarLike(base, 0.0);
-    const V if_negative = is_whole ? zero - power : zero / zero;
-    return Select(Lt(base, zero), if_negative, power);
-  }
-
-  // By c, without the balance: (q^g B)' and (q^g B)'', with q' = 1 - 2 t.
+  // By c, without the balance: (q^g B)' and (q^g B)''.
   template <typename V>
   MASKLSTM_HOST_DEVICE V Slope(V t, V c) const {
     const V q = Wrong(t, c);
-    const V turn = ScalarLike(t, 1.0) - (t + t);
-    return ScalarLike(t, gamma) * Power(q, gamma - 1.0) * turn *
-               BinaryCrossentropy::OfClipped(t, c) +
-           Power(q, gamma) * BinaryCrossentropy::SlopeOfClipped(t, c);
+    return PowerTimes(focus.gamma, q, focus.gamma - 1.0) * Focus::Turn(t) *
+               crossentropy.OfClipped(t, c) +
+           Focus::Power(q, focus.gamma) * crossentropy.SlopeOfClipped(t, c);
   }
 
   template <typename V>
   MASKLSTM_HOST_DEVICE V Curvature(V t, V c) const {
     const V q = Wrong(t, c);
-    const V turn = ScalarLike(t, 1.0) - (t + t);
-    return ScalarLike(t, gamma * (gamma - 1.0)) * Power(q, gamma - 2.0) * turn * turn *
-               BinaryCrossentropy::OfClipped(t, c) +
-           ScalarLike(t, 2.0 * gamma) * Power(q, gamma - 1.0) * turn *
-               BinaryCrossentropy::SlopeOfClipped(t, c) +
-           Power(q, gamma) * BinaryCrossentropy::CurvatureOfClipped(t, c);
+    const V turn = Focus::Turn(t);
+    const double gamma = focus.gamma;
+    return PowerTimes(gamma * (gamma - 1.0), q, gamma - 2.0) * turn * turn *
+               crossentropy.OfClipped(t, c) +
+           PowerTimes(2.0 * gamma, q, gamma - 1.0) * turn * crossentropy.SlopeOfClipped(t, c) +
+           Focus::Power(q, gamma) * crossentropy.CurvatureOfClipped(t, c);
   }
 
-  double gamma;
-  double alpha;
-  bool apply_class_balancing;
+  // 0 for the factor 0, where the power may be infinite.
+  template <typename V>
+  MASKLSTM_HOST_DEVICE static V PowerTimes(double factor, V base, double exponent) {
+    if (factor == 0.0) return ScalarLike(base, 0.0);
+    return ScalarLike(base, factor) * Focus::Power(base, exponent);
+  }
+
+  Focus focus;
   bool from_logits;
   BinaryCrossentropy crossentropy;
+  BinaryFocalCrossentropyFromLogits of_logits;
 };
 
 }  // namespace

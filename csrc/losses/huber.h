@@ -21,7 +21,10 @@ struct Huber {
     const V magnitude = Abs(error);
     const V bound = ScalarLike(error, delta);
     const V half = ScalarLike(error, 0.5);
-    return Select(Le(magnitude, bound), half * error * error, bound * (magnitude - half * bound));
+    // Where the error overflows, a bound that leaves the result finite is lost in the difference.
+    const ScaledDifference<V> scaled = Difference(y_pred, y_true);
+    const V far = bound * (Abs(scaled.value) - half * bound) * scaled.factor;
+    return Select(Le(magnitude, bound), half * error * error, far);
   }
 
   template <typename V>
@@ -33,8 +36,8 @@ struct Huber {
   template <typename V>
   MASKLSTM_HOST_DEVICE V SecondDerivative(V y_true, V y_pred) const {
     const V error = y_pred - y_true;
-    const V outside = error - error;  // 0, or NaN for a NaN
-    return Select(Le(Abs(error), ScalarLike(error, delta)), ScalarLike(error, 1.0), outside);
+    return Select(Le(Abs(error), ScalarLike(error, delta)), ScalarLike(error, 1.0),
+                  NanIfDiverged(y_pred));
   }
 
   double delta;

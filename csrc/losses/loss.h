@@ -65,10 +65,28 @@ MASKLSTM_HOST_DEVICE V NanIfDiverged(V y_pred) {
   return y_pred - y_pred;
 }
 
+// a - b where it may overflow although what is made of it does not: there half of it, and the
+// factor 2 to multiply the result by; else the factor is 1.
+template <typename V>
+struct ScaledDifference {
+  V value;
+  V factor;
+};
+
+template <typename V>
+MASKLSTM_HOST_DEVICE ScaledDifference<V> Difference(V a, V b) {
+  const V difference = a - b;
+  const V half = ScalarLike(a, 0.5);
+  const auto overflows = Eq(Abs(difference), ScalarLike(a, Domain::kInfinity));
+  return {Select(overflows, half * a - half * b, difference),
+          Select(overflows, ScalarLike(a, 2.0), ScalarLike(a, 1.0))};
+}
+
 // Stands for an empty array of parameters, which C++ does not have.
 struct NoParameters {
   constexpr const Parameter* begin() const { return nullptr; }
   constexpr const Parameter* end() const { return nullptr; }
+  constexpr int size() const { return 0; }
 };
 
 }  // namespace

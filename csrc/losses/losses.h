@@ -3,11 +3,15 @@
 #ifndef MASKLSTM_CSRC_LOSSES_LOSSES_H_
 #define MASKLSTM_CSRC_LOSSES_LOSSES_H_
 
+#include <iterator>
+
+#include "csrc/kernels/masked_loss.h"
 #include "csrc/losses/absolute_error.h"
 #include "csrc/losses/absolute_percentage_error.h"
 #include "csrc/losses/binary_crossentropy.h"
 #include "csrc/losses/binary_crossentropy_from_logits.h"
 #include "csrc/losses/binary_focal_crossentropy.h"
+#include "csrc/losses/binary_focal_crossentropy_from_logits.h"
 #include "csrc/losses/huber.h"
 #include "csrc/losses/log_cosh.h"
 #include "csrc/losses/pinball.h"
@@ -20,7 +24,9 @@ namespace {
 
 template <typename... Losses>
 struct LossList {
-  static constexpr int kSize = sizeof...(Losses);
+  static_assert(((std::size(Losses::kParameters) <= kMaxParameters) && ...),
+                "A loss has more parameters than fit MaskedLossInputs: raise kMaxParameters in "
+                "csrc/kernels/masked_loss.h");
 
   // Calls visitor(loss) with the loss at `index`, made from `parameters`.
   template <typename Visitor>
@@ -47,7 +53,8 @@ using AllLosses = LossList<        //
     Pinball,                       //
     BinaryCrossentropy,            //
     BinaryCrossentropyFromLogits,  //
-    BinaryFocalCrossentropy>;
+    BinaryFocalCrossentropy,       //
+    BinaryFocalCrossentropyFromLogits>;
 
 }  // namespace
 }  // namespace masklstm

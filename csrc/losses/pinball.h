@@ -17,9 +17,10 @@ struct Pinball {
 
   template <typename V>
   MASKLSTM_HOST_DEVICE V Value(V y_true, V y_pred) const {
-    const V shortfall = y_true - y_pred;
-    return Max(ScalarLike(shortfall, quantile) * shortfall,
-               ScalarLike(shortfall, quantile - 1.0) * shortfall);
+    const ScaledDifference<V> shortfall = Difference(y_true, y_pred);
+    return Max(ScalarLike(y_true, quantile) * shortfall.value,
+               ScalarLike(y_true, quantile - 1.0) * shortfall.value) *
+           shortfall.factor;
   }
 
   template <typename V>

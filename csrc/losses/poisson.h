@@ -23,7 +23,12 @@ struct Poisson {
     const V sum = y_pred + shift;
     const V lost = (shift - (sum - y_pred)) / sum;
     const V log_of_sum = Log(sum) + Select(Gt(y_pred, shift), lost, ScalarLike(lost, 0.0));
-    return y_pred - y_true * log_of_sum;
+    const V difference = y_pred - y_true * log_of_sum;
+    // The second term alone can overflow: a quarter of it does not where the difference is finite.
+    const V quarter = ScalarLike(y_pred, 0.25);
+    const V scaled = ScalarLike(y_pred, 4.0) * (quarter * y_pred - quarter * y_true * log_of_sum);
+    const auto overflows = Eq(Abs(difference), ScalarLike(y_pred, Domain::kInfinity));
+    return Select(overflows, scaled, difference);
   }
 
   template <typename V>

@@ -181,9 +181,17 @@ MaskedLossInputs MakeInputs(const ArrayView& y_true, const ArrayView& y_pred,
     inputs.parameters[i] = py::isinstance<py::bool_>(value)
                                ? value.cast<double>()
                                : ToNumber(value).value_or(std::numeric_limits<double>::quiet_NaN());
-    if (!description.accepts(inputs.parameters[i])) {
+    // A number above 0 must be one in the computing type too: formulas divide by it.
+    const bool is_double = inputs.computing_type() == DataType::kFloat64;
+    const double least =
+        is_double ? std::numeric_limits<double>::min() : std::numeric_limits<float>::min();
+    const bool is_lost = inputs.parameters[i] < least && !description.accepts(0.0);
+    if (is_lost || !description.accepts(inputs.parameters[i])) {
+      const std::string for_type =
+          is_lost ? ", for " + ComputingType(inputs) + " of at least " + Repr(py::float_(least))
+                  : "";
       throw py::value_error("Invalid value for argument '" + description.name +
-                            "'. Expected a number in " + description.domain +
+                            "'. Expected a number in " + description.domain + for_type +
                             ". Received: " + description.name + "=" + Repr(value));
     }
   }

@@ -6,6 +6,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -85,16 +86,14 @@ std::string TypeStringOf(const std::string& dtype) {
   throw py::type_error("Expected a boolean, integer or floating-point dtype. Received: " + dtype);
 }
 
-// The type's name; the text itself if there is none.
+// The type's name; empty if there is none.
 std::string NameOf(const std::string& type_string) {
   for (const TypeString& type : kTypeStrings) {
     // The byte order of a type without one is written in several ways.
-    if (type_string == type.text ||
-        (type_string.substr(1) == std::string(type.text).substr(1) && type_string[0] == '|')) {
-      return type.name;
-    }
+    const std::string text = type.text;
+    if (type_string == text || type_string == "|" + text.substr(1)) return type.name;
   }
-  return type_string;
+  return "";
 }
 
 // An array that lies in a GPU's memory; what the functions here return.
@@ -161,47 +160,153 @@ class DeviceArray {
   std::unique_ptr<CudaMemory> memory_;
 };
 
+// Python's older protocols would make an empty object of pybind11's base class, which aborts.
+[[noreturn]] py::object RefuseToPickle(const DeviceArray&, const py::args&) {
+  throw py::type_error(
+      "A DeviceArray cannot be copied or pickled; its numpy() can. Received: a DeviceArray");
+}
+
+constexpr char kNoNew[] =
+    "A DeviceArray has memory from the start: it comes from to_device() and from the functions "
+    "that "
+    "compute one. Received: a call that would make an empty one";
+
+[[noreturn]] py::object RefuseNew(const py::args&, const py::kwargs&) {
+  throw py::type_error(kNoNew);
+}
+
+// A method as a function of a reference, for which pybind11 refuses None as self.
+template <auto kMethod>
+auto OfArray() {
+  return [](const DeviceArray& array) { return (array.*kMethod)(); };
+}
+
+// What an object says of its memory. It may say anything: each entry is checked before it is used,
+// and errors name the argument.
+class Interface {
+ public:
+  Interface(const py::object& object, const char* name) : name_(name) {
+    if (!HasInterface(object)) {
+      throw py::type_error("Expected '" + name_ +
+                           "' to be in a GPU's memory, as y_true is: an object with " + kInterface +
+                           ". Received: " + std::string(py::str(py::type::of(object))));
+    }
+    const py::object interface = object.attr(kInterface);
+    if (!py::isinstance<py::dict>(interface)) {
+      throw py::type_error("Expected " + std::string(kInterface) + " of '" + name_ +
+                           "' to be a dict. Received: " + Repr(interface));
+    }
+    entries_ = interface;
+  }
+
+  py::object Get(const char* key) const {
+    return entries_.contains(key) ? py::object(entries_[key]) : py::none();
+  }
+
+  std::vector<int64_t> Shape() const {
+    const std::vector<int64_t> shape = Integers("shape", "a tuple of lengths");
+    int64_t size = 16;  // bytes of one element, at most
+    for (const int64_t length : shape) {
+      if (length < 0 || __builtin_mul_overflow(size, std::max<int64_t>(length, 1), &size)) {
+        Refuse("shape", "a tuple of lengths");
+      }
+    }
+    return shape;
+  }
+
+  std::vector<int64_t> Strides(size_t rank) const {
+    const char* const expected = "None, or as many numbers of bytes as the shape has axes";
+    const std::vector<int64_t> strides = Integers("strides", expected);
+    if (strides.size() != rank) Refuse("strides", expected);
+    return strides;
+  }
+
+  std::string Dtype() const {
+    const py::object text = Get("typestr");
+    const std::string dtype = py::isinstance<py::str>(text) ? NameOf(py::str(text)) : "";
+    std::string known;
+    for (const TypeString& type : kTypeStrings) {
+      known += (known.empty() ? "" : ", ") + std::string(type.text);
+    }
+    if (dtype.empty()) Refuse("typestr", "one of " + known);
+    return dtype;
+  }
+
+  // The address, and whether it may only be read.
+  std::pair<uintptr_t, bool> Data(bool is_empty) const {
+    const std::string expected = "a tuple of an address and whether it is read-only";
+    const py::object data = Get("data");
+    try {
+      const auto entries = data.cast<std::pair<uintptr_t, bool>>();
+      if (entries.first != 0 || is_empty) return entries;
+    } catch (const py::cast_error&) {
+    }
+    Refuse("data", expected);
+  }
+
+  std::optional<int64_t> Stream() const {
+    const py::object stream = Get("stream");
+    if (stream.is_none()) return std::nullopt;
+    try {
+      return stream.cast<int64_t>();
+    } catch (const py::cast_error&) {
+      Refuse("stream", "a CUDA stream as a number");
+    }
+  }
+
+ private:
+  std::vector<int64_t> Integers(const char* key, const std::string& expected) const {
+    const py::object tuple = Get(key);
+    try {
+      if (py::isinstance<py::tuple>(tuple)) return tuple.cast<std::vector<int64_t>>();
+    } catch (const py::cast_error&) {
+    }
+    Refuse(key, expected);
+  }
+
+  [[noreturn]] void Refuse(const char* key, const std::string& expected) const {
+    throw py::value_error("Expected " + std::string(kInterface) + "['" + key + "'] of '" + name_ +
+                          "' to be " + expected +
+                          ". Received: " + (entries_.contains(key) ? Repr(Get(key)) : "nothing"));
+  }
+
+  std::string name_;
+  py::dict entries_;
+};
+
 // A dense array with __cuda_array_interface__, ready for work on `stream`.
 ArrayView ViewOf(const py::object& object, const char* name, int64_t stream, bool* is_writeable) {
-  if (!HasInterface(object)) {
-    throw py::type_error("Expected '" + std::string(name) +
-                         "' to be in a GPU's memory, as y_true is: an object with " + kInterface +
-                         ". Received: " + std::string(py::str(py::type::of(object))));
-  }
-  const py::dict interface = object.attr(kInterface);
-  const auto data = interface["data"].cast<py::tuple>();
-  ArrayView view{reinterpret_cast<const void*>(data[0].cast<uintptr_t>()),
-                 NameOf(interface["typestr"].cast<std::string>()),
-                 interface["shape"].cast<std::vector<int64_t>>()};
-  if (is_writeable != nullptr) *is_writeable = !data[1].cast<bool>();
+  const Interface interface(object, name);
+  ArrayView view{nullptr, interface.Dtype(), interface.Shape()};
+  const auto [address, is_read_only] = interface.Data(view.size() == 0);
+  view.data = reinterpret_cast<const void*>(address);
+  if (is_writeable != nullptr) *is_writeable = !is_read_only;
   RequireCurrentDevice(view.data);
   const int64_t item_size = view.size() == 0 ? 1 : view.bytes() / view.size();
-  if (reinterpret_cast<uintptr_t>(view.data) % item_size != 0) {
+  if (address % item_size != 0) {
     throw py::value_error("Expected '" + std::string(name) + "' to begin at a multiple of " +
                           std::to_string(item_size) + " bytes");
   }
   if (py::isinstance<DeviceArray>(object)) object.cast<DeviceArray&>().UsedOn(stream);
-  if (interface.contains("mask") && !interface["mask"].is_none()) {
+  if (!interface.Get("mask").is_none()) {
     throw py::value_error("Expected '" + std::string(name) +
                           "' to be a plain array. Received: a masked one");
   }
-  if (interface.contains("strides") && !interface["strides"].is_none()) {
-    const auto strides = interface["strides"].cast<std::vector<int64_t>>();
+  if (!interface.Get("strides").is_none()) {
+    const std::vector<int64_t> strides = interface.Strides(view.shape.size());
     int64_t expected = item_size;
     for (size_t axis = view.shape.size(); view.size() > 0 && axis-- > 0;) {
       if (view.shape[axis] != 1 && strides[axis] != expected) {
-        ThrowNotDense(view, name, interface["strides"], "make a dense copy first");
+        ThrowNotDense(view, name, interface.Get("strides"), "make a dense copy first");
       }
       expected *= view.shape[axis];
     }
   }
   // Whoever made the array may still be writing to it, on a stream of his own.
-  if (interface.contains("stream") && !interface["stream"].is_none()) {
-    const int64_t theirs = interface["stream"].cast<int64_t>();
-    if (theirs != stream && !(theirs == 1 && stream == 0)) {
-      py::gil_scoped_release release;
-      WaitForCuda(reinterpret_cast<void*>(theirs));
-    }
+  const std::optional<int64_t> theirs = interface.Stream();
+  if (theirs && *theirs != stream && !(*theirs == 1 && stream == 0)) {
+    const py::gil_scoped_release release;
+    WaitForCuda(reinterpret_cast<void*>(*theirs));
   }
   return view;
 }
@@ -352,9 +457,8 @@ constexpr char kOutDoc[] = "The same for arrays in a GPU's memory; see `masked_l
 // Says that CUDA was left out, for arrays that would need it.
 [[noreturn]] py::object Refuse(const DeviceObject&, const py::args&, const py::kwargs&) {
   throw py::type_error(
-      "y_true is in a GPU's memory, but this build of masklstm has no CUDA kernels. Rebuild it "
-      "where "
-      "nvcc is installed: MASKLSTM_CUDA=ON pip install --no-binary masklstm masklstm");
+      "y_true is in a GPU's memory, but this build of masklstm has no CUDA kernels. Build it from "
+      "its sources where nvcc is installed: MASKLSTM_CUDA=ON pip install --no-deps .");
 }
 
 #endif
@@ -364,12 +468,23 @@ constexpr char kOutDoc[] = "The same for arrays in a GPU's memory; see `masked_l
 void DefineCuda(py::module_& module) {
 #ifdef MASKLSTM_HAS_CUDA
   const auto nan = std::numeric_limits<double>::quiet_NaN();
-  py::class_<DeviceArray>(module, "DeviceArray", "An array in a GPU's memory.")
-      .def_property_readonly("shape", &DeviceArray::Shape)
+  py::class_<DeviceArray> device_array(module, "DeviceArray", "An array in a GPU's memory.",
+                                       py::is_final());
+  device_array.def_property_readonly("shape", OfArray<&DeviceArray::Shape>())
       .def_property_readonly("dtype", [](const DeviceArray& array) { return array.view().dtype; })
-      .def_property_readonly(kInterface, &DeviceArray::Interface)
-      .def("numpy", &DeviceArray::Numpy, "A copy in the host's memory; waits for the stream.")
-      .def("__repr__", &DeviceArray::Text);
+      .def_property_readonly(kInterface, OfArray<&DeviceArray::Interface>())
+      .def("numpy", OfArray<&DeviceArray::Numpy>(),
+           "A copy in the host's memory; waits for the stream.")
+      .def("__repr__", OfArray<&DeviceArray::Text>())
+      .def("__reduce__", &RefuseToPickle)
+      .def("__reduce_ex__", &RefuseToPickle)
+      .def_static("__new__", &RefuseNew);
+  // The slot as well, which Python's own `__new__` would go round.
+  reinterpret_cast<PyTypeObject*>(device_array.ptr())->tp_new = [](PyTypeObject*, PyObject*,
+                                                                   PyObject*) -> PyObject* {
+    PyErr_SetString(PyExc_TypeError, kNoNew);
+    return nullptr;
+  };
   module.def("to_device", &ToDevice, "Copies a NumPy array into the GPU's memory.",
              py::arg("array"), py::arg("stream") = 0);
   module.def("copy", &Copy, "Copies an array within the GPU's memory.", py::arg("source"),

@@ -75,6 +75,17 @@ LOSSES = {
             0,
         ),
     ),
+    "binary_focal_crossentropy_from_logits": (
+        lambda t, p: wrong(t, sigmoid(p)) ** 2 * crossentropy(t, sigmoid(p)),
+        lambda t, p: (
+            sigmoid(p)
+            * sigmoid(-p)
+            * (
+                2 * wrong(t, sigmoid(p)) * (1 - 2 * t) * crossentropy(t, sigmoid(p))
+                + wrong(t, sigmoid(p)) ** 2 * crossentropy_slope(t, sigmoid(p))
+            )
+        ),
+    ),
 }
 
 

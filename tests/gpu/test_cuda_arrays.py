@@ -1,8 +1,13 @@
 """Arrays in device memory, streams and launches."""
 
+import copy
+import gc
+import pickle
+
 import numpy as np
 import pytest
 
+from . import stub
 from .checks import TYPES, Shifted, example, short
 
 
@@ -131,3 +136,111 @@ def test_a_launch_that_fails_is_reported(kernels, emulated, monkeypatch, error, 
     for function in (kernels.masked_loss, kernels.masked_loss_gradient):
         with pytest.raises(RuntimeError, match=f"CUDA kernels could not run: .*{advice}"):
             function(array, array)
+
+
+class Says:
+    """An object that says of its memory what it likes."""
+
+    def __init__(self, interface):
+        self.__cuda_array_interface__ = interface
+
+
+ABSENT = object()
+
+
+@pytest.mark.parametrize("argument", ["y_true", "y_pred", "sample_weight", "mask", "out"])
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        *((key, ABSENT, ".*Received: nothing") for key in ("data", "shape", "typestr")),
+        *(
+            ("data", data, "an address")
+            for data in (None, 5, (), (1,), (None, False), ("x", False))
+        ),
+        ("data", (-8, False), "an address"),
+        ("data", (0, False), "an address"),
+        ("data", (1.5, False), "an address"),
+        *(("shape", shape, "a tuple of lengths") for shape in (None, 9, "9", [9], (9.5,), (None,))),
+        *(("shape", shape, "a tuple of lengths") for shape in ((-1,), (2**62, 2**62), (2**70,))),
+        *(("typestr", text, r"one of \|b1") for text in (None, 4, "", "f", "<f0", "<f3", "<f16")),
+        *(
+            ("typestr", text, r"one of \|b1")
+            for text in ("float32", ">f4", "<c8", "|O", "<f" + "9" * 30)
+        ),
+        *(("strides", strides, "as many numbers") for strides in ((), (4, 4), 4, "4", (None,))),
+        ("stream", "default", "a CUDA stream as a number"),
+        ("stream", 1.5, "a CUDA stream as a number"),
+        ("stream", 2**80, "a CUDA stream as a number"),
+    ],
+)
+def test_an_interface_that_lies_is_refused(kernels, argument, key, value, expected):
+    arrays = {
+        name: kernels.to_device(np.ones(9, bool if name == "mask" else np.float32))
+        for name in ("y_true", "y_pred", argument)
+    }
+    interface = {**arrays[argument].__cuda_array_interface__, key: value}
+    if value is ABSENT:
+        del interface[key]
+    message = rf"Expected __cuda_array_interface__\['{key}'\] of '{argument}' to be.*{expected}"
+    function = kernels.masked_loss_gradient if argument == "out" else kernels.masked_loss
+    with pytest.raises(ValueError, match=message):
+        function(**{**arrays, argument: Says(interface)})
+
+
+@pytest.mark.parametrize("interface", [None, 5, (), "typestr", [("data", (1, False))]])
+def test_an_interface_that_is_no_dict_is_refused(kernels, interface):
+    array = kernels.to_device(np.ones(9, np.float32))
+    with pytest.raises(TypeError, match=r"of 'y_pred' to be a dict\. Received: "):
+        kernels.masked_loss(array, Says(interface))
+
+
+def test_what_an_interface_may_leave_out(kernels):
+    array = kernels.to_device(np.ones(9, np.float32))
+    interface = {key: array.__cuda_array_interface__[key] for key in ("shape", "typestr", "data")}
+    assert kernels.masked_loss(Says(interface), array)[0].numpy() == 0
+    empty = Says({"shape": (0,), "typestr": "<f4", "data": (0, False), "strides": (4,)})
+    assert kernels.masked_loss(empty, empty)[2].numpy() == 0
+
+
+class TestDeviceArray:
+    def test_there_is_none_without_memory(self, kernels):
+        array_type = kernels.DeviceArray
+        for make in (
+            array_type,
+            lambda: array_type.__new__(array_type),
+            lambda: object.__new__(array_type),
+            lambda: array_type.__base__.__new__(array_type),
+            lambda: type("Derived", (array_type,), {}),
+            lambda: kernels.to_device(np.ones(3)).__reduce__(),
+            lambda: copy.copy(kernels.to_device(np.ones(3))),
+            lambda: copy.deepcopy(kernels.to_device(np.ones(3))),
+            *(
+                lambda protocol=protocol: pickle.dumps(kernels.to_device(np.ones(3)), protocol)
+                for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
+            ),
+            lambda: kernels.to_device(np.ones(3)).__init__(),
+        ):
+            with pytest.raises(TypeError):
+                make()
+        gc.collect()
+
+    @pytest.mark.parametrize("other", [None, 5, object()], ids=["None", "5", "object"])
+    def test_methods_of_another_object_are_refused(self, kernels, other):
+        array_type = kernels.DeviceArray
+        for method in (
+            array_type.numpy,
+            array_type.__repr__,
+            array_type.shape.fget,
+            array_type.dtype.fget,
+            array_type.__cuda_array_interface__.fget,
+        ):
+            with pytest.raises(TypeError):
+                method(other)
+
+
+class TestStub:
+    def test_has_every_name(self, kernels, tmp_path):
+        assert stub.names_that_differ(kernels.__file__, tmp_path) == ""
+
+    def test_has_every_argument(self, kernels):
+        assert stub.arguments_at_runtime(kernels) == stub.arguments_in_stub()

@@ -38,6 +38,10 @@ OTHER_PARAMETERS = [
     ("binary_focal_crossentropy", {"gamma": 1.7, "alpha": 0.4, "apply_class_balancing": True}),
     ("binary_focal_crossentropy", {"from_logits": True, "gamma": 3.0, "label_smoothing": 0.1}),
     ("binary_focal_crossentropy", {"gamma": 0.0}),
+    (
+        "binary_focal_crossentropy_from_logits",
+        {"gamma": 0.5, "alpha": 0.4, "apply_class_balancing": True, "label_smoothing": 0.1},
+    ),
 ]
 
 
@@ -223,3 +227,32 @@ def test_a_scale_beyond_the_type_keeps_its_digits(kernels, prediction, weight):
         *map(kernels.to_device, (t, p)), sample_weight=kernels.to_device(weight), **options
     )
     assert found.numpy().tobytes() == want.tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_extreme_numbers_as_on_the_cpu(kernels, dtype):
+    """No difference and no product overflows, no power is infinite, no epsilon is lost."""
+    largest, tiny = float(np.finfo(dtype).max), 1e-9 if dtype == "float32" else 1e-18
+    focal = "binary_focal_crossentropy_from_logits"
+    for loss, parameters, t, p in (
+        ("absolute_percentage_error", {}, -largest, largest),
+        ("pinball", {}, -largest, largest),
+        ("huber", {"delta": 0.25}, -largest, largest),
+        ("poisson", {}, largest / np.log(largest) * 1.5, largest),
+        ("binary_crossentropy", {"epsilon": tiny}, 1, 1),
+        ("binary_crossentropy", {"epsilon": tiny}, 0, 1),
+        ("binary_focal_crossentropy", {"epsilon": tiny}, 0, 1),
+        *((focal, {"gamma": g}, t, p) for g in (0, 0.5, 2) for t in (0, 1) for p in (-1e4, 1e4)),
+        *((focal, {"gamma": g}, t, p) for g in (0, 0.5, 2) for t in (0, 1) for p in (-17, 40)),
+    ):
+        arrays = [np.array([x], dtype) for x in (t, p)]
+        on_device = [kernels.to_device(x) for x in arrays]
+        arguments = {"loss": loss, **parameters}
+        want = [kernels.masked_loss(*arrays, **arguments)[0]]
+        want += list(kernels.masked_loss_gradient(*arrays, **arguments))
+        found = [kernels.masked_loss(*on_device, **arguments)[0].numpy()]
+        found += list(kernels.masked_loss_gradient(*on_device, **arguments).numpy())
+        assert np.all(np.isfinite(want)), (loss, parameters, t, p)
+        tolerance = 1e-5 if dtype == "float32" else 1e-12
+        least = 4 * np.finfo(dtype).tiny
+        np.testing.assert_allclose(found, want, rtol=tolerance, atol=least, err_msg=loss)

@@ -1,0 +1,21 @@
+# Which of the architectures `known` (in their order) the cards of this machine need: a card's own
+# one, or the newest before it, whose PTX it runs. Empty where there is no card.
+function(masklstm_architectures_of_cards known result)
+  set(architectures "")
+  execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader
+    OUTPUT_VARIABLE cards ERROR_VARIABLE problem RESULT_VARIABLE status)
+  if(status EQUAL 0)
+    string(REGEX MATCHALL "[0-9]+[.][0-9]" cards "${cards}")
+    foreach(card IN LISTS cards)
+      string(REPLACE "." "" card "${card}")
+      set(best "")
+      foreach(architecture IN LISTS known)
+        if(architecture LESS_EQUAL card)
+          set(best ${architecture})
+        endif()
+      endforeach()
+      list(APPEND architectures ${best})
+    endforeach()
+  endif()
+  set(${result} ${architectures} PARENT_SCOPE)
+endfunction()
