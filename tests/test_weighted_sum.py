@@ -178,6 +178,7 @@ def test_replicas_add_up_each_part(rng):
     np.testing.assert_allclose(value, loss(y_true, y_pred), rtol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:losses.Masked")  # of rows that gaps cross
 def test_saving(tmp_path, rng):
     y_true, y_pred, _ = data(rng)
     loss = losses.Sum(
