@@ -1,0 +1,99 @@
+"""`python -m bench.against FOLDER`: this tree's masklstm against another one's, in paired rounds.
+
+FOLDER is a checkout whose native library is built, such as a clone of the commit before a change.
+Squared error and the losses that are named, eagerly and in a graph, forward and with gradient: how
+many times as long this tree takes as the other one, with a 95% interval, and A/A beside it.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bench import measure, worker
+from bench.case import Case
+from bench.cases import KERNELS, OURS, OURS_EAGER, Entry, Experiment
+
+_OTHER = " (other)"
+
+
+def serve(connection: Any, provider: str) -> None:
+    worker.serve(connection, provider.removesuffix(_OTHER))
+
+
+class Workers(measure.Workers):
+    """Processes of this tree and, under names of their own, of the other one."""
+
+    def __init__(self, other: Path) -> None:
+        super().__init__(serve)
+        # Only the package comes from there: the benchmark is ours.
+        self._folder = tempfile.TemporaryDirectory()
+        Path(self._folder.name, "masklstm").symlink_to(other / "masklstm")
+
+    def start(self, provider: str) -> bool:
+        if not provider.endswith(_OTHER):
+            return super().start(provider)
+        with _first_in_path(self._folder.name):  # a new process has this one's path
+            return super().start(provider)
+
+
+@contextmanager
+def _first_in_path(folder: str) -> Iterator[None]:
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+
+
+def experiments(losses: list[str]) -> Iterator[Experiment]:
+    """The other tree is the first entry, with which both are compared."""
+    for loss in losses:
+        for power in (10, 16, 24):
+            for gradient in (False, True):
+                case = Case(2**power, loss=loss, gradient=gradient)
+                for provider in (OURS, OURS_EAGER):
+                    yield _pair(provider, case)
+        for weights in ("(B, T, F)", "(B, T)", "(F,)"):
+            yield _pair(KERNELS, Case(2**16, loss=loss, weights=weights))
+            yield _pair(OURS, replace(Case(2**20, loss=loss, weights=weights), calls=4))
+
+
+def _pair(provider: str, case: Case) -> Experiment:
+    entries = Entry(provider + _OTHER, case), Entry(provider, case)
+    return Experiment(f"{provider}: {case.without_gaps()}", entries)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the other checkout")
+    parser.add_argument("--rounds", type=int, default=60, help="default: %(default)s")
+    parser.add_argument("--losses", nargs="*", default=["squared_error"], metavar="LOSS")
+    arguments = parser.parse_args()
+    if not list(arguments.folder.glob("masklstm/_masklstm_ops.so")):
+        parser.error(
+            f"expected a checkout with a built native library. Received: {arguments.folder}"
+        )
+    print(f"{'this tree to the other':62} {'ratio':>6} {'95% interval':>16} {'A/A':>6}")
+    with Workers(arguments.folder.resolve()) as workers:
+        for experiment in experiments(arguments.losses):
+            result = measure.run(experiment, workers, arguments.rounds)
+            found = measure.ratios(result)
+            errors = [entry["error"] for entry in result["entries"] if entry["error"]]
+            if errors or 1 not in found:
+                print(f"{experiment.name:62} {'; '.join(errors) or workers.absent}", flush=True)
+                continue
+            ratio, same = found[1], found["A/A"]
+            interval = f"[{ratio.low:.3f}, {ratio.high:.3f}]"
+            print(
+                f"{experiment.name:62} {ratio.median:6.3f} {interval:>16} {same.median:6.3f}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
