@@ -6,6 +6,7 @@
 // the same everywhere. Contraction to fused multiply-add is off for the same reason.
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 #include "csrc/kernels/chunks.h"
 #include "csrc/kernels/cpu_kernels.h"
@@ -135,6 +136,31 @@ struct StreamStrip {
   }
 };
 
+// Where the numbers are 0, or too small or too large to have all their digits.
+template <typename T>
+Mask<T> OutOfRange(Vec<T> x) {
+  const Vec<T> magnitude = Abs(x);
+  return Lt(magnitude, Vec<T>::Broadcast(std::numeric_limits<T>::min())) |
+         Gt(magnitude, Vec<T>::Broadcast(std::numeric_limits<T>::max()));
+}
+
+// A strip whose products leave the type's range on the way: element by element. Everything comes by
+// value, see MapChunk.
+template <typename T, typename Formula>
+__attribute__((noinline)) void MapStripByElement(Formula formula, Validity<T> is_valid,
+                                                 const T* y_true, const T* y_pred, const T* weight,
+                                                 Scale<T> scale, T* out, int64_t count) {
+  alignas(64) T values[kStrip];
+  ForEachVector<T>([&](int, int lane) {
+    formula(Vec<T>::Load(y_true + lane), Vec<T>::Load(y_pred + lane)).Store(values + lane);
+  });
+  for (int64_t i = 0; i < count; ++i) {
+    const T w = weight ? Read<T>(weight, i) : T{1};
+    values[i] = is_valid(Read<T>(y_true, i)) ? Scaled(scale, w, values[i]) : T{0};
+  }
+  std::memcpy(out, values, count * sizeof(T));
+}
+
 // out[i] = valid ? scale * w_i * formula(t_i, p_i) : +0.0
 //
 // What the loop needs comes by value: it stores through `out`, which for all that the compiler
@@ -143,18 +169,37 @@ template <bool kWeighted, typename T, typename Formula, typename Write>
 void MapChunk(Formula formula, Validity<T> is_valid, Chunk<T> chunk, Scale<T> scale, T* out,
               Write write) {
   using V = Vec<T>;
-  const V first = V::Broadcast(scale.first);
-  const V second = V::Broadcast(scale.second);
+  constexpr int kVectors = kStrip / V::kLanes;
+  const V factor = V::Broadcast(scale.rounded);
   ForEachStrip(
       chunk, [&](const T* y_true, const T* y_pred, const T* weight, int64_t offset, int64_t count) {
+        V factors[kVectors];
+        bool by_element = !scale.is_held;
+        if constexpr (kWeighted) {
+          Mask<T> lost{};
+          ForEachVector<T>([&](int vector, int lane) {
+            factors[vector] = factor * V::Load(weight + lane);
+            lost = lost | OutOfRange(factors[vector]);
+          });
+          if (__builtin_expect(Any(lost), 0)) {  // weights of 0 are as good as any others
+            Mask<T> at_weights{};
+            ForEachVector<T>([&](int vector, int lane) {
+              const V w = V::Load(weight + lane);
+              at_weights = at_weights | (OutOfRange(factors[vector]) & (Lt(w, V{}) | Gt(w, V{})));
+            });
+            by_element |= Any(at_weights);
+          }
+        }
+        if (__builtin_expect(by_element, 0)) {
+          return MapStripByElement(formula, is_valid, y_true, y_pred, kWeighted ? weight : nullptr,
+                                   scale, out + offset, count);
+        }
         alignas(64) T padded[kStrip];
         T* const target = count == kStrip ? out + offset : padded;
-        ForEachVector<T>([&](int, int lane) {
+        ForEachVector<T>([&](int vector, int lane) {
           const V t = V::Load(y_true + lane);
           const V p = V::Load(y_pred + lane);
-          const V value = formula(t, p);
-          const V scaled =
-              kWeighted ? first * V::Load(weight + lane) * second * value : first * value * second;
+          const V scaled = (kWeighted ? factors[vector] : factor) * formula(t, p);
           write(Select(is_valid(t), scaled, V{}), target + lane);
         });
         if (count < kStrip) std::memcpy(out + offset, padded, count * sizeof(T));
@@ -255,6 +300,8 @@ void GradientOfShortRows(const Loss& loss, const MaskedLossInputs& inputs, int64
   const T* y_true = MaskedLabels(inputs, begin, size, &buffers);
   const T* weight = Weights(inputs, begin, size, &buffers);
   const Validity<T> is_valid(inputs);
+  double scales[kChunk];  // of the rows
+  bool fits = true;
   for (int64_t row = 0; row < num_rows; ++row) {
     int64_t count = 0;
     for (int64_t i = row * row_size; i < (row + 1) * row_size; ++i) {
@@ -262,15 +309,27 @@ void GradientOfShortRows(const Loss& loss, const MaskedLossInputs& inputs, int64
     }
     const double mean_gradient =
         row_gradients ? Read<T>(row_gradients, first_row + row) : loss_gradient;
-    const T factor = MeanOrZero<T>(mean_gradient, count);
+    scales[row] = MeanOrZero<double>(mean_gradient, count);
+    const Scale<T> scale(scales[row]);
+    fits &= scale.is_held;
     for (int64_t i = row * row_size; i < (row + 1) * row_size; ++i) {
-      buffers.weight[i] = weight ? factor * Read<T>(weight, i) : factor;
+      const T w = weight ? Read<T>(weight, i) : T{1};
+      buffers.weight[i] = scale.rounded * w;
+      fits &= IsNormal<T>(buffers.weight[i]) | (w == 0) | (scale.rounded == 0);
     }
   }
-  const Chunk<T> chunk{y_true, Predictions(inputs, begin, size, &buffers), buffers.weight, size};
+  const T* y_pred = Predictions(inputs, begin, size, &buffers);
+  const auto derivative = [loss](Vec<T> t, Vec<T> p) { return loss.Derivative(t, p); };
   WriteGradient<T>(inputs, begin, size, false, gradient, [&](T* out) {
-    MapChunk([&](Vec<T> t, Vec<T> p) { return loss.Derivative(t, p); }, is_valid, chunk,
-             Scale<T>(1.0), out);
+    const Chunk<T> chunk{y_true, y_pred, buffers.weight, size};
+    if (fits) return MapChunk(derivative, is_valid, chunk, Scale<T>(1.0), out);
+    weight = Weights(inputs, begin, size, &buffers);  // as they were
+    for (int64_t row = 0; row < num_rows; ++row) {
+      const int64_t first = row * row_size;
+      const Chunk<T> of_row{y_true + first, y_pred + first, weight ? weight + first : nullptr,
+                            row_size};
+      MapChunk(derivative, is_valid, of_row, Scale<T>(scales[row]), out + first);
+    }
   });
 }
 
