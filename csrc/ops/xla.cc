@@ -181,9 +181,11 @@ class Inputs {
       const XlaOp weight = Widen(weight_);
       const XlaOp product = scale * weight;
       // As `Scaled` in division.h. Products of floats are never out of range here.
-      gradient = type_ == xla::F32
-                     ? product * slopes
-                     : xla::Select(xla::Or(IsNormal(product), xla::Eq(weight, xla::ZerosLike(weight))), product * slopes, gradient * weight);
+      gradient =
+          type_ == xla::F32
+              ? product * slopes
+              : xla::Select(xla::Or(IsNormal(product), xla::Eq(weight, xla::ZerosLike(weight))),
+                            product * slopes, gradient * weight);
     }
     return Convert(WhereValid(Convert(gradient, xla::F64, type_)), type_, prediction_type_);
   }
