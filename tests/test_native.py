@@ -167,8 +167,8 @@ digest = hashlib.sha256()
 t = rng.normal(size=(40000, 5))
 t[rng.random(t.shape) < 0.3] = np.nan
 p = rng.normal(size=t.shape)
-for dtype in ("float64", "float32"):
-    for shape in ((), (1, 1), (1, 5), (40000, 1)):
+for dtype in ("float64",):
+    for shape in ((), (1, 5), (40000, 1)):
         for options in (
             {}, {"reduction": "mean_with_sample_weight"}, {"reduction": "sum"},
             {"reduction": "none"}, {"balance": "feature"},
@@ -184,13 +184,11 @@ for dtype in ("float64", "float32"):
                 return [by_p, by_w, *outer.gradient(by_p, [p, w, u]), outer.gradient(by_w, w),
                         outer.gradient(by_w, u)]
             tensors = [tf.constant(x, dtype) for x in (t, p, np.full(shape, 0.7), 1.3)]
-            unknown = [tf.TensorSpec(None, dtype) for _ in tensors]
             by_axes = [tf.TensorSpec([None] * len(x.shape), dtype) for x in tensors]
             found = []
             for function in (
                 results,
                 tf.function(results, input_signature=by_axes),
-                tf.function(results, input_signature=unknown),
             ):
                 found.append([x if x is None else x.numpy() for x in function(*tensors)])
             for mode in found:
