@@ -5,6 +5,7 @@ The results' types are here as well; the backends do not import each other.
 
 import math
 import operator
+import sys
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
@@ -17,6 +18,9 @@ BALANCES = ("sample", "timestep", "feature", None)
 PREDICTION_DTYPES = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
 _INTEGERS = (tf.int8, tf.int16, tf.int32, tf.int64, tf.uint8, tf.uint16, tf.uint32, tf.uint64)
 LABEL_DTYPES = (*PREDICTION_DTYPES, *_INTEGERS, tf.bool)
+
+
+_SMALLEST = sys.float_info.min  # with all its digits
 
 
 class Tensors(NamedTuple):
@@ -103,8 +107,9 @@ def standardize_normalizer(normalizer: Any, reduction: str) -> tf.Tensor | None:
             )
         return tf.reshape(tf.cast(normalizer, tf.float64), [])
     number = number_or_nan(normalizer)
-    if isinstance(normalizer, (bool, np.bool_)) or not 0.0 < number < math.inf:
-        raise out_of_domain("normalizer", "(0, inf)", normalizer)
+    if isinstance(normalizer, (bool, np.bool_)) or not _SMALLEST <= number < math.inf:
+        domain = f"(0, inf), and not below {_SMALLEST}, which TensorFlow takes for 0"
+        raise out_of_domain("normalizer", domain, normalizer)
     return tf.constant(number, tf.float64)
 
 

@@ -60,12 +60,12 @@ class _Inputs:
         product = tf.ones([], tf.float64)
         for index, weight in enumerate(self.sample_weight):
             if index != but:
-                product *= self.where_valid(tf.reshape(weight, self.aligned_shape(weight)))
+                product *= self.where_valid(self.spread(weight))
         return product
 
-    def aligned_shape(self, weight: tf.Tensor) -> tf.Tensor:
-        missing_axes = tf.rank(self.y_true) - tf.rank(weight)
-        return tf.concat([tf.shape(weight), tf.ones([missing_axes], tf.int32)], axis=0)
+    def spread(self, small: tf.Tensor) -> tf.Tensor:
+        """To the labels' shape."""
+        return _sums.spread(tf.cast(small, tf.float64), tf.shape(self.y_true))
 
     def divisor(self) -> tf.Tensor:
         """A scalar, or with a last axis of length 1 for reductions by row."""
@@ -79,11 +79,14 @@ class _Inputs:
         return tf.ones([], tf.float64)
 
     def over_divisor(self, loss_gradient: tf.Tensor) -> tf.Tensor:
-        """u / d, in a shape that broadcasts against the labels."""
+        """u / d, in the divisor's shape."""
         loss_gradient = tf.cast(loss_gradient, tf.float64)
+        divisor = self.divisor()
         if self.reduction == "none" and not self.is_scalar:
             loss_gradient = tf.expand_dims(loss_gradient, -1)
-        return tf.math.divide_no_nan(loss_gradient, self.divisor())
+        elif self.reduction == "sum":
+            loss_gradient = _sums.spread(loss_gradient, tf.shape(divisor))
+        return tf.math.divide_no_nan(loss_gradient, divisor)
 
     def by_weights(self, by_product: tf.Tensor, op: tf.Operation) -> list[tf.Tensor | None]:
         """The gradients by the weights, of that by their product."""
@@ -97,23 +100,16 @@ class _Inputs:
 
     def _sum_to(self, weight: tf.Tensor, full: tf.Tensor) -> tf.Tensor:
         """Adds up along the axes that the weights repeat along."""
-        full = self.where_valid(full)
-        axes = self._repeated_axes(weight)
-        if axes is None:
-            shape = self.aligned_shape(weight)
-            _, axes = tf.raw_ops.BroadcastGradientArgs(s0=tf.shape(full), s1=shape)
-            total = tf.reduce_sum(full, axes)
-        else:
-            total = _sums.total_along(full, axes) if axes else full
-        total = tf.reshape(total, tf.shape(weight))
-        return tf.cast(total, weight.dtype)
+        total = _sums.total_to(self.where_valid(full), self._aligned_shape(weight))
+        return tf.cast(tf.reshape(total, tf.shape(weight)), weight.dtype)
 
-    def _repeated_axes(self, weight: tf.Tensor) -> list[int] | None:
-        """None if they are only known when the op runs."""
+    def _aligned_shape(self, weight: tf.Tensor) -> list[int] | tf.Tensor:
+        """That of the weights, with as many axes as the labels have."""
         rank, lengths = self.y_true.shape.rank, weight.shape
-        if rank is None or lengths.rank is None or None in lengths:
-            return None
-        return [axis for axis in range(rank) if axis >= lengths.rank or lengths[axis] == 1]
+        if rank is not None and lengths.is_fully_defined():
+            return [*lengths, *[1] * (rank - lengths.rank)]
+        missing_axes = tf.rank(self.y_true) - tf.rank(weight)
+        return tf.concat([tf.shape(weight), tf.ones([missing_axes], tf.int32)], axis=0)
 
 
 def _text(op: tf.Operation, name: str) -> str:
@@ -150,7 +146,8 @@ def _masked_loss_gradient(
         if inputs.reduction == "mean_with_sample_weight":
             total = _sums.total(inputs.weight() * losses)
             by_weight_sum -= scale * tf.math.divide_no_nan(total, inputs.divisor())
-        by_weights = inputs.by_weights(scale * losses + by_weight_sum, op)
+        by_product = inputs.spread(scale) * losses + inputs.spread(by_weight_sum)
+        by_weights = inputs.by_weights(by_product, op)
     return [None, gradient, *by_weights, *(None for _ in inputs.mask)]
 
 
@@ -161,9 +158,10 @@ def _masked_group_sums_gradient(
     inputs = _Inputs(op)
     axis = _arguments.group_axis(_text(op, "balance"), inputs.y_true) % tf.rank(inputs.y_true)
     shape = tf.concat([tf.ones([axis], tf.int32), [-1]], axis=0)
-    factor = tf.reshape(loss_sum_gradient, shape)
+    scale = _middle(loss_sum_gradient)
+    factor = tf.reshape(tf.math.divide_no_nan(loss_sum_gradient, scale), shape)
     gradient = _native.ops.masklstm_masked_loss_grad(
-        tf.ones([], tf.float64),
+        scale,
         tf.zeros([], tf.float64),
         tf.zeros([], tf.int64),
         inputs.y_true,
@@ -175,10 +173,26 @@ def _masked_group_sums_gradient(
     )
     by_weights: list[tf.Tensor | None] = [None for _ in inputs.sample_weight]
     if inputs.sample_weight and _is_needed(op, 2):
-        factor = tf.reshape(factor, inputs.aligned_shape(factor))
-        term = tf.reshape(weight_sum_gradient, tf.shape(factor))
-        by_weights = inputs.by_weights(factor * inputs.elements("value") + term, op)
+        by_loss, by_weight = (
+            inputs.spread(tf.reshape(each, shape))
+            for each in (loss_sum_gradient, weight_sum_gradient)
+        )
+        by_weights = inputs.by_weights(by_loss * inputs.elements("value") + by_weight, op)
     return [None, gradient, *by_weights, *(None for _ in inputs.mask)]
+
+
+def _middle(factors: tf.Tensor) -> tf.Tensor:
+    """A number to take out of all factors, so that a type of less range than float64 holds them.
+
+    1 for ordinary ones, which so keep their bits.
+    """
+    sizes = tf.abs(factors)
+    largest = tf.reduce_max(sizes)
+    smallest = tf.reduce_min(tf.where(sizes > 0, sizes, largest))
+    is_ordinary = (smallest > 2.0**-60) & (largest < 2.0**60)
+    # Half of it, since float32 reaches from 2^-126 to 2^128: so the factors may be 2^254 apart.
+    middle = 0.5 * tf.sqrt(smallest) * tf.sqrt(largest)
+    return tf.stop_gradient(tf.where(is_ordinary, tf.ones_like(largest), middle))
 
 
 @tf.RegisterGradient("Masklstm>MaskedLossGrad")  # type: ignore[untyped-decorator]
@@ -193,6 +207,7 @@ def _masked_loss_grad_gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf
     if inputs.reduction == "mean_with_sample_weight":
         total = _sums.total(upstream * tf.cast(op.outputs[0], tf.float64))
         by_weight_sum = -tf.math.divide_no_nan(total, inputs.divisor())
+    scale = inputs.spread(scale)
     curvature = scale * weight * upstream * inputs.elements("second_derivative")
     by_y_pred = tf.cast(inputs.where_valid(curvature), inputs.y_pred.dtype)
     by_weights = inputs.by_weights(scale * slopes, op)
@@ -201,13 +216,10 @@ def _masked_loss_grad_gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf
 
 
 def _gradient_by_loss_gradient(inputs: _Inputs, slopes: tf.Tensor) -> tf.Tensor:
-    by_element = tf.math.divide_no_nan(slopes, inputs.divisor())
+    by_element = tf.math.divide_no_nan(slopes, inputs.spread(inputs.divisor()))
     if inputs.reduction == "none" and not inputs.is_scalar:
-        rank = by_element.shape.rank
-        known = rank is not None
-        total = (
-            _sums.total_along(by_element, [rank - 1]) if known else tf.reduce_sum(by_element, -1)
-        )
+        rows = tf.shape(inputs.loss_gradient)
+        total = tf.reshape(_sums.total_to(by_element, tf.concat([rows, [1]], axis=0)), rows)
     else:
         total = _sums.total(by_element)
     return tf.cast(total, inputs.loss_gradient.dtype)

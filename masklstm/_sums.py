@@ -5,6 +5,10 @@ bits of a result. The native op does not: the weights of elements whose loss is 
 added up by it.
 """
 
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 import tensorflow as tf
 
 from masklstm import _native
@@ -26,13 +30,59 @@ def total_along(x: tf.Tensor, axes: list[int]) -> tf.Tensor:
     """The sums of a float64 tensor of known rank along some axes, which are dropped."""
     if _native.backend == "reference":
         return tf.reduce_sum(x, axes)
-    kept = [axis for axis in range(x.shape.rank) if axis not in axes]
-    shape = tf.shape(x)
-    kept_shape = tf.gather(shape, tf.constant(kept, tf.int32))
-    rest = tf.reduce_prod(tf.gather(shape, tf.constant(axes, tf.int32)))
-    rows = tf.reshape(tf.transpose(x, [*kept, *axes]), [tf.reduce_prod(kept_shape), rest])
+    is_summed = np.isin(range(x.shape.rank), axes)
+    kept = tf.constant(np.flatnonzero(~is_summed), tf.int32)
+    return tf.reshape(_totals(x, is_summed), tf.gather(tf.shape(x), kept))
+
+
+def total_to(x: tf.Tensor, shape: list[int] | tf.Tensor) -> tf.Tensor:
+    """The sums of a float64 tensor along the axes that have length 1 in `shape`, in that shape.
+
+    `shape` has as many axes as the tensor. Where it is only known when the graph runs, the order of
+    the additions is the same.
+    """
+    if isinstance(shape, list) and 1 not in shape:
+        return tf.where(tf.equal(x, 0.0), tf.zeros_like(x), x)  # +0.0, as sums are
+    is_summed = np.equal(shape, 1) if isinstance(shape, list) else tf.equal(shape, 1)
+    return tf.reshape(_totals(x, is_summed), shape)
+
+
+def _totals(x: tf.Tensor, is_summed: Any) -> tf.Tensor:
+    """The sums along some axes, as a vector."""
+    lengths = tf.shape(x)
+    number = tf.reduce_prod(tf.where(is_summed, 1, lengths))
+    length = tf.reduce_prod(tf.where(is_summed, lengths, 1))
+    rows = tf.reshape(tf.transpose(x, _summed_last(is_summed)), [number, length])
     zeros = tf.zeros_like(rows)
-    sums = _native.ops.masklstm_masked_group_sums(
+    return _native.ops.masklstm_masked_group_sums(
         zeros, zeros, [rows], [], balance="sample", **_ATTRIBUTES
     ).weight_sum
-    return tf.reshape(sums, kept_shape)
+
+
+def _summed_last(is_summed: Any) -> Any:
+    """The order of the axes in which those that are summed come last."""
+    if isinstance(is_summed, np.ndarray):
+        return np.argsort(is_summed, kind="stable")
+    summed = tf.cast(is_summed, tf.int32)
+    kept = 1 - summed
+    place = tf.where(is_summed, tf.reduce_sum(kept) + tf.cumsum(summed) - 1, tf.cumsum(kept) - 1)
+    return tf.math.invert_permutation(place)
+
+
+def spread(x: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+    """Repeats a float64 tensor, aligned from the left, along the axes that are missing or 1.
+
+    As TensorFlow's broadcasting, whose gradient is a sum: this one's is one of ours.
+    """
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def repeated(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        missing_axes = tf.ones([tf.size(shape) - tf.rank(x)], tf.int32)
+        aligned = tf.concat([tf.shape(x), missing_axes], axis=0)
+
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            return tf.reshape(total_to(upstream, aligned), tf.shape(x))
+
+        return tf.broadcast_to(tf.reshape(x, aligned), shape), gradient
+
+    return repeated(x)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from conftest import REDUCTIONS, assert_all_close, labels_and_predictions
 
-from masklstm import ops, reference
+from masklstm import _native, ops, reference
 
 STEP = 1e-6  # of the finite differences; the test points keep further away from every kink
 
@@ -141,6 +141,47 @@ def test_every_way_to_differentiate(reduction, loss_case, rng):
         return found
 
     assert_all_close(results(ops), results(reference), "float64")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "reduction", "message"),
+    [
+        ("loss_gradient", (7,), "none", r"gradient of 8 loss values.*shape \[7\]"),
+        ("loss_gradient", (1,), "none", r"gradient of 8 loss values.*shape \[1\]"),
+        ("loss_gradient", (9,), "none", r"gradient of 8 loss values.*shape \[9\]"),
+        ("loss_gradient", (0,), "mean", r"gradient of 1 loss values.*shape \[0\]"),
+        ("loss_gradient", (8,), "sum", r"gradient of 1 loss values.*shape \[8\]"),
+        ("weight_sum", (2,), "mean_with_sample_weight", r"Expected scalars.*weight_sum.*\[2\]"),
+        ("weight_sum", (0,), "mean", r"Expected scalars.*weight_sum.*\[0\]"),
+        ("valid_count", (8,), "mean", r"Expected scalars.*valid_count.*\[8\]"),
+        ("valid_count", (8, 3), "none", r"Expected scalars.*valid_count.*\[8,3\]"),
+        ("valid_count", (0,), "mean", r"Expected scalars.*valid_count.*\[0\]"),
+    ],
+)
+def test_results_that_do_not_fit_are_refused(name, shape, reduction, message, run):
+    """The op that computes gradients reads as many numbers as it expects, from wherever."""
+    shapes = {
+        "loss_gradient": (8,) if reduction == "none" else (),
+        "weight_sum": (),
+        "valid_count": (),
+        name: shape,
+    }
+    results = [
+        tf.ones(shapes["loss_gradient"]),
+        tf.ones(shapes["weight_sum"], tf.float64),
+        tf.ones(shapes["valid_count"], tf.int64),
+    ]
+
+    def gradient(y_true, *results):
+        return _native.ops.masklstm_masked_loss_grad(
+            *results, y_true, y_true, [], [], loss="squared_error", reduction=reduction
+        )
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        run(gradient, tf.zeros([8, 3]), *results)
+    loss_gradient = tf.ones([8] if reduction == "none" else [])
+    right = loss_gradient, tf.ones([], tf.float64), tf.ones([], tf.int64)
+    np.testing.assert_array_equal(run(gradient, tf.zeros([8, 3]), *right), np.zeros((8, 3)))
 
 
 def test_a_scale_below_the_range_of_the_type_is_not_lost(dtype, run):

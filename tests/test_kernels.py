@@ -230,6 +230,36 @@ def test_weights_that_repeat_are_as_good_as_the_whole_array(dtype, features, rep
             assert np.asarray(found).tobytes() == np.asarray(expected).tobytes()
 
 
+@pytest.mark.parametrize("row_size", range(1, 71))
+def test_sums_of_short_rows(row_size):
+    """Against NumPy: none is left out where chunks meet, whether or not rows divide a chunk."""
+    rng = np.random.default_rng(row_size)
+    shape = (3 * 1024 // row_size + 5, row_size)
+    y_true = rng.integers(-9, 10, shape).astype("float32")
+    y_true[rng.random(shape) < 0.3] = np.nan
+    y_true[:, 0] = 10  # each row counts
+    y_pred = rng.integers(-9, 10, shape).astype("float32")
+    weight = rng.integers(1, 9, shape).astype("float32")
+    valid = ~np.isnan(y_true)
+    count = valid.sum(axis=1)
+    error = np.where(valid, y_pred - y_true, 0).astype("float64")
+    for w, use in ((1, {}), (weight, {"sample_weight": weight})):
+        means = (w * error**2).sum(axis=1) / count
+        gradient = 2 * w * error / count[:, None]
+        found = kernels.masked_loss(y_true, y_pred, reduction="none", **use)
+        np.testing.assert_allclose(found[0], means, rtol=1e-6)
+        assert found[2] == valid.sum()
+        found = kernels.masked_loss(y_true, y_pred, reduction="sum", **use)
+        np.testing.assert_allclose(found[0], means.sum(), rtol=1e-12)
+        for reduction in ("none", "sum"):
+            found = kernels.masked_loss_gradient(y_true, y_pred, reduction=reduction, **use)
+            np.testing.assert_allclose(found, gradient, rtol=1e-6)
+        found = kernels.masked_group_sums(y_true, y_pred, balance="sample", **use)
+        np.testing.assert_array_equal(found[0], (w * error**2).sum(axis=1))
+        np.testing.assert_array_equal(found[1], (w * valid).sum(axis=1))
+        np.testing.assert_array_equal(found[2], count)
+
+
 @pytest.mark.parametrize("shape", [(5, 65), (3, 101), (4, 1500), (2, 40_003)], ids=str)
 def test_sums_of_long_rows(dtype, shape):
     """Against NumPy: each row is divided by its own count, to its last element."""

@@ -12,7 +12,7 @@ import tensorflow as tf
 from conftest import labels_and_predictions, loss_and_gradients
 from test_losses import lstm_data, lstm_model
 
-from masklstm import losses, ops
+from masklstm import losses, ops, reference
 
 # Prints a digest of every loss with its gradients, and of a training run.
 DETERMINISM = """
@@ -94,6 +94,34 @@ def test_eager_and_graph_give_the_same_bits(options, loss_case, rng):
 
     for a, b in zip(results(*tensors), tf.function(results)(*tensors), strict=True):
         assert a.numpy().tobytes() == b.numpy().tobytes()
+
+
+@pytest.mark.parametrize("known", ["some", "ranks", "nothing"])
+@pytest.mark.parametrize(
+    "shape", [(), (1,), (50,), (1, 1), (50, 1), (1, 4), (50, 4), (1, 1, 3), (50, 1, 3), (1, 1, 1)]
+)
+@pytest.mark.parametrize(
+    "options", [{}, {"reduction": "mean_with_sample_weight"}, {"reduction": "sum"}], ids=str
+)
+def test_weights_whose_axes_are_only_known_in_the_graph(options, shape, known, dtype, rng):
+    """Their gradient is added up along the axes that turn out to have length 1."""
+    y_true, y_pred = labels_and_predictions(rng, (50, 4, 3), dtype)
+    weight = tf.constant(rng.random(shape), dtype)
+
+    def gradient(y_true, y_pred, weight):
+        with tf.GradientTape() as tape:
+            tape.watch(weight)
+            loss = ops.masked_loss(y_true, y_pred, sample_weight=weight, **options)
+        return tape.gradient(loss, weight)
+
+    labels = {"some": [None, 4, 3], "ranks": [None] * 3, "nothing": None}[known]
+    weights = None if known == "nothing" else [None] * len(shape)
+    specs = [tf.TensorSpec(labels, dtype)] * 2 + [tf.TensorSpec(weights, dtype)]
+    expected = gradient(y_true, tf.constant(y_pred), weight)
+    found = tf.function(gradient, input_signature=specs)(y_true, y_pred, weight)
+    assert found.numpy().tobytes() == expected.numpy().tobytes()
+    by_reference = loss_and_gradients(reference.masked_loss, y_true, y_pred, weight, **options)[2]
+    np.testing.assert_allclose(found, by_reference, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("options", [{}, {"reduction": "sum"}, {"balance": "feature"}], ids=str)

@@ -84,6 +84,22 @@ def test_every_form_of_weights_and_masks(shape, reduction, rng):
             np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(), (5,), (1, 4), (5, 1), (1, 1, 3), (5, 4, 3)], ids=str)
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_weights_whose_axes_are_only_known_when_compiled(shape, reduction, rng):
+    y_true, y_pred = labels_and_predictions(rng, (5, 4, 3), "float64")
+    weight = tf.constant(rng.random(shape))
+
+    def results(*tensors):
+        return loss_and_gradients(ops.masked_loss, *tensors, reduction=reduction)
+
+    specs = [tf.TensorSpec([None] * rank, tf.float64) for rank in (3, 3, len(shape))]
+    compiled = tf.function(results, input_signature=specs, jit_compile=True)
+    expected = results(y_true, y_pred, weight)
+    for a, b in zip(compiled(y_true, y_pred, weight), expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("case", CASES, ids=_case_id)
 def test_fit_with_every_loss(case, rng):
     """The losses of 50 steps, compiled by XLA and not. Each step's rounding meets the next one."""

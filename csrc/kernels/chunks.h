@@ -180,12 +180,35 @@ class Validity {
   T sentinel_ = std::numeric_limits<T>::quiet_NaN();
 };
 
+// A number whose product with another one of these is a normal number of T, or 0.
+template <typename T>
+bool IsOrdinary(T number) {
+  constexpr T kLow = static_cast<T>(sizeof(T) == sizeof(float) ? 0x1p-62 : 0x1p-510);
+  constexpr T kHigh = static_cast<T>(sizeof(T) == sizeof(float) ? 0x1p62 : 0x1p510);
+  const T magnitude = number < 0 ? -number : number;
+  return (kLow <= magnitude) & (magnitude <= kHigh) | (number == 0);
+}
+
+template <typename T>
+bool AreOrdinary(const T* values, int64_t count) {
+  bool all = true;
+  for (int64_t i = 0; i < count; ++i) all &= IsOrdinary(Read<T>(values, i));
+  return all;
+}
+
+// Weights of consecutive elements.
+template <typename T>
+struct Weighing {
+  const T* values;   // null: all 1
+  bool is_ordinary;  // all of them are; false also where nobody has looked
+};
+
 // A part of the elements as dense arrays.
 template <typename T>
 struct Chunk {
   const T* y_true;
   const T* y_pred;
-  const T* weight;  // null: all 1
+  Weighing<T> weight;
   int64_t size;
 };
 
@@ -193,7 +216,8 @@ struct Chunk {
 template <typename T>
 struct FactorBuffer {
   alignas(64) T values[2 * kChunk];
-  bool has_rows = false;  // one row, over and over again, from its first element on
+  bool has_rows = false;     // one row, over and over again, from its first element on
+  bool is_ordinary = false;  // that row
 };
 
 template <typename T>
@@ -248,34 +272,46 @@ const T* Predictions(const MaskedLossInputs& inputs, int64_t begin, int64_t coun
   return buffers->y_pred;
 }
 
-// One of the weights; null if it was not given.
+// One of the weights; null if it was not given. Where one number is the weight of many elements, it
+// is cheap to look at them.
 template <typename T>
-const T* Factors(const Broadcast& weight, int64_t begin, int64_t count, FactorBuffer<T>* buffer) {
-  if (!weight.IsPresent()) return nullptr;
-  if (weight.IsFull()) return Offset<T>(weight.data, begin);
+Weighing<T> Factors(const Broadcast& weight, int64_t begin, int64_t count,
+                    FactorBuffer<T>* buffer) {
+  if (!weight.IsPresent()) return {nullptr, true};
+  if (weight.IsFull()) return {Offset<T>(weight.data, begin), false};
   const int64_t length = weight.num_axes == 0 ? 0 : weight.extent[weight.num_axes - 1];
   if (!RepeatsOneRow(weight) || length > kChunk) {
     Expand(weight, begin, count, buffer->values);
-    return buffer->values;
+    bool is_ordinary = false;
+    if (weight.num_axes == 0) is_ordinary = AreOrdinary(buffer->values, 1);
+    if (weight.num_axes == 2 && weight.stride[1] == 0 && length > 1) {
+      const int64_t first = begin / length;
+      const int64_t last = (begin + count - 1) / length;
+      is_ordinary = AreOrdinary(Offset<T>(weight.data, first), last - first + 1);
+    }
+    return {buffer->values, is_ordinary};
   }
   // Expanded once for all chunks, which begin at different places of the row.
-  if (!buffer->has_rows) Expand(weight, 0, kChunk + length, buffer->values);
+  if (!buffer->has_rows) {
+    Expand(weight, 0, kChunk + length, buffer->values);
+    buffer->is_ordinary = AreOrdinary(buffer->values, length);
+  }
   buffer->has_rows = true;
-  return buffer->values + begin % length;
+  return {buffer->values + begin % length, buffer->is_ordinary};
 }
 
 // The products of the weights; null if there are none.
 template <typename T>
-const T* Weights(const MaskedLossInputs& inputs, int64_t begin, int64_t count,
-                 ChunkBuffers<T>* buffers) {
+Weighing<T> Weights(const MaskedLossInputs& inputs, int64_t begin, int64_t count,
+                    ChunkBuffers<T>* buffers) {
   static_assert(kMaxWeights == 2);
-  const T* first = Factors(inputs.weights[0], begin, count, &buffers->factors[0]);
-  const T* second = Factors(inputs.weights[1], begin, count, &buffers->factors[1]);
-  if (first == nullptr || second == nullptr) return first ? first : second;
+  const Weighing<T> first = Factors(inputs.weights[0], begin, count, &buffers->factors[0]);
+  const Weighing<T> second = Factors(inputs.weights[1], begin, count, &buffers->factors[1]);
+  if (!first.values || !second.values) return first.values ? first : second;
   for (int64_t i = 0; i < count; ++i) {
-    buffers->weight[i] = Read<T>(first, i) * Read<T>(second, i);
+    buffers->weight[i] = Read<T>(first.values, i) * Read<T>(second.values, i);
   }
-  return buffers->weight;
+  return {buffers->weight, false};
 }
 
 bool IsWeighted(const MaskedLossInputs& inputs) {
@@ -311,7 +347,8 @@ template <typename T, typename Strip>
 inline __attribute__((always_inline)) void ForEachStrip(Chunk<T> chunk, Strip&& strip) {
   int64_t i = 0;
   for (; i + kStrip <= chunk.size; i += kStrip) {
-    strip(chunk.y_true + i, chunk.y_pred + i, chunk.weight + (chunk.weight ? i : 0), i, kStrip);
+    const T* const weight = chunk.weight.values;
+    strip(chunk.y_true + i, chunk.y_pred + i, weight + (weight ? i : 0), i, kStrip);
   }
   if (i == chunk.size) return;
 
@@ -320,7 +357,7 @@ inline __attribute__((always_inline)) void ForEachStrip(Chunk<T> chunk, Strip&& 
   const int64_t rest = chunk.size - i;
   std::memcpy(y_true, chunk.y_true + i, rest * sizeof(T));
   std::memcpy(y_pred, chunk.y_pred + i, rest * sizeof(T));
-  if (chunk.weight) std::memcpy(weight, chunk.weight + i, rest * sizeof(T));
+  if (chunk.weight.values) std::memcpy(weight, chunk.weight.values + i, rest * sizeof(T));
   strip(y_true, y_pred, weight, i, rest);
 }
 

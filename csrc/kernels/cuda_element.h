@@ -38,8 +38,7 @@ __device__ inline void WeighByCount(Sums* sums) {
 template <typename Loss, typename T>
 __device__ T GradientOf(const Loss& loss, const Element<T>& element, const Scale<T>& scale) {
   const T slope = loss.Derivative(Scalar<T>{element.y_true}, Scalar<T>{element.y_pred}).value;
-  // Weight and first factor meet first, as on the CPU.
-  return element.is_valid ? scale.first * element.weight * scale.second * slope : T{0};
+  return element.is_valid ? Scaled(scale, element.weight, slope) : T{0};
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #define MASKLSTM_CSRC_KERNELS_DIVISION_H_
 
 #include <cstdint>
+#include <limits>
 
 #include "csrc/kernels/masked_loss.h"
 #include "csrc/losses/host_device.h"
@@ -25,25 +26,38 @@ MASKLSTM_HOST_DEVICE T MeanOrZero(double sum, int64_t count) {
   return count == 0 ? T{0} : static_cast<T>(sum / static_cast<double>(count));
 }
 
-// A gradient's scale below kTinyScale is handed on in two factors, one of them kHalfOfTinyScale: as
-// one float it would lose digits, or be 0, before it meets a number that brings the product back.
-constexpr double kTinyScale = 0x1p-100;
-constexpr double kHalfOfTinyScale = 0x1p-60;
+// Whether T holds a number of this size with all its digits.
+template <typename T, typename Number>
+MASKLSTM_HOST_DEVICE bool IsNormal(Number number) {
+  constexpr T kSmallest = std::numeric_limits<T>::min();
+  constexpr T kLargest = std::numeric_limits<T>::max();
+  const Number magnitude = number < 0 ? -number : number;
+  return kSmallest <= magnitude && magnitude <= kLargest;
+}
 
-// scale = first * second, and second is 1 unless the scale is tiny.
+// What the slopes of a gradient are multiplied with: an upstream gradient over a divisor.
 template <typename T>
 struct Scale {
-  T first;
-  T second = 1;
+  double exact;
+  T rounded;
+  bool is_held;  // T holds it with all its digits, or as the 0 or NaN that it is
 
-  MASKLSTM_HOST_DEVICE explicit Scale(double scale) : first(static_cast<T>(scale)) {
-    const double magnitude = scale < 0.0 ? -scale : scale;
-    if (sizeof(T) == sizeof(float) && 0.0 < magnitude && magnitude < kTinyScale) {
-      first = static_cast<T>(scale / kHalfOfTinyScale);
-      second = static_cast<T>(kHalfOfTinyScale);
-    }
-  }
+  MASKLSTM_HOST_DEVICE explicit Scale(double scale)
+      : exact(scale),
+        rounded(static_cast<T>(scale)),
+        is_held(IsNormal<T>(scale) || scale == 0.0 || scale != scale) {}
 };
+
+// scale * weight * slope. The product of the first two may leave T's range, or the scale itself,
+// before the slope brings it back: then the three are multiplied as doubles, and the slope comes
+// before the weight. That order cannot fail where the other one does: if scale and weight are both
+// large, or both small, each of their products with the slope lies between the result and a factor.
+template <typename T>
+MASKLSTM_HOST_DEVICE T Scaled(const Scale<T>& scale, T weight, T slope) {
+  const T product = scale.rounded * weight;
+  if (scale.is_held && (IsNormal<T>(product) || weight == 0)) return product * slope;
+  return static_cast<T>(scale.exact * static_cast<double>(slope) * static_cast<double>(weight));
+}
 
 }  // namespace
 }  // namespace masklstm

@@ -6,6 +6,7 @@
 // the same everywhere. Contraction to fused multiply-add is off for the same reason.
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 #include "csrc/kernels/chunks.h"
 #include "csrc/kernels/cpu_kernels.h"
@@ -135,26 +136,73 @@ struct StreamStrip {
   }
 };
 
+// Where the numbers are 0, or too small or too large to have all their digits.
+template <typename T>
+Mask<T> OutOfRange(Vec<T> x) {
+  const Vec<T> magnitude = Abs(x);
+  return Lt(magnitude, Vec<T>::Broadcast(std::numeric_limits<T>::min())) |
+         Gt(magnitude, Vec<T>::Broadcast(std::numeric_limits<T>::max()));
+}
+
+// A strip whose products leave the type's range on the way: element by element. Everything comes by
+// value, see MapChunk.
+template <typename T, typename Formula>
+__attribute__((noinline)) void MapStripByElement(Formula formula, Validity<T> is_valid,
+                                                 const T* y_true, const T* y_pred, const T* weight,
+                                                 Scale<T> scale, T* out, int64_t count) {
+  alignas(64) T values[kStrip];
+  ForEachVector<T>([&](int, int lane) {
+    formula(Vec<T>::Load(y_true + lane), Vec<T>::Load(y_pred + lane)).Store(values + lane);
+  });
+  for (int64_t i = 0; i < count; ++i) {
+    const T w = weight ? Read<T>(weight, i) : T{1};
+    values[i] = is_valid(Read<T>(y_true, i)) ? Scaled(scale, w, values[i]) : T{0};
+  }
+  std::memcpy(out, values, count * sizeof(T));
+}
+
+// Which products of scale and weight may leave the type's range, and have to be looked at.
+enum class Range { kKept, kToBeChecked };
+
 // out[i] = valid ? scale * w_i * formula(t_i, p_i) : +0.0
 //
 // What the loop needs comes by value: it stores through `out`, which for all that the compiler
 // knows could change whatever is behind a reference, and that would be loaded again for each strip.
-template <bool kWeighted, typename T, typename Formula, typename Write>
+template <bool kWeighted, Range kRange, typename T, typename Formula, typename Write>
 void MapChunk(Formula formula, Validity<T> is_valid, Chunk<T> chunk, Scale<T> scale, T* out,
               Write write) {
   using V = Vec<T>;
-  const V first = V::Broadcast(scale.first);
-  const V second = V::Broadcast(scale.second);
+  constexpr int kVectors = kStrip / V::kLanes;
+  const V factor = V::Broadcast(scale.rounded);
   ForEachStrip(
       chunk, [&](const T* y_true, const T* y_pred, const T* weight, int64_t offset, int64_t count) {
+        V factors[kVectors];
+        ForEachVector<T>([&](int vector, int lane) {
+          factors[vector] = kWeighted ? factor * V::Load(weight + lane) : factor;
+        });
+        if constexpr (kRange == Range::kToBeChecked) {
+          bool by_element = !scale.is_held;
+          Mask<T> lost{};
+          ForEachVector<T>([&](int vector, int) { lost = lost | OutOfRange(factors[vector]); });
+          if (__builtin_expect(kWeighted && Any(lost), 0)) {  // weights of 0 are as good as others
+            Mask<T> at_weights{};
+            ForEachVector<T>([&](int vector, int lane) {
+              const V w = V::Load(weight + lane);
+              at_weights = at_weights | (OutOfRange(factors[vector]) & (Lt(w, V{}) | Gt(w, V{})));
+            });
+            by_element |= Any(at_weights);
+          }
+          if (__builtin_expect(by_element, 0)) {
+            return MapStripByElement(formula, is_valid, y_true, y_pred,
+                                     kWeighted ? weight : nullptr, scale, out + offset, count);
+          }
+        }
         alignas(64) T padded[kStrip];
         T* const target = count == kStrip ? out + offset : padded;
-        ForEachVector<T>([&](int, int lane) {
+        ForEachVector<T>([&](int vector, int lane) {
           const V t = V::Load(y_true + lane);
           const V p = V::Load(y_pred + lane);
-          const V value = formula(t, p);
-          const V scaled =
-              kWeighted ? first * V::Load(weight + lane) * second * value : first * value * second;
+          const V scaled = factors[vector] * formula(t, p);
           write(Select(is_valid(t), scaled, V{}), target + lane);
         });
         if (count < kStrip) std::memcpy(out + offset, padded, count * sizeof(T));
@@ -164,10 +212,15 @@ void MapChunk(Formula formula, Validity<T> is_valid, Chunk<T> chunk, Scale<T> sc
 template <typename T, typename Formula, typename Write = StoreStrip>
 void MapChunk(const Formula& formula, const Validity<T>& is_valid, const Chunk<T>& chunk,
               Scale<T> scale, T* out, Write write = {}) {
-  if (chunk.weight) {
-    MapChunk<true>(formula, is_valid, chunk, scale, out, write);
+  const bool is_kept = chunk.weight.is_ordinary && IsOrdinary(scale.rounded) && scale.is_held;
+  if (chunk.weight.values && is_kept) {
+    MapChunk<true, Range::kKept>(formula, is_valid, chunk, scale, out, write);
+  } else if (chunk.weight.values) {
+    MapChunk<true, Range::kToBeChecked>(formula, is_valid, chunk, scale, out, write);
+  } else if (scale.is_held) {
+    MapChunk<false, Range::kKept>(formula, is_valid, chunk, scale, out, write);
   } else {
-    MapChunk<false>(formula, is_valid, chunk, scale, out, write);
+    MapChunk<false, Range::kToBeChecked>(formula, is_valid, chunk, scale, out, write);
   }
 }
 
@@ -208,10 +261,12 @@ void SumShortRows(const Loss& loss, const MaskedLossInputs& inputs, int64_t row_
   alignas(64) T values[kChunk];
   const Validity<T> is_valid(inputs);
   const Chunk<T> chunk{MaskedLabels(inputs, begin, size, &buffers),
-                       Predictions(inputs, begin, size, &buffers), nullptr, size};
+                       Predictions(inputs, begin, size, &buffers),
+                       {nullptr, true},
+                       size};
   MapChunk([&](Vec<T> t, Vec<T> p) { return loss.Value(t, p); }, is_valid, chunk, Scale<T>(1.0),
            values);
-  const T* weight = Weights(inputs, begin, size, &buffers);
+  const T* weight = Weights(inputs, begin, size, &buffers).values;
   for (int64_t row = 0; row < num_rows; ++row) {
     Sums sums;
     // No branches: nobody could guess them. The values are 0 where not valid.
@@ -253,8 +308,10 @@ void GradientOfShortRows(const Loss& loss, const MaskedLossInputs& inputs, int64
   const int64_t size = num_rows * row_size;
   ChunkBuffers<T> buffers;
   const T* y_true = MaskedLabels(inputs, begin, size, &buffers);
-  const T* weight = Weights(inputs, begin, size, &buffers);
+  Weighing<T> weight = Weights(inputs, begin, size, &buffers);
   const Validity<T> is_valid(inputs);
+  double scales[kChunk];  // of the rows
+  bool fits = true;
   for (int64_t row = 0; row < num_rows; ++row) {
     int64_t count = 0;
     for (int64_t i = row * row_size; i < (row + 1) * row_size; ++i) {
@@ -262,15 +319,29 @@ void GradientOfShortRows(const Loss& loss, const MaskedLossInputs& inputs, int64
     }
     const double mean_gradient =
         row_gradients ? Read<T>(row_gradients, first_row + row) : loss_gradient;
-    const T factor = MeanOrZero<T>(mean_gradient, count);
+    scales[row] = MeanOrZero<double>(mean_gradient, count);
+    const Scale<T> scale(scales[row]);
+    fits &= scale.is_held;
+    const bool is_kept = !weight.values || (weight.is_ordinary && IsOrdinary(scale.rounded));
     for (int64_t i = row * row_size; i < (row + 1) * row_size; ++i) {
-      buffers.weight[i] = weight ? factor * Read<T>(weight, i) : factor;
+      const T w = weight.values ? Read<T>(weight.values, i) : T{1};
+      buffers.weight[i] = scale.rounded * w;
+      if (!is_kept) fits &= IsNormal<T>(buffers.weight[i]) | (w == 0) | (scale.rounded == 0);
     }
   }
-  const Chunk<T> chunk{y_true, Predictions(inputs, begin, size, &buffers), buffers.weight, size};
+  const T* y_pred = Predictions(inputs, begin, size, &buffers);
+  const auto derivative = [loss](Vec<T> t, Vec<T> p) { return loss.Derivative(t, p); };
   WriteGradient<T>(inputs, begin, size, false, gradient, [&](T* out) {
-    MapChunk([&](Vec<T> t, Vec<T> p) { return loss.Derivative(t, p); }, is_valid, chunk,
-             Scale<T>(1.0), out);
+    const Chunk<T> chunk{y_true, y_pred, {buffers.weight, fits}, size};
+    if (fits) return MapChunk(derivative, is_valid, chunk, Scale<T>(1.0), out);
+    weight = Weights(inputs, begin, size, &buffers);  // as they were
+    for (int64_t row = 0; row < num_rows; ++row) {
+      const int64_t first = row * row_size;
+      const Weighing<T> of_weights{weight.values ? weight.values + first : nullptr,
+                                   weight.is_ordinary};
+      const Chunk<T> of_row{y_true + first, y_pred + first, of_weights, row_size};
+      MapChunk(derivative, is_valid, of_row, Scale<T>(scales[row]), out + first);
+    }
   });
 }
 
@@ -386,7 +457,7 @@ void Elements(const MaskedLossInputs& inputs, int64_t begin, int64_t end, Elemen
     const Validity<T> is_valid(inputs);
     const auto map = [&](const auto& formula) {
       ForEachChunk<T>(inputs, begin, end, [&](Chunk<T> chunk, int64_t offset) {
-        chunk.weight = nullptr;
+        chunk.weight.values = nullptr;
         MapChunk(formula, is_valid, chunk, Scale<T>(1.0), static_cast<T*>(elements) + offset);
       });
     };

@@ -93,7 +93,25 @@ struct Mask {
   Native native;
 
   friend Mask operator&(Mask a, Mask b) { return {a.native & b.native}; }
+  friend Mask operator|(Mask a, Mask b) { return {a.native | b.native}; }
 };
+
+// Whether any lane is true.
+template <typename T>
+bool Any(Mask<T> mask) {
+#if defined(__AVX512F__)
+  return _mm512_test_epi64_mask((__m512i)mask.native, (__m512i)mask.native) != 0;
+#elif defined(__AVX2__)
+  return !_mm256_testz_si256((__m256i)mask.native, (__m256i)mask.native);
+#elif defined(__SSE2__)
+  return _mm_movemask_epi8((__m128i)mask.native) != 0;
+#else
+  for (int lane = 0; lane < Vec<T>::kLanes; ++lane) {
+    if (mask.native[lane] != 0) return true;
+  }
+  return false;
+#endif
+}
 
 template <typename T>
 Vec<T> ClearSignBit(Vec<T> x) {

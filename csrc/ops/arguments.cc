@@ -26,6 +26,17 @@ DataType DataTypeOf(tensorflow::DataType tensorflow_type) {
   }
 }
 
+namespace {
+
+// Rows are what lies along the last axis; a scalar is a row of one.
+int64_t NumRows(const TensorShape& shape) {
+  int64_t rows = 1;
+  for (int axis = 0; axis + 1 < shape.dims(); ++axis) rows *= shape.dim_size(axis);
+  return rows;
+}
+
+}  // namespace
+
 void Attributes::Read(OpKernelConstruction* context) {
   std::string error;
   OP_REQUIRES(context, !InstructionSet(&error).empty(), InvalidArgument(error));
@@ -73,6 +84,23 @@ absl::Status CheckSameShape(const TensorShape& y_true, const TensorShape& y_pred
   if (y_true == y_pred) return absl::OkStatus();
   return InvalidArgument("y_true and y_pred must have the same shape. Received: y_true with shape ",
                          y_true.DebugString(), ", y_pred with shape ", y_pred.DebugString());
+}
+
+absl::Status CheckResults(Reduction reduction, const TensorShape& y_true,
+                          const TensorShape& loss_gradient, const TensorShape& weight_sum,
+                          const TensorShape& valid_count) {
+  const int64_t expected = reduction == Reduction::kNone ? NumRows(y_true) : 1;
+  if (loss_gradient.num_elements() != expected) {
+    return InvalidArgument("Expected the gradient of ", expected,
+                           " loss values. Received: loss_gradient with shape ",
+                           loss_gradient.DebugString());
+  }
+  if (weight_sum.num_elements() != 1 || valid_count.num_elements() != 1) {
+    return InvalidArgument("Expected scalars. Received: weight_sum with shape ",
+                           weight_sum.DebugString(), ", valid_count with shape ",
+                           valid_count.DebugString());
+  }
+  return absl::OkStatus();
 }
 
 absl::Status FindGroupAxis(const Attributes& attributes, const TensorShape& y_true, int* axis) {
@@ -144,8 +172,7 @@ absl::Status ReadInputs(OpKernelContext* context, const Attributes& attributes,
   inputs->y_true = y_true->data();
   inputs->y_pred = y_pred->data();
   inputs->row_size = shape.dims() == 0 ? 1 : shape.dim_size(shape.dims() - 1);
-  inputs->num_rows = 1;
-  for (int axis = 0; axis + 1 < shape.dims(); ++axis) inputs->num_rows *= shape.dim_size(axis);
+  inputs->num_rows = NumRows(shape);
   if (has_sample_weight) {
     TF_RETURN_IF_ERROR(MakeViews(context, "sample_weight", shape, inputs->weights));
   }

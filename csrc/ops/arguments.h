@@ -37,6 +37,13 @@ struct Attributes {
 absl::Status CheckSameShape(const tensorflow::TensorShape& y_true,
                             const tensorflow::TensorShape& y_pred);
 
+// Checks what a gradient is given of the forward pass: one `loss_gradient` for each loss value, and
+// two scalars.
+absl::Status CheckResults(Reduction reduction, const tensorflow::TensorShape& y_true,
+                          const tensorflow::TensorShape& loss_gradient,
+                          const tensorflow::TensorShape& weight_sum,
+                          const tensorflow::TensorShape& valid_count);
+
 // The axis of the groups; an error if labels of this shape have none.
 absl::Status FindGroupAxis(const Attributes& attributes, const tensorflow::TensorShape& y_true,
                            int* axis);

@@ -61,17 +61,11 @@ class MaskedLossGradOp : public tensorflow::OpKernel {
     MaskedLossInputs inputs;
     OP_REQUIRES_OK(context, ReadInputs(context, attributes_, true, &inputs));
     const tensorflow::Tensor& loss_gradient = context->input(0);
-    const bool rowwise = attributes_.reduction == Reduction::kNone;
-    OP_REQUIRES(context, loss_gradient.NumElements() == (rowwise ? inputs.num_rows : 1),
-                InvalidArgument("Expected the gradient of ", rowwise ? inputs.num_rows : 1,
-                                " loss values. Received: loss_gradient with shape ",
-                                loss_gradient.shape().DebugString()));
     const tensorflow::Tensor& weight_sum = context->input(1);
     const tensorflow::Tensor& valid_count = context->input(2);
-    OP_REQUIRES(context, weight_sum.NumElements() == 1 && valid_count.NumElements() == 1,
-                InvalidArgument("Expected scalars. Received: weight_sum with shape ",
-                                weight_sum.shape().DebugString(), ", valid_count with shape ",
-                                valid_count.shape().DebugString()));
+    OP_REQUIRES_OK(context,
+                   CheckResults(attributes_.reduction, context->input(kYTrue).shape(),
+                                loss_gradient.shape(), weight_sum.shape(), valid_count.shape()));
     tensorflow::Tensor* gradient;
     OP_REQUIRES_OK(context, context->forward_input_or_allocate_output(
                                 {kYTrue, kYPred}, 0, context->input(kYTrue).shape(), &gradient));

@@ -10,10 +10,10 @@
 //   D. A file of its own, since XLA's headers take as long to compile as all else together.
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
-#include "csrc/kernels/division.h"
 #include "csrc/kernels/stored_types.h"
 #include "csrc/losses/losses.h"
 #include "csrc/ops/arguments.h"
@@ -172,12 +172,27 @@ class Inputs {
     return sums;
   }
 
-  // first * w * l' * second, each of them of the labels' shape or a scalar. The scalars stand
-  // apart, or XLA would multiply them with each other first.
-  XlaOp Gradient(XlaOp first, XlaOp second) const {
-    XlaOp scale = is_weighted_ ? first * weight_ : first;
-    const XlaOp gradient = WhereValid(scale * Derivatives() * second);
-    return Convert(gradient, type_, prediction_type_);
+  // scale * w * l', with a scale that is a double or one for each element. Doubles hold every
+  // product of two floats and a scale of floats, wherever it lies.
+  XlaOp Gradient(XlaOp scale) const {
+    const XlaOp slopes = Widen(Derivatives());
+    XlaOp gradient = scale * slopes;
+    if (is_weighted_) {
+      const XlaOp weight = Widen(weight_);
+      const XlaOp product = scale * weight;
+      // As `Scaled` in division.h. Products of floats are never out of range here.
+      gradient =
+          type_ == xla::F32
+              ? product * slopes
+              : xla::Select(xla::Or(IsNormal(product), xla::Eq(weight, xla::ZerosLike(weight))),
+                            product * slopes, gradient * weight);
+    }
+    return Convert(WhereValid(Convert(gradient, xla::F64, type_)), type_, prediction_type_);
+  }
+
+  std::vector<int64_t> RowsShape() const {
+    const auto dims = shape_.dim_sizes();
+    return std::vector<int64_t>(dims.begin(), dims.end() - (dims.empty() ? 0 : 1));
   }
 
   // Along the last axis; a scalar is a row of one.
@@ -200,6 +215,14 @@ class Inputs {
  private:
   static XlaOp Convert(XlaOp x, xla::PrimitiveType from, xla::PrimitiveType to) {
     return from == to ? x : xla::ConvertElementType(x, to);
+  }
+
+  // Whether a double is neither 0 nor out of range.
+  static XlaOp IsNormal(XlaOp x) {
+    const XlaOp magnitude = xla::Abs(x);
+    const auto limit = [&](double value) { return xla::ScalarLike(x, value); };
+    return xla::And(xla::Ge(magnitude, limit(std::numeric_limits<double>::min())),
+                    xla::Le(magnitude, limit(std::numeric_limits<double>::max())));
   }
 
   static XlaOp Widen(XlaOp x) { return xla::ConvertElementType(x, xla::F64); }
@@ -332,37 +355,31 @@ class MaskedLossGradLowering : public Lowering {
   void Compile(XlaOpKernelContext* context) override {
     Inputs inputs;
     OP_REQUIRES_OK(context, inputs.Read(context, attributes_, true));
+    TensorShape of_loss, of_weight_sum, of_valid_count;
+    OP_REQUIRES_OK(context, ShapeOf(context, "loss_gradient", &of_loss));
+    OP_REQUIRES_OK(context, ShapeOf(context, "weight_sum", &of_weight_sum));
+    OP_REQUIRES_OK(context, ShapeOf(context, "valid_count", &of_valid_count));
+    OP_REQUIRES_OK(context, CheckResults(attributes_.reduction, inputs.shape(), of_loss,
+                                         of_weight_sum, of_valid_count));
     XlaOp scale = xla::ConvertElementType(context->Input("loss_gradient"), xla::F64);
-    const bool is_none = attributes_.reduction == Reduction::kNone;
-    TensorShape given;
-    OP_REQUIRES_OK(context, ShapeOf(context, "loss_gradient", &given));
-    const int64_t expected =
-        !is_none || inputs.shape().dims() == 0
-            ? 1
-            : inputs.shape().num_elements() /
-                  std::max<int64_t>(1, inputs.shape().dim_size(inputs.shape().dims() - 1));
-    OP_REQUIRES(
-        context, inputs.shape().num_elements() == 0 || given.num_elements() == expected,
-        InvalidArgument("Expected the gradient of ", expected,
-                        " loss values. Received: loss_gradient with shape ", given.DebugString()));
     if (IsRowwise(attributes_.reduction)) {
       const XlaOp count =
           xla::ConvertElementType(inputs.SumAlong(inputs.RowAxes()).valid_count, xla::F64);
-      if (!is_none) scale = xla::Add(scale, xla::ZerosLike(count));  // to one value for each row
-      const XlaOp rows = xla::ConvertElementType(DivideNoNan(scale, count), inputs.type());
-      const XlaOp one = xla::One(inputs.builder(), inputs.type());
-      context->SetOutput(0, inputs.Gradient(inputs.RepeatAlongRows(rows), one));
+      // To one value for each row, in the rows' shape.
+      scale = attributes_.reduction == Reduction::kNone ? xla::Reshape(scale, inputs.RowsShape())
+                                                        : scale + xla::ZerosLike(count);
+      context->SetOutput(0, inputs.Gradient(inputs.RepeatAlongRows(DivideNoNan(scale, count))));
       return;
     }
-    scale = Divided(scale, context->Input("weight_sum"), context->Input("valid_count"),
-                    attributes_.reduction);
-    const XlaOp one = xla::ScalarLike(scale, 1.0);
-    const XlaOp is_tiny = xla::Lt(xla::Abs(scale), xla::ScalarLike(scale, kTinyScale));
-    const XlaOp second = inputs.type() == xla::F64
-                             ? one
-                             : xla::Select(is_tiny, xla::ScalarLike(scale, kHalfOfTinyScale), one);
-    context->SetOutput(0, inputs.Gradient(xla::ConvertElementType(scale / second, inputs.type()),
-                                          xla::ConvertElementType(second, inputs.type())));
+    context->SetOutput(
+        0, inputs.Gradient(Divided(xla::Reshape(scale, {}), ScalarInput(context, "weight_sum"),
+                                   ScalarInput(context, "valid_count"), attributes_.reduction)));
+  }
+
+ private:
+  // Of any shape that has one element.
+  static XlaOp ScalarInput(XlaOpKernelContext* context, const char* name) {
+    return xla::Reshape(context->Input(name), {});
   }
 };
 
