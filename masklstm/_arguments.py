@@ -117,6 +117,8 @@ def standardize_missing(missing: Any) -> str:
     """What a missing label is besides NaN, as text: "nan" for nothing, "nonfinite", a number that
     reads back to the same double, or several of them separated by commas.
     """
+    if type(missing) is float:  # the usual case, in each call of a loss
+        return repr(missing)
     if isinstance(missing, (list, tuple, set, frozenset)) or np.ndim(missing) == 1:
         marks = [_standardize_mark(mark, missing) for mark in missing]
         return _joined(marks)
@@ -209,9 +211,9 @@ def standardize_tensors(
     if mask is not None:
         mask = to_tensor("mask", mask, LABEL_DTYPES)
         mask = align("mask", cast(mask, tf.bool), y_true)
-    y_true, missing = with_one_sentinel(
-        y_true, sentinel(standardize_missing(missing), y_true.dtype)
-    )
+    missing = standardize_missing(missing)
+    if missing != "nan":
+        y_true, missing = with_one_sentinel(y_true, sentinel(missing, y_true.dtype))
     return Tensors(y_true, y_pred, sample_weight, mask, missing)
 
 
@@ -220,9 +222,9 @@ def with_one_sentinel(y_true: tf.Tensor, missing: str) -> tuple[tf.Tensor, str]:
 
     Of several sentinels all become NaN, or where the dtype has none, the first one.
     """
-    marks = missing.split(",")
-    if len(marks) == 1:
+    if "," not in missing:
         return y_true, missing
+    marks = missing.split(",")
     numbers = ",".join(mark for mark in marks if mark != "nonfinite")
     is_number = ~is_observed(y_true, numbers)
     if y_true.dtype.is_floating:
@@ -281,6 +283,7 @@ def broadcast_left(tensor: tf.Tensor, y_true: tf.Tensor) -> tf.Tensor:
     return tf.broadcast_to(aligned, tf.shape(y_true))
 
 
+@lru_cache(maxsize=256)
 def sentinel(missing: str, dtype: tf.DType) -> str:
     """The sentinels as numbers of this dtype; "nan" if no label of this dtype can be one."""
     return _joined([_mark_of(mark, dtype) for mark in missing.split(",")])

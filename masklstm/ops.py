@@ -115,7 +115,8 @@ def masked_loss(
     normalizer = _arguments.standardize_normalizer(normalizer, reduction)
     attributes = _attributes(loss, parameters)
     tensors = _arguments.standardize_tensors(y_true, y_pred, sample_weight, mask, missing)
-    _check_not_lost(**attributes, dtype=tensors.computing_dtype)
+    if attributes["parameters"]:
+        _check_not_lost(**attributes, dtype=tensors.computing_dtype)
     if balance is None and normalizer is None:
         return _masked_loss(tensors, reduction, tensors.computing_dtype, attributes).reduced_loss
     sums = _masked_sums(tensors, balance, attributes)
@@ -162,7 +163,8 @@ def masked_sums(
     _arguments.check_balance(balance)
     attributes = _attributes(loss, parameters)
     tensors = _arguments.standardize_tensors(y_true, y_pred, sample_weight, mask, missing)
-    _check_not_lost(**attributes, dtype=tensors.computing_dtype)
+    if attributes["parameters"]:
+        _check_not_lost(**attributes, dtype=tensors.computing_dtype)
     return _masked_sums(tensors, balance, attributes)
 
 

@@ -180,19 +180,31 @@ class Validity {
   T sentinel_ = std::numeric_limits<T>::quiet_NaN();
 };
 
-// A number whose product with another one of these is a normal number of T, or 0.
+// Ordinary is a number whose product with another one of these is a normal number of T, or 0.
+template <typename T>
+constexpr T kSmallestOrdinary = static_cast<T>(sizeof(T) == sizeof(float) ? 0x1p-62 : 0x1p-510);
+template <typename T>
+constexpr T kLargestOrdinary = static_cast<T>(sizeof(T) == sizeof(float) ? 0x1p62 : 0x1p510);
+
 template <typename T>
 bool IsOrdinary(T number) {
-  constexpr T kLow = static_cast<T>(sizeof(T) == sizeof(float) ? 0x1p-62 : 0x1p-510);
-  constexpr T kHigh = static_cast<T>(sizeof(T) == sizeof(float) ? 0x1p62 : 0x1p510);
   const T magnitude = number < 0 ? -number : number;
-  return (kLow <= magnitude) & (magnitude <= kHigh) | (number == 0);
+  return number == 0 || (kSmallestOrdinary<T> <= magnitude && magnitude <= kLargestOrdinary<T>);
 }
 
 template <typename T>
 bool AreOrdinary(const T* values, int64_t count) {
-  bool all = true;
-  for (int64_t i = 0; i < count; ++i) all &= IsOrdinary(Read<T>(values, i));
+  using V = Vec<T>;
+  const V low = V::Broadcast(kSmallestOrdinary<T>);
+  const V high = V::Broadcast(kLargestOrdinary<T>);
+  Mask<T> are_others{};
+  int64_t i = 0;
+  for (; i + V::kLanes <= count; i += V::kLanes) {
+    const V magnitude = Abs(V::Load(values + i));
+    are_others = are_others | Gt(magnitude, high) | (Lt(magnitude, low) & Gt(magnitude, V{}));
+  }
+  bool all = !Any(are_others);
+  for (; i < count; ++i) all = all && IsOrdinary(Read<T>(values, i));
   return all;
 }
 
