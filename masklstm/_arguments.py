@@ -7,6 +7,7 @@ import math
 import operator
 import sys
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
