@@ -2,10 +2,13 @@
 
 FOLDER is a checkout whose native library is built, such as a clone of the commit before a change.
 Squared error and the losses that are named, eagerly and in a graph, forward and with gradient: how
-many times as long this tree takes as the other one, with a 95% interval, and A/A beside it.
+many times as long this tree takes as the other one, with a 95% interval, and A/A beside it. Processes of
+one and the same tree differ as well, by where their memory lies: compare it with itself to see how
+much.
 """
 
 import argparse
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -72,6 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the other checkout")
     parser.add_argument("--rounds", type=int, default=60, help="default: %(default)s")
+    parser.add_argument("--only", metavar="REGEX", default="", help="those whose name has it")
     parser.add_argument("--losses", nargs="*", default=["squared_error"], metavar="LOSS")
     arguments = parser.parse_args()
     if not list(arguments.folder.glob("masklstm/_masklstm_ops.so")):
@@ -81,6 +85,8 @@ def main() -> None:
     print(f"{'this tree to the other':62} {'ratio':>6} {'95% interval':>16} {'A/A':>6}")
     with Workers(arguments.folder.resolve()) as workers:
         for experiment in experiments(arguments.losses):
+            if not re.search(arguments.only, experiment.name):
+                continue
             result = measure.run(experiment, workers, arguments.rounds)
             found = measure.ratios(result)
             errors = [entry["error"] for entry in result["entries"] if entry["error"]]
