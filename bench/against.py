@@ -2,9 +2,9 @@
 
 FOLDER is a checkout whose native library is built, such as a clone of the commit before a change.
 Squared error and the losses that are named, eagerly and in a graph, forward and with gradient: how
-many times as long this tree takes as the other one, with a 95% interval, and A/A beside it. Processes of
-one and the same tree differ as well, by where their memory lies: compare it with itself to see how
-much.
+many times as long this tree takes as the other one, with a 95% interval, and A/A beside it.
+Processes of one and the same tree differ as well, by where their memory lies: compare it with
+itself to see how much.
 """
 
 import argparse
