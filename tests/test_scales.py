@@ -58,7 +58,7 @@ def cases(divisor):
         ({"normalizer": 3e30}, lambda weight: 3e30),
         ({"normalizer": 3e-30}, lambda weight: 3e-30),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
 def test_a_product_of_far_factors_is_right(mode, options, divisor):
     gradient = gradient_function(mode, **options)
