@@ -145,6 +145,19 @@ def test_the_borders_of_the_scale():
             np.testing.assert_allclose(found, 1.3, rtol=3e-7, err_msg=str(exponent))
 
 
+@pytest.mark.parametrize("shape", [(), (64, 1), (1, 32), (64, 32)], ids=str)
+@pytest.mark.parametrize("exponent", [-120, 120])
+def test_weights_at_the_ends_beside_an_ordinary_scale(shape, exponent):
+    """However they are stored: the product with 1 / 2048 leaves the range, or nearly so."""
+    slope = 1.5 * 2.0**-exponent
+    found = kernels.masked_loss_gradient(
+        np.zeros((64, 32), "float32"),
+        np.full((64, 32), slope / 2, "float32"),
+        sample_weight=np.full(shape, DIGITS * 2.0**exponent, "float32"),
+    )
+    np.testing.assert_allclose(found, DIGITS * 1.5 / 2048, rtol=3e-7)
+
+
 def test_a_weight_of_0_stays_0_beside_one_that_is_out_of_range():
     weight = np.array([1e-44, 0.0] * 20, "float32")
     y_pred = np.full(40, 3e38, "float32")
