@@ -272,7 +272,7 @@ class TestErrors:
             ops.masked_loss([1.0], [1.0], loss="mse")
 
     def test_missing(self):
-        for missing in ("none", None, True, [1]):
+        for missing in ("none", None, True, [1, "one"]):
             with pytest.raises(ValueError, match=r"'missing'. Expected a number"):
                 ops.masked_loss([1.0], [1.0], missing=missing)
 

@@ -180,6 +180,7 @@ def loss_call(request):
     return loss, call
 
 
+@pytest.mark.filterwarnings("ignore:losses.Masked")  # of rows that gaps cross
 def test_a_loss_in_threads(loss_call, restless_threads):
     loss, call = loss_call
     expected, config = call(), loss.get_config()
