@@ -20,6 +20,10 @@ SHAPE = (4, 6, 3)
 
 
 @pytest.fixture
+
+pytestmark = pytest.mark.filterwarnings("ignore:losses.Masked")  # of rows that gaps cross
+
+
 def restless_threads():
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
@@ -180,7 +184,6 @@ def loss_call(request):
     return loss, call
 
 
-@pytest.mark.filterwarnings("ignore:losses.Masked")  # of rows that gaps cross
 def test_a_loss_in_threads(loss_call, restless_threads):
     loss, call = loss_call
     expected, config = call(), loss.get_config()
