@@ -18,12 +18,10 @@ THREADS = 8
 CALLS = 4
 SHAPE = (4, 6, 3)
 
-
-@pytest.fixture
-
 pytestmark = pytest.mark.filterwarnings("ignore:losses.Masked")  # of rows that gaps cross
 
 
+@pytest.fixture
 def restless_threads():
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
