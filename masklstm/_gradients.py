@@ -190,8 +190,9 @@ def _middle(factors: tf.Tensor) -> tf.Tensor:
     largest = tf.reduce_max(sizes)
     smallest = tf.reduce_min(tf.where(sizes > 0, sizes, largest))
     is_ordinary = (smallest > 2.0**-60) & (largest < 2.0**60)
-    # float32 reaches from 2^-126 to 2^128: so the factors may be 2^252 apart.
-    middle = tf.sqrt(smallest) * tf.sqrt(largest)
+    # float32 reaches from 2^-126, which the smallest must not fall below, to 2^128: so the factors
+    # may be 2^253 apart.
+    middle = tf.minimum(tf.sqrt(smallest) * tf.sqrt(largest), smallest * 2.0**126)
     return tf.stop_gradient(tf.where(is_ordinary, tf.ones_like(largest), middle))
 
 

@@ -139,16 +139,30 @@ def binary_focal_crossentropy_from_logits(
     label_smoothing: float = 0.0,
 ) -> tf.Tensor:
     target = _smoothed(y_true, label_smoothing)
-    # The power as an exponential: in logarithms, the probability of being wrong is never 0.
+    losses = _power_of_wrong(target, y_pred, gamma) * binary_crossentropy_from_logits(
+        target, y_pred
+    )
+    return losses * _balanced_classes(target, alpha, apply_class_balancing)
+
+
+def _power_of_wrong(target: tf.Tensor, y_pred: tf.Tensor, gamma: float) -> tf.Tensor:
+    """The probability of being wrong, to the power of gamma.
+
+    An exponential for labels between 0 and 1: in logarithms, the probability is never 0. Other
+    labels make it negative. Each way gets numbers that it can take where the other one is chosen.
+    """
+    is_probability = (target >= 0) & (target <= 1)
+    share = tf.where(is_probability, target, tf.fill(tf.shape(target), tf.cast(0.5, target.dtype)))
     log_wrong = tf.reduce_logsumexp(
         [
-            tf.math.log(target) - tf.math.softplus(y_pred),
-            tf.math.log(1 - target) - tf.math.softplus(-y_pred),
+            tf.math.log(share) - tf.math.softplus(y_pred),
+            tf.math.log(1 - share) - tf.math.softplus(-y_pred),
         ],
         axis=0,
     )
-    losses = tf.exp(gamma * log_wrong) * binary_crossentropy_from_logits(target, y_pred)
-    return losses * _balanced_classes(target, alpha, apply_class_balancing)
+    other = tf.where(is_probability, tf.zeros_like(y_pred), y_pred)
+    wrong = target * tf.sigmoid(-other) + (1 - target) * tf.sigmoid(other)
+    return tf.where(is_probability, tf.exp(gamma * log_wrong), tf.pow(wrong, gamma))
 
 
 LOSSES: dict[str, Callable[..., tf.Tensor]] = {

@@ -32,8 +32,7 @@ struct BinaryFocalCrossentropyFromLogits {
   template <typename V>
   MASKLSTM_HOST_DEVICE V Value(V y_true, V y_pred) const {
     const V t = Smoothed(y_true, crossentropy.label_smoothing);
-    const V power = Focus::Power(MissOf(t, y_pred).probability, focus.gamma);
-    return focus.Balance(t) * power * crossentropy.Value(y_true, y_pred);
+    return focus.Balance(t) * PowerOf(MissOf(t, y_pred)) * crossentropy.Value(y_true, y_pred);
   }
 
   // a q^gamma (gamma (1 - 2 t') r B + B')
@@ -44,7 +43,7 @@ struct BinaryFocalCrossentropyFromLogits {
     const V slope = ScalarLike(t, focus.gamma) * Focus::Turn(t) * miss.rate *
                         crossentropy.Value(y_true, y_pred) +
                     crossentropy.Derivative(y_true, y_pred);
-    return focus.Balance(t) * Focus::Power(miss.probability, focus.gamma) * slope;
+    return focus.Balance(t) * PowerOf(miss) * slope;
   }
 
   // With k = (1 - 2 t') r: a q^gamma (gamma k (2 B' + ((gamma - 1) k + 1 - 2 sigmoid(p)) B) + B'')
@@ -58,14 +57,20 @@ struct BinaryFocalCrossentropyFromLogits {
     const V curvature = ScalarLike(t, focus.gamma) * k *
                             (slope + slope + bend * crossentropy.Value(y_true, y_pred)) +
                         crossentropy.SecondDerivative(y_true, y_pred);
-    return focus.Balance(t) * Focus::Power(miss.probability, focus.gamma) * curvature;
+    return focus.Balance(t) * PowerOf(miss) * curvature;
   }
 
   template <typename V>
   struct Miss {
-    V probability;  // q
-    V rate;         // r
+    V numerator;  // of q
+    V denominator;
+    V rate;  // r
   };
+
+  template <typename V>
+  MASKLSTM_HOST_DEVICE V PowerOf(const Miss<V>& miss) const {
+    return Focus::PowerOfFraction(miss.numerator, miss.denominator, focus.gamma);
+  }
 
   // By e = exp(-|p|): where p has the label's sign, e is all that is left of q.
   template <typename V>
@@ -78,7 +83,7 @@ struct BinaryFocalCrossentropyFromLogits {
     const V e = Exp(zero - Abs(y_pred));
     const V sum = one + e;
     const V mixed = share + others * e;
-    return {mixed / sum, Select(Eq(share, zero), one, e / mixed) / sum};
+    return {mixed, sum, Select(Eq(share, zero), one, e / mixed) / sum};
   }
 
   Focus focus;

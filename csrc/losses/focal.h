@@ -32,14 +32,18 @@ struct Focus {
     if (exponent == 1.0) return base;
     if (exponent == 2.0) return base * base;
     if (exponent == 3.0) return base * base * base;
-    const V power = Pow(Abs(base), ScalarLike(base, exponent));
-    const double half = 0.5 * exponent;
-    const bool is_whole = exponent == __builtin_floor(exponent);
-    const bool is_even = half == __builtin_floor(half);
-    if (is_even) return power;
-    const V zero = ScalarLike(base, 0.0);
-    const V if_negative = is_whole ? zero - power : zero / zero;
-    return Select(Lt(base, zero), if_negative, power);
+    return WithSign(base, Pow(Abs(base), ScalarLike(base, exponent)), exponent);
+  }
+
+  // The power of a fraction whose denominator is positive. The quotient is used once: what is
+  // costly and used twice, XLA would write to memory.
+  template <typename V>
+  MASKLSTM_HOST_DEVICE static V PowerOfFraction(V numerator, V denominator, double exponent) {
+    if (exponent == 0.0 || exponent == 1.0 || exponent == 2.0 || exponent == 3.0) {
+      return Power(numerator, exponent) / Power(denominator, exponent);
+    }
+    const V power = Pow(Abs(numerator / denominator), ScalarLike(numerator, exponent));
+    return WithSign(numerator, power, exponent);
   }
 
   // The derivative by c of the probability of being wrong, t (1 - c) + (1 - t) c.
@@ -51,6 +55,19 @@ struct Focus {
   double gamma;
   double alpha;
   bool apply_class_balancing;
+
+ private:
+  // The power of a base of which only the size was raised.
+  template <typename V>
+  MASKLSTM_HOST_DEVICE static V WithSign(V base, V power, double exponent) {
+    const double half = 0.5 * exponent;
+    const bool is_whole = exponent == __builtin_floor(exponent);
+    const bool is_even = half == __builtin_floor(half);
+    if (is_even) return power;
+    const V zero = ScalarLike(base, 0.0);
+    const V if_negative = is_whole ? zero - power : zero / zero;
+    return Select(Lt(base, zero), if_negative, power);
+  }
 };
 
 }  // namespace
