@@ -26,13 +26,17 @@ MASKLSTM_HOST_DEVICE T MeanOrZero(double sum, int64_t count) {
   return count == 0 ? T{0} : static_cast<T>(sum / static_cast<double>(count));
 }
 
+// Outside of any function: on a device, only their values are known.
+template <typename T>
+inline constexpr T kSmallestNormal = std::numeric_limits<T>::min();
+template <typename T>
+inline constexpr T kLargestFinite = std::numeric_limits<T>::max();
+
 // Whether T holds a number of this size with all its digits.
 template <typename T, typename Number>
 MASKLSTM_HOST_DEVICE bool IsNormal(Number number) {
-  constexpr T kSmallest = std::numeric_limits<T>::min();
-  constexpr T kLargest = std::numeric_limits<T>::max();
   const Number magnitude = number < 0 ? -number : number;
-  return kSmallest <= magnitude && magnitude <= kLargest;
+  return kSmallestNormal<T> <= magnitude && magnitude <= kLargestFinite<T>;
 }
 
 // What the slopes of a gradient are multiplied with: an upstream gradient over a divisor.
