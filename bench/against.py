@@ -2,9 +2,10 @@
 
 FOLDER is a checkout whose native library is built, such as a clone of the commit before a change.
 Squared error and the losses that are named, eagerly and in a graph, forward and with gradient: how
-many times as long this tree takes as the other one, with a 95% interval, and A/A beside it.
-Processes of one and the same tree differ as well, by where their memory lies: compare it with
-itself to see how much.
+many times as long this tree takes as the other one. Processes of one and the same tree differ as
+well, by where their memory lies, small calls by a quarter: so each tree gets several processes, one
+after the other. Printed are the geometric mean of their ratios, the lowest and the highest, and
+A/A, the other tree's process against itself. A tree compared with itself shows what is noise.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Any
 
 from bench import measure, worker
@@ -74,7 +76,10 @@ def _pair(provider: str, case: Case) -> Experiment:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the other checkout")
-    parser.add_argument("--rounds", type=int, default=60, help="default: %(default)s")
+    parser.add_argument(
+        "--processes", type=int, default=5, help="of each tree; default: %(default)s"
+    )
+    parser.add_argument("--rounds", type=int, default=30, help="of each; default: %(default)s")
     parser.add_argument("--only", metavar="REGEX", default="", help="those whose name has it")
     parser.add_argument("--losses", nargs="*", default=["squared_error"], metavar="LOSS")
     arguments = parser.parse_args()
@@ -82,23 +87,26 @@ def main() -> None:
         parser.error(
             f"expected a checkout with a built native library. Received: {arguments.folder}"
         )
-    print(f"{'this tree to the other':62} {'ratio':>6} {'95% interval':>16} {'A/A':>6}")
-    with Workers(arguments.folder.resolve()) as workers:
-        for experiment in experiments(arguments.losses):
-            if not re.search(arguments.only, experiment.name):
-                continue
-            result = measure.run(experiment, workers, arguments.rounds)
-            found = measure.ratios(result)
-            errors = [entry["error"] for entry in result["entries"] if entry["error"]]
-            if errors or 1 not in found:
-                print(f"{experiment.name:62} {'; '.join(errors) or workers.absent}", flush=True)
-                continue
-            ratio, same = found[1], found["A/A"]
-            interval = f"[{ratio.low:.3f}, {ratio.high:.3f}]"
-            print(
-                f"{experiment.name:62} {ratio.median:6.3f} {interval:>16} {same.median:6.3f}",
-                flush=True,
-            )
+    chosen = [e for e in experiments(arguments.losses) if re.search(arguments.only, e.name)]
+    ratios: dict[str, list[float]] = {experiment.name: [] for experiment in chosen}
+    same: dict[str, list[float]] = {experiment.name: [] for experiment in chosen}
+    for index in range(arguments.processes):
+        print(f"process {index + 1} of {arguments.processes} ...", file=sys.stderr, flush=True)
+        with Workers(arguments.folder.resolve()) as workers:
+            for experiment in chosen:
+                result = measure.run(experiment, workers, arguments.rounds)
+                found = measure.ratios(result)
+                errors = [entry["error"] for entry in result["entries"] if entry["error"]]
+                if errors or 1 not in found:
+                    sys.exit(f"{experiment.name}: {'; '.join(errors) or workers.absent}")
+                ratios[experiment.name].append(found[1].median)
+                same[experiment.name].append(found["A/A"].median)
+    print(f"{'this tree to the other':62} {'ratio':>6} {'lowest, highest':>16} {'A/A':>6}")
+    for name, found in ratios.items():
+        span = f"[{min(found):.3f}, {max(found):.3f}]"
+        print(
+            f"{name:62} {geometric_mean(found):6.3f} {span:>16} {geometric_mean(same[name]):6.3f}"
+        )
 
 
 if __name__ == "__main__":
