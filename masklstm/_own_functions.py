@@ -187,8 +187,11 @@ def _is_independent(function: _Function, labels: Any, predictions: Any, values: 
         other_labels, other_predictions = labels.copy(), predictions.copy()
         other_labels[..., column] = 1 - labels[..., column]
         other_predictions[..., column] = 1 - predictions[..., column]
-        others = np.delete(_try(function, other_labels, other_predictions), column, axis=-1)
-        if not np.allclose(others, np.delete(values, column, axis=-1), rtol=1e-5, atol=1e-7):
+        others = _try(function, other_labels, other_predictions)
+        if np.shape(others) != values.shape:
+            return False
+        others, before = (np.delete(x, column, axis=-1) for x in (others, values))
+        if not np.allclose(others, before, rtol=1e-5, atol=1e-7):
             return False
     return True
 
