@@ -54,14 +54,18 @@ def dtype(request):
 
 @pytest.fixture(params=["eager", "graph", "xla"])
 def run(request):
-    """Calls a function of tensors in one of TensorFlow's modes."""
+    """Calls a function of tensors in one of TensorFlow's modes.
+
+    Tracing and compiling take longer than all else: a test that has several cases, such as the
+    reductions, lets one function compute them all.
+    """
     if request.param == "eager":
         return lambda function, *arguments: function(*arguments)
     if request.param == "xla" and not _native.build["xla"]:
         pytest.skip("built without XLA")
-    return lambda function, *arguments: tf.function(function, jit_compile=request.param == "xla")(
-        *arguments
-    )
+    return lambda function, *arguments: tf.function(
+        function, autograph=False, jit_compile=request.param == "xla"
+    )(*arguments)
 
 
 @pytest.fixture
@@ -115,7 +119,7 @@ def loss_and_gradients(function, y_true, y_pred, sample_weight=None, **arguments
     return [loss, *tape.gradient(loss, watched)]
 
 
-def assert_all_close(actual, expected, dtype):
+def assert_all_close(actual, expected, dtype, case=""):
     """Compares lists [loss, gradients ...]; where terms cancel, their size is that of the loss."""
     assert len(actual) == len(expected)
     sizes = np.abs(expected[0])
@@ -123,4 +127,7 @@ def assert_all_close(actual, expected, dtype):
     for a, b in zip(actual, expected, strict=True):
         assert a.dtype == b.dtype == dtype
         assert a.shape == b.shape
-        np.testing.assert_allclose(a, b, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * largest)
+        tolerance = TOLERANCE[dtype]
+        np.testing.assert_allclose(
+            a, b, rtol=tolerance, atol=tolerance * largest, err_msg=str(case)
+        )

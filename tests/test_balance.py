@@ -104,20 +104,25 @@ def test_equals_the_reference_for_every_form(balance, shape, dtype, rng):
             np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("balance", BALANCES)
-def test_every_loss_and_mode(balance, loss_case, dtype, run, rng):
+def test_every_loss_and_mode(loss_case, dtype, run, rng):
     loss, parameters = loss_case
     y_true, y_pred = labels_and_predictions(rng, (6, 5, 4), dtype, loss, parameters)
     weight = rng.random((6, 5)).astype(dtype)
-    arguments = {"balance": balance, "loss": loss, **parameters}
-    actual = run(
-        lambda *xs: loss_and_gradients(ops.masked_loss, *xs, **arguments),
-        *map(tf.constant, (y_true, y_pred, weight)),
-    )
-    expected = loss_and_gradients(reference.masked_loss, y_true, y_pred, weight, **arguments)
-    for a, b in zip(actual, expected, strict=True):
-        tolerance = TOLERANCE[dtype]
-        np.testing.assert_allclose(a, b, rtol=tolerance, atol=10 * tolerance)
+
+    def with_gradients(backend, *tensors):
+        return [
+            loss_and_gradients(
+                backend.masked_loss, *tensors, balance=balance, loss=loss, **parameters
+            )
+            for balance in BALANCES
+        ]
+
+    actual = run(lambda *xs: with_gradients(ops, *xs), *map(tf.constant, (y_true, y_pred, weight)))
+    expected = with_gradients(reference, y_true, y_pred, weight)
+    tolerance = TOLERANCE[dtype]
+    for balance, found, right in zip(BALANCES, actual, expected, strict=True):
+        for a, b in zip(found, right, strict=True):
+            np.testing.assert_allclose(a, b, rtol=tolerance, atol=10 * tolerance, err_msg=balance)
 
 
 @pytest.mark.parametrize("balance", BALANCES)

@@ -1,5 +1,7 @@
 """Gradients against finite differences, and gradients of gradients against the reference."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -39,16 +41,15 @@ def test_numeric_gradients(reduction, shape, loss_case, rng):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("weighted", [False, True])
-def test_second_derivatives(reduction, weighted, loss_case, run, rng):
+def test_second_derivatives(loss_case, run, rng):
     """The gradient of a function of the gradient, by predictions, weights and upstream."""
     loss, parameters = loss_case
     y_true, y_pred = away_from_kinks(rng, (4, 3), loss, parameters)
     weight = 0.5 + rng.random((4, 1))
-    upstream = rng.normal(size=(4,) if reduction == "none" else ())
+    upstreams = {name: rng.normal(size=(4,) if name == "none" else ()) for name in REDUCTIONS}
+    cases = list(itertools.product(REDUCTIONS, [False, True]))
 
-    def second(function, y_pred, weight, upstream):
+    def second(function, y_pred, weight, upstream, reduction, weighted):
         watched = [y_pred, upstream] + ([weight] if weighted else [])
         with tf.GradientTape(persistent=True) as outer:
             outer.watch(watched)
@@ -67,10 +68,21 @@ def test_second_derivatives(reduction, weighted, loss_case, run, rng):
             product = tf.reduce_sum(tf.sin(first) * (1 + y_pred))
         return [first, *outer.gradient(product, watched)]
 
-    tensors = [tf.constant(x) for x in (y_pred, weight, upstream)]
-    actual = run(lambda *xs: second(ops.masked_loss, *xs), *tensors)
-    expected = second(reference.masked_loss, *tensors)
-    assert_all_close(actual, expected, "float64")
+    def all_cases(backend, y_pred, weight, upstreams):
+        return [
+            second(backend.masked_loss, y_pred, weight, upstreams[reduction], reduction, weighted)
+            for reduction, weighted in cases
+        ]
+
+    tensors = [
+        tf.constant(y_pred),
+        tf.constant(weight),
+        tf.nest.map_structure(tf.constant, upstreams),
+    ]
+    actual = run(lambda *xs: all_cases(ops, *xs), *tensors)
+    expected = all_cases(reference, *tensors)
+    for case, a, b in zip(cases, actual, expected, strict=True):
+        assert_all_close(a, b, "float64", case)
 
 
 def test_gradients_of_the_sums(loss_case, rng):

@@ -30,10 +30,9 @@ def bits(tensors):
     return [np.asarray(x).tobytes() for x in tensors]
 
 
-@pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("predictions", PREDICTIONS)
 @pytest.mark.parametrize("labels", LABELS)
-def test_every_pair_of_types(labels, predictions, reduction, run, rng):
+def test_every_pair_of_types(labels, predictions, run, rng):
     """The bits are those of the same numbers in the computing type, which hold them all."""
     computing = "float64" if predictions == "float64" else "float32"
     y_true = labels_of_type(rng, labels, (130, 9))
@@ -41,16 +40,20 @@ def test_every_pair_of_types(labels, predictions, reduction, run, rng):
     weight = tf.constant(rng.random(130), computing)
 
     def results(y_true, y_pred):
-        return loss_and_gradients(
-            ops.masked_loss, y_true, y_pred, weight, loss="huber", reduction=reduction
-        )
+        return [
+            loss_and_gradients(
+                ops.masked_loss, y_true, y_pred, weight, loss="huber", reduction=reduction
+            )
+            for reduction in REDUCTIONS
+        ]
 
-    actual = run(results, y_true, y_pred)
-    expected = run(results, tf.cast(y_true, computing), tf.cast(y_pred, computing))
-    assert actual[0].dtype == computing
-    assert actual[1].dtype == predictions
-    expected[1] = tf.cast(expected[1], predictions)
-    assert bits(actual) == bits(expected)
+    found = run(results, y_true, y_pred)
+    computed = run(results, tf.cast(y_true, computing), tf.cast(y_pred, computing))
+    for reduction, actual, expected in zip(REDUCTIONS, found, computed, strict=True):
+        assert actual[0].dtype == computing
+        assert actual[1].dtype == predictions
+        expected[1] = tf.cast(expected[1], predictions)
+        assert bits(actual) == bits(expected), reduction
 
 
 @pytest.mark.parametrize("predictions", HALVES)
