@@ -6,11 +6,14 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-STUB = Path(__file__).parents[2] / "masklstm" / "kernels.pyi"
+# Beside the sources, or installed; not imported, which needs TensorFlow.
+SOURCES = Path(__file__).parents[2] / "masklstm" / "__init__.py"
+STUB = (SOURCES if SOURCES.exists() else Path(find_spec("masklstm").origin)).parent / "kernels.pyi"
 WITH_CUDA_ALONE = ("DeviceArray", "copy", "cuda_launches", "synchronize", "to_device")
 
 
