@@ -88,25 +88,34 @@ def main() -> None:
             f"expected a checkout with a built native library. Received: {arguments.folder}"
         )
     chosen = [e for e in experiments(arguments.losses) if re.search(arguments.only, e.name)]
-    ratios: dict[str, list[float]] = {experiment.name: [] for experiment in chosen}
-    same: dict[str, list[float]] = {experiment.name: [] for experiment in chosen}
+    results: dict[str, list[dict[str, Any]]] = {experiment.name: [] for experiment in chosen}
+    failed: dict[str, str] = {}
     for index in range(arguments.processes):
         print(f"process {index + 1} of {arguments.processes} ...", file=sys.stderr, flush=True)
         with Workers(arguments.folder.resolve()) as workers:
             for experiment in chosen:
+                if experiment.name in failed:
+                    continue
                 result = measure.run(experiment, workers, arguments.rounds)
-                found = measure.ratios(result)
                 errors = [entry["error"] for entry in result["entries"] if entry["error"]]
-                if errors or 1 not in found:
-                    sys.exit(f"{experiment.name}: {'; '.join(errors) or workers.absent}")
-                ratios[experiment.name].append(found[1].median)
-                same[experiment.name].append(found["A/A"].median)
-    print(f"{'this tree to the other':62} {'ratio':>6} {'lowest, highest':>16} {'A/A':>6}")
-    for name, found in ratios.items():
-        span = f"[{min(found):.3f}, {max(found):.3f}]"
-        print(
-            f"{name:62} {geometric_mean(found):6.3f} {span:>16} {geometric_mean(same[name]):6.3f}"
-        )
+                if errors or 1 not in measure.ratios(result):
+                    failed[experiment.name] = "; ".join(errors).strip().rpartition("\n")[2] or str(
+                        workers.absent
+                    )
+                else:
+                    results[experiment.name].append(result)
+    print(f"{'this tree to the other':66} {'ratio':>6} {'lowest, highest':>16} {'A/A':>6}")
+    for name, found in results.items():
+        print(f"{name:66} {failed.get(name) or _row(found)}")
+
+
+def _row(results: list[dict[str, Any]]) -> str:
+    """The figures of one experiment, of all processes."""
+    ratios, same = (
+        [measure.ratios(result)[column].median for result in results] for column in (1, "A/A")
+    )
+    span = f"[{min(ratios):.3f}, {max(ratios):.3f}]"
+    return f"{geometric_mean(ratios):6.3f} {span:>16} {geometric_mean(same):6.3f}"
 
 
 if __name__ == "__main__":
