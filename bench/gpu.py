@@ -34,6 +34,11 @@ OURS, COPY = "masklstm", "copy"
 # What is read and written for each element, in elements.
 ACCESSES = {"forward": 2, "gradient": 3, "forward and gradient": 5}
 
+# Besides the mean without weights, which has a way of its own: a weight for each row (which adds
+# 1/64 to what is read), and the sum of the rows' means.
+PLAIN, WEIGHTS, ROWS = "plain", "weights", "rows"
+ROW_SIZE = 64
+
 
 @dataclass
 class Provider:
@@ -51,9 +56,15 @@ class Case:
     direction: str
     dtype: str
     elements: int
+    form: str = PLAIN
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.elements,) if self.form == PLAIN else (self.elements // ROW_SIZE, ROW_SIZE)
 
     def __str__(self) -> str:
-        return f"{self.direction}, 2^{self.elements.bit_length() - 1} {self.dtype}"
+        form = "" if self.form == PLAIN else f", {self.form}"
+        return f"{self.direction}, 2^{self.elements.bit_length() - 1} {self.dtype}{form}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -75,10 +86,12 @@ def main(arguments: list[str] | None = None) -> int:
     }
     absent: dict[str, str] = {}
     cases = [
-        Case(direction, dtype, 2**power)
-        for power in options.powers
+        Case(direction, dtype, 2**power, form)
+        for form in (PLAIN, WEIGHTS, ROWS)
+        for power in (options.powers if form == PLAIN else options.powers[-1:])
         for dtype in TYPES
         for direction in ACCESSES
+        if form == PLAIN or direction != "forward and gradient"
     ]
     for case in track(cases, "measuring", console=console):
         measured = experiment(kernels, case, options.rounds, absent)
@@ -124,19 +137,20 @@ def machine(commit: str | None) -> dict[str, str]:
 
 def experiment(kernels: Any, case: Case, rounds: int, absent: dict[str, str]) -> dict[str, Any]:
     rng = np.random.default_rng(0)
-    t, p = rng.standard_normal((2, case.elements), dtype=np.float32)
-    t = np.where(rng.random(case.elements) < MISSING_SHARE, np.nan, t).astype(TYPES[case.dtype])
+    t, p = rng.standard_normal((2, *case.shape), dtype=np.float32)
+    t = np.where(rng.random(case.shape) < MISSING_SHARE, np.nan, t).astype(TYPES[case.dtype])
     p = p.astype(TYPES[case.dtype])
+    weight = rng.random((case.shape[0], 1), dtype=np.float32) if case.form == WEIGHTS else None
     launches = kernels.cuda_launches()
-    providers = [ours(kernels, case, t, p), copy(kernels, case, p)]
+    providers = [ours(kernels, case, t, p, weight), copy(kernels, case, p)]
     providers[0].run()
     launches = kernels.cuda_launches() - launches
     for name, make in (("PyTorch", torch_providers), ("CuPy", cupy_providers)):
         try:
-            providers += make(case, t, p)
+            providers += make(case, t, p, weight)
         except Exception as error:  # not installed, without the GPU, out of memory
             absent[name] = str(error).splitlines()[0]
-    expected = right_result(case, t, p)
+    expected = right_result(case, t, p, weight)
     for provider in providers:
         provider.error = check(provider, expected, case)
     good = [number for number, provider in enumerate(providers) if provider.error is None]
@@ -155,6 +169,7 @@ def experiment(kernels: Any, case: Case, rounds: int, absent: dict[str, str]) ->
         "direction": case.direction,
         "dtype": case.dtype,
         "elements": case.elements,
+        "form": case.form,
         "launches": launches,
         "entries": [{"provider": x.name, "error": x.error} for x in providers],
         "columns": [*good, "A/A"] if seconds else [],
@@ -176,11 +191,23 @@ def calls_for_a_timing(provider: Provider) -> int:
     return max(1, round(SECONDS_OF_A_TIMING / (time_of(provider, 10) / 10)))
 
 
-def right_result(case: Case, t: np.ndarray, p: np.ndarray) -> tuple[float, np.ndarray]:
-    error = np.where(np.isnan(t), 0, p.astype(np.float64) - t.astype(np.float64))
-    count = np.sum(~np.isnan(t))
-    divisor = 1 if case.direction == "gradient" else count
-    return float(np.sum(error**2) / count), 2 * error / divisor
+def right_result(
+    case: Case, t: np.ndarray, p: np.ndarray, weight: np.ndarray | None
+) -> tuple[float, np.ndarray]:
+    valid = ~np.isnan(t)
+    error = np.where(valid, p.astype(np.float64) - t.astype(np.float64), 0)
+    derivative = 2 * error * (1 if weight is None else weight)
+    if case.form == ROWS:
+        divisor = np.maximum(np.sum(valid, -1, keepdims=True), 1)
+    else:
+        divisor = np.sum(valid)
+    loss = float(np.sum(derivative * error / 2 / divisor))
+    return loss, derivative / (1 if _divides_by_one(case) else divisor)
+
+
+def _divides_by_one(case: Case) -> bool:
+    """The gradient alone does not count the labels, but for each row."""
+    return case.direction == "gradient" and case.form != ROWS
 
 
 def check(provider: Provider, expected: tuple[float, np.ndarray], case: Case) -> str | None:
@@ -201,18 +228,23 @@ def check(provider: Provider, expected: tuple[float, np.ndarray], case: Case) ->
     return None
 
 
-def ours(kernels: Any, case: Case, t: np.ndarray, p: np.ndarray) -> Provider:
+def ours(
+    kernels: Any, case: Case, t: np.ndarray, p: np.ndarray, weight: np.ndarray | None
+) -> Provider:
     device_t, device_p = kernels.to_device(t), kernels.to_device(p)
     gradient = kernels.to_device(np.zeros_like(p))
     kept: list[Any] = [None]
+    options = {"reduction": "sum" if case.form == ROWS else "mean"}
+    if _divides_by_one(case):
+        options["reduction"] = "sum_of_elements"
+    if weight is not None:
+        options["sample_weight"] = kernels.to_device(weight)
 
     def run():
         if case.direction == "forward":
-            kept[0] = kernels.masked_loss(device_t, device_p)[0]
+            kept[0] = kernels.masked_loss(device_t, device_p, **options)[0]
         else:  # the mean's gradient counts the labels in a forward pass of its own
-            whole = case.direction == "forward and gradient"
-            reduction = "mean" if whole else "sum_of_elements"
-            kernels.masked_loss_gradient(device_t, device_p, reduction=reduction, out=gradient)
+            kernels.masked_loss_gradient(device_t, device_p, out=gradient, **options)
 
     def result():
         if case.direction == "forward":
@@ -229,7 +261,9 @@ def copy(kernels: Any, case: Case, p: np.ndarray) -> Provider:
     )
 
 
-def torch_providers(case: Case, t: np.ndarray, p: np.ndarray) -> list[Provider]:
+def torch_providers(
+    case: Case, t: np.ndarray, p: np.ndarray, weight: np.ndarray | None
+) -> list[Provider]:
     import torch
 
     def tensor(array: np.ndarray) -> Any:
@@ -237,15 +271,22 @@ def torch_providers(case: Case, t: np.ndarray, p: np.ndarray) -> list[Provider]:
         return bits.view(getattr(torch, case.dtype))
 
     y_true, y_pred = tensor(t), tensor(p)
+    weights = None if weight is None else torch.from_numpy(weight).cuda()
 
     def compute(y_true, y_pred):
         valid = ~torch.isnan(y_true)
         error = torch.where(valid, y_pred.float() - y_true.float(), 0.0)
-        gradient = 2 * error
-        if case.direction == "gradient":
+        weighted = error if weights is None else error * weights
+        gradient = 2 * weighted
+        if _divides_by_one(case):
             return None, gradient.to(y_pred.dtype)
+        if case.form == ROWS:
+            count = valid.sum(-1, keepdim=True).clamp(min=1)
+            if case.direction == "gradient":
+                return None, (gradient / count).to(y_pred.dtype)
+            return (error * error / count).sum(), None
         count = valid.sum()
-        loss = (error * error).sum() / count
+        loss = (weighted * error).sum() / count
         if case.direction == "forward":
             return loss, None
         return loss, (gradient / count).to(y_pred.dtype)
@@ -267,9 +308,11 @@ def torch_providers(case: Case, t: np.ndarray, p: np.ndarray) -> list[Provider]:
     return [provider("PyTorch", compute), provider("torch.compile", torch.compile(compute))]
 
 
-def cupy_providers(case: Case, t: np.ndarray, p: np.ndarray) -> list[Provider]:
-    if case.dtype == "bfloat16":
-        return []  # CuPy has no such type
+def cupy_providers(
+    case: Case, t: np.ndarray, p: np.ndarray, _weight: np.ndarray | None
+) -> list[Provider]:
+    if case.dtype == "bfloat16" or case.form != PLAIN:
+        return []  # CuPy has no such type, and is far behind with the plain form
     import cupy
 
     y_true, y_pred = cupy.asarray(t), cupy.asarray(p)

@@ -163,6 +163,27 @@ def test_the_same_gradient_as_the_cpu_bit_by_bit(kernels, rng, loss, dtype):
             assert found.numpy().tobytes() == want.tobytes()
 
 
+@pytest.mark.sanitize
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("way", ["plain", "weighted"])
+def test_every_number_of_a_half_type_as_on_the_cpu(kernels, rng, dtype, way):
+    """As a label, as a prediction and, with weights of all sizes, rounded in the gradient."""
+    numbers = np.arange(2**16, dtype=np.uint16).view(TYPES[dtype])
+    zeros = np.zeros_like(numbers)
+    options = {"reduction": "sum_of_elements"}
+    on_device = dict(options)
+    if way == "weighted":
+        options["sample_weight"] = np.exp(rng.uniform(-30, 30, numbers.shape)).astype(np.float32)
+        on_device["sample_weight"] = kernels.to_device(options["sample_weight"])
+    for arrays in ((numbers, zeros), (zeros, numbers), (numbers, rng.permutation(numbers))):
+        with np.errstate(all="ignore"):
+            want = kernels.masked_loss_gradient(*arrays, **options)
+        found = kernels.masked_loss_gradient(*map(kernels.to_device, arrays), **on_device).numpy()
+        is_number = ~np.isnan(want.astype(np.float32))
+        np.testing.assert_array_equal(~np.isnan(found.astype(np.float32)), is_number)
+        assert found[is_number].tobytes() == want[is_number].tobytes()
+
+
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("loss", formulas.LOSSES)
 def test_an_invalid_element_contributes_nothing(kernels, rng, loss, dtype):
