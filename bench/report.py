@@ -1,7 +1,7 @@
-"""`python -m bench.report`: docs/performance.md with its plots, and the README's table.
+"""`python -m bench.report`: docs/performance.md with its plots, docs/gpu.md, the README's table.
 
-Every figure on that page is one of bench/results/full.json, memory.json or fit.json, as
-`python -m bench.run --full`, `bench.memory` and `bench.fit` left them.
+Every figure on these pages is one of bench/results/full.json, memory.json, fit.json or gpu.json, as
+`python -m bench.run --full`, `bench.memory`, `bench.fit` and `bench.gpu` left them.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from bench import fit_table, measure, plots, tables
+from bench import fit_table, gpu_page, measure, plots, tables
 from bench.bars import Bar, against, bars
 from bench.case import Case
 from bench.cases import (
@@ -48,6 +48,7 @@ def main() -> int:
     readme = options.docs.parent / "README.md"
     readme.write_text(re.sub(README_TABLE, readme_table(full), readme.read_text()))
     (options.docs / "performance.md").write_text(page(full, fit, memory))
+    (options.docs / "gpu.md").write_text(gpu_page.page(of_gpu()))
     for name, draw in PICTURES.items():
         plots.save(draw, full, options.docs / name)
     return 0
@@ -58,6 +59,11 @@ def load() -> tuple[Result, Result, Result]:
         json.loads((RESULTS / f"{name}.json").read_text()) for name in ("full", "fit", "memory")
     )
     return full, fit, memory
+
+
+def of_gpu() -> Result:
+    result: Result = json.loads((RESULTS / "gpu.json").read_text())
+    return result
 
 
 README_TABLE = re.compile(r"\| forward and gradient \|.*\n(?:\|.*\n)+")

@@ -180,6 +180,8 @@ def test_bars():
 def test_the_page_is_that_of_the_committed_results():
     expected = report.page(*report.load())
     assert (ROOT / "docs" / "performance.md").read_text() == expected, "run python -m bench.report"
+    expected = report.gpu_page.page(report.of_gpu())
+    assert (ROOT / "docs" / "gpu.md").read_text() == expected, "run python -m bench.report"
     table = report.readme_table(report.load()[0])
     assert table in (ROOT / "README.md").read_text(), "run python -m bench.report"
 

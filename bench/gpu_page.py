@@ -1,0 +1,64 @@
+"""docs/gpu.md, of bench/results/gpu.json as `python -m bench.gpu` left it."""
+
+from typing import Any
+
+from bench import gpu, measure
+
+OTHERS = ("PyTorch", "torch.compile", "CuPy")
+Result = dict[str, Any]
+
+
+def page(result: Result) -> str:
+    machine = result["machine"]
+    card, _, driver = machine["gpu"].partition(", ")
+    plain, general = (
+        [e for e in result["experiments"] if (e["form"] == gpu.PLAIN) == is_plain]
+        for is_plain in (True, False)
+    )
+    return f"""# The CUDA kernels, measured
+
+{card}, driver {driver}, commit {machine["commit"]}; `python -m bench.gpu`, squared error,
+{gpu.MISSING_SHARE:.0%} of the labels missing, {result["rounds"]} rounds, in each of which everybody
+ran once, in random order. "Share of copy" is what the kernel reads and writes in a second over what
+a copy within the card's memory does: 1 is as fast as memory goes. The others' columns say how many
+times as long they take as masklstm: above 1 masklstm is faster. Wrong results would be void.
+
+## A mean without weights and mask
+
+Labels and predictions of one type are read 16 bytes at a time. A call of 2^20 elements is mostly
+launches; from 2^24 on the memory counts.
+
+{_table(plain)}
+
+## With weights, and by rows of {gpu.ROW_SIZE}
+
+Whatever has weights, a mask, rows or other types of labels is read element by element, with types
+and shapes looked at while the kernel runs. That is faster than PyTorch's separate operations and
+slower than what torch.compile makes of them.
+
+{_table(general)}
+
+The tests of the kernels on that card, and compute-sanitizer's: `bench/results/gpu-check.txt`. What
+a training step gains there was not measured: that takes TensorFlow on the card.
+"""
+
+
+def _table(experiments: list[Result]) -> str:
+    header = ["", "µs", "GB/s", "share of copy", *OTHERS]
+    lines = [header, ["---", *["---:"] * (len(header) - 1)]]
+    for each in experiments:
+        of_others = {
+            entry["provider"]: f"{measure.ratio(each, number, 0).median:.2f}"
+            for number, entry in enumerate(each["entries"])
+            if number in each["columns"]
+        }
+        lines.append(
+            [
+                each["name"],
+                f"{1e6 * measure.median_seconds(each)[0]:.1f}",
+                f"{gpu.gigabytes_per_second(each):.0f}",
+                f"{gpu.share_of_copy(each).median:.2f}",
+                *(of_others.get(name, "") for name in OTHERS),
+            ]
+        )
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
