@@ -1,9 +1,9 @@
 """`python bench/calls.py [FOLDER]`: what a step of squared error does, besides the kernels.
 
-The nodes of a graph with loss and gradient, and for an eager step the ops and the Python calls.
-These are the same on every run, where the times of small calls differ by a quarter from one process
-to the next: so they show whether a change added work. FOLDER is another checkout with a built
-native library, such as that before a change.
+The nodes of a graph with loss and gradient, and the Python calls of an eager step. These are the
+same on every run, where the times of small calls differ by a quarter from one process to the next:
+so they show whether a change added work. FOLDER is another checkout with a built native library,
+such as that before a change.
 """
 
 import argparse

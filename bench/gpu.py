@@ -312,7 +312,7 @@ def cupy_providers(
     case: Case, t: np.ndarray, p: np.ndarray, _weight: np.ndarray | None
 ) -> list[Provider]:
     if case.dtype == "bfloat16" or case.form != PLAIN:
-        return []  # CuPy has no such type, and is far behind with the plain form
+        return []  # CuPy has no such type; the other forms are not written for it
     import cupy
 
     y_true, y_pred = cupy.asarray(t), cupy.asarray(p)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bench import gpu, measure
+from bench import gpu, measure, tables
 
 OTHERS = ("PyTorch", "torch.compile", "CuPy")
 Result = dict[str, Any]
@@ -33,8 +33,7 @@ launches; from 2^24 on the memory counts.
 ## With weights, and by rows of {gpu.ROW_SIZE}
 
 Whatever has weights, a mask, rows or other types of labels is read element by element, with types
-and shapes looked at while the kernel runs. That is faster than PyTorch's separate operations and
-slower than what torch.compile makes of them.
+and shapes looked at while the kernel runs. What that costs:
 
 {_table(general)}
 
@@ -44,15 +43,14 @@ a training step gains there was not measured: that takes TensorFlow on the card.
 
 
 def _table(experiments: list[Result]) -> str:
-    header = ["", "µs", "GB/s", "share of copy", *OTHERS]
-    lines = [header, ["---", *["---:"] * (len(header) - 1)]]
+    rows = []
     for each in experiments:
         of_others = {
             entry["provider"]: f"{measure.ratio(each, number, 0).median:.2f}"
             for number, entry in enumerate(each["entries"])
             if number in each["columns"]
         }
-        lines.append(
+        rows.append(
             [
                 each["name"],
                 f"{1e6 * measure.median_seconds(each)[0]:.1f}",
@@ -61,4 +59,4 @@ def _table(experiments: list[Result]) -> str:
                 *(of_others.get(name, "") for name in OTHERS),
             ]
         )
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return tables.markdown(["", "µs", "GB/s", "share of copy", *OTHERS], rows)

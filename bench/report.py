@@ -81,7 +81,7 @@ def readme_table(full: Result) -> str:
             found = [ratios.get(numbers.get(name, -1)) for name in others]
             size = f"2^{case.elements.bit_length() - 1} elements"
             rows.append([size, *(f"{ratio.median:.1f}" if ratio else "" for ratio in found)])
-    return markdown(["forward and gradient", *others], rows) + "\n"
+    return tables.markdown(["forward and gradient", *others], rows) + "\n"
 
 
 def page(full: Result, fit: Result, memory: Result) -> str:
@@ -206,11 +206,6 @@ What the project set itself before tuning, and what this run shows:
 """
 
 
-def markdown(header: list[str], rows: list[list[str]], align: str = "---:") -> str:
-    lines = [header, ["---"] + [align] * (len(header) - 1), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def commits(full: Result) -> str:
     """A run that was resumed may have several: the code was changed where it says so."""
     names = dict.fromkeys(experiment["commit"] for experiment in full["experiments"])
@@ -247,7 +242,7 @@ def void(full: Result) -> str:
 
 def fit_table_of(fit: Result) -> str:
     header, *rows = fit_table.table(fit)
-    return markdown(header, rows)
+    return tables.markdown(header, rows)
 
 
 def over_sizes(full: Result, gradient: bool) -> str:
@@ -288,7 +283,7 @@ def _by_size(experiments: list[Result], providers: list[str], title: str) -> str
                 continue
             ratio = ratios.get(numbers[row[0]])
             row.append("void" if ratio is None else _figure(ratio.median))
-    return markdown(header, rows)
+    return tables.markdown(header, rows)
 
 
 def compile_times(full: Result) -> str:
@@ -297,7 +292,7 @@ def compile_times(full: Result) -> str:
         for entry in tables.by_kind(full)["size"][0]["entries"]
         if entry["first_call_seconds"] is not None
     ]
-    return markdown(
+    return tables.markdown(
         ["", *(entry["provider"] for entry in timed)],
         [["s", *(f"{entry['first_call_seconds']:.2f}" for entry in timed)]],
     )
@@ -312,7 +307,7 @@ def accuracy(full: Result) -> str:
                 for entry in entries
                 if entry["loss_error"] and entry["provider"] in (OURS, GRAPH, XLA, *OTHERS)
             ]
-            return markdown(
+            return tables.markdown(
                 ["", *(entry["provider"] for entry in known)],
                 [["error", *(f"{entry['loss_error']:.0e}" for entry in known)]],
             )
@@ -324,7 +319,7 @@ def memory_table(memory: Result) -> str:
         [provider, *("" if cell is None else f"{cell:.2f}" for cell in of_provider.values())]
         for provider, of_provider in memory["extra_bytes"].items()
     ]
-    return markdown(["", "forward", "forward and gradient"], rows)
+    return tables.markdown(["", "forward", "forward and gradient"], rows)
 
 
 def peaks(fit: Result) -> str:
@@ -332,7 +327,7 @@ def peaks(fit: Result) -> str:
         [row["model"]["name"], *(f"{peak / 1e6:.0f}" for peak in row["peak_bytes"].values())]
         for row in fit["models"]
     ]
-    return markdown(["model", *fit["models"][0]["peak_bytes"]], rows)
+    return tables.markdown(["model", *fit["models"][0]["peak_bytes"]], rows)
 
 
 def bar_table(full: Result, memory: Result) -> str:
@@ -346,7 +341,7 @@ def bar_table(full: Result, memory: Result) -> str:
         ]
         for bar in bars(full, memory)
     ]
-    return markdown(["what", "where", "found", "bar", ""], rows, align="---")
+    return tables.markdown(["what", "where", "found", "bar", ""], rows, align="---")
 
 
 def missed(full: Result, memory: Result) -> str:

@@ -138,3 +138,8 @@ def _cell(ratio: Any, entry: dict[str, Any], same: Any) -> str:
         return "" if not error or error.startswith("Unsupported") else "void"
     text = f"{ratio.median:.2f}"
     return f"({text})" if same is not None and not measure.differs(ratio, same) else text
+
+
+def markdown(header: list[str], rows: list[list[str]], align: str = "---:") -> str:
+    lines = [header, ["---"] + [align] * (len(header) - 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -37,7 +37,9 @@ while [ $# -gt 0 ]; do
 done
 step() { printf '\n== %s\n' "$1"; }
 need() { command -v "$1" >/dev/null || { echo "$1 is needed: $2" >&2; exit 1; }; }
-if [ -z "$kernels" ]; then
+if [ -n "$kernels" ]; then
+  [ -f "$kernels" ] || { echo "--kernels: there is no file $kernels" >&2; exit 2; }
+else
   need nvcc "install NVIDIA's CUDA toolkit, and put its bin folder into PATH"
   need cmake "pip install cmake"
   need ninja "pip install ninja"

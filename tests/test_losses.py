@@ -235,7 +235,7 @@ class ReferenceLoss(keras.losses.Loss):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_an_lstm_trains_as_on_the_reference(run_eagerly, weighted, case, rng):
     cls, arguments = case
-    x, y = lstm_data(rng, steps=6 if run_eagerly else 12)  # eagerly each step takes its time
+    x, y = lstm_data(rng)
     weight = rng.random(len(x)).astype("float32") if weighted else None
     histories, models = [], []
     y, activation = bounded(y, cls, arguments)
