@@ -34,7 +34,7 @@ def altered(name):
 
         def altered_run():
             loss, gradient = run()
-            if name == "wrong later" and next(calls) > 10:
+            if name == "wrong later" and next(calls) >= 2:  # after those of prepare()
                 loss = loss * 1.01
             if name == "wrong count":  # divides by all elements
                 loss = loss * np.mean(~np.isnan(arrays.y_true))

@@ -3,7 +3,7 @@
 import statistics
 import textwrap
 
-from bench.report import markdown
+from bench.tables import markdown
 from study_parts.comparison import ERRORS, Comparison, compare_with_masking, judge
 from study_parts.design import DROPPED, IMPUTED, MASKED, PATTERNS, Condition
 from study_parts.results import Results

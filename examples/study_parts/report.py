@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Callable
 
-from bench.report import markdown
+from bench.tables import markdown
 from study_parts import conclusions
 from study_parts.comparison import compare_with_masking
 from study_parts.design import DROPPED, IMPUTED, MASKED, METHODS, Condition
