@@ -10,9 +10,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
-from masklstm.demo.examples import prepare
-from masklstm.demo.options import SHIPPED_DATA, SHIPPED_TARGET
-from masklstm.demo.table import read_table
+from masklstm.commands.demo.examples import prepare
+from masklstm.commands.demo.options import SHIPPED_DATA, SHIPPED_TARGET
+from masklstm.commands.table import read_table
 
 NAN = float("nan")
 ARRAY = [[1, 2, NAN, 4], [5, NAN, 7, 8], [9, 10, 11, NAN]]

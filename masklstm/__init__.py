@@ -10,10 +10,11 @@ One native TensorFlow op finds the missing labels, masks them and reduces the lo
 
 from importlib.metadata import version as _version
 
-from masklstm import _names, _native, callbacks, layers, losses, metrics, ops, reference
-from masklstm._inspection import inspect
-from masklstm._native import build_summary
-from masklstm._sample_weights import sample_weights
+from masklstm import callbacks, layers, losses, metrics, ops, reference
+from masklstm._core import library, names
+from masklstm._core.library import build_summary
+from masklstm.inspection.numbers import inspect
+from masklstm.inspection.sample_weights import sample_weights
 
 __version__ = _version("masklstm")
 
@@ -29,12 +30,12 @@ __all__ = [
     "sample_weights",
 ]
 
-if _native.backend == "native":
+if library.backend == "native":
     from masklstm import kernels
 
     __all__ += ["kernels"]
 
-_names.show_public(callbacks, layers, losses, metrics, ops)
+names.show_public(callbacks, layers, losses, metrics, ops)
 
 
 def __dir__() -> list[str]:

@@ -1,5 +1,5 @@
 import sys
 
-from masklstm.cli import main
+from masklstm.commands.main import main
 
 sys.exit(main())

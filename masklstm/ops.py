@@ -5,23 +5,14 @@ its gradient is one pass as well. With MASKLSTM_BACKEND=reference the same funct
 `masklstm.reference`.
 """
 
-from functools import lru_cache
 from typing import Any
 
-import keras
 import tensorflow as tf
 
-from masklstm import _arguments, _native, _reduction
-from masklstm._arguments import MaskedSums
-
-if _native.backend == "native":
-    from masklstm import _gradients  # noqa: F401  registers the ops' gradients
-
-    _LOSSES_WITH_EPSILON = {
-        loss
-        for loss, parameters in _native.losses.items()
-        if any(parameter["name"] == "epsilon" for parameter in parameters)
-    }
+from masklstm._core.arguments import standardize_tensors
+from masklstm._core.backend import ElementLoss, backend
+from masklstm._core.reductions import check_balance
+from masklstm._core.totals import MaskedSums, Reduction
 
 __all__ = ["MaskedSums", "masked_loss", "masked_sums"]
 
@@ -95,33 +86,9 @@ def masked_loss(
     >>> float(loss)
     2.5
     """
-    if _native.backend == "reference":
-        from masklstm import reference
-
-        return reference.masked_loss(
-            y_true,
-            y_pred,
-            loss,
-            sample_weight,
-            mask,
-            reduction,
-            missing,
-            balance,
-            normalizer,
-            **parameters,
-        )
-    reduction = _arguments.standardize_reduction(reduction)
-    _arguments.check_balance(balance, reduction)
-    normalizer = _arguments.standardize_normalizer(normalizer, reduction)
-    attributes = _attributes(loss, parameters)
-    tensors = _arguments.standardize_tensors(y_true, y_pred, sample_weight, mask, missing)
-    if attributes["parameters"]:
-        _check_not_lost(**attributes, dtype=tensors.computing_dtype)
-    if balance is None and normalizer is None:
-        return _masked_loss(tensors, reduction, tensors.computing_dtype, attributes).reduced_loss
-    sums = _masked_sums(tensors, balance, attributes)
-    result = _reduction.reduce_sums(sums, reduction, normalizer)
-    return tf.cast(result, tensors.computing_dtype)
+    how = Reduction.of(reduction, balance, normalizer)
+    tensors = standardize_tensors(y_true, y_pred, sample_weight, mask, missing)
+    return backend.masked_loss(tensors, ElementLoss(loss, parameters), how)
 
 
 def masked_sums(
@@ -154,104 +121,6 @@ def masked_sums(
     >>> float(sums.loss_sum), float(sums.weight_sum), int(sums.valid_count)
     (5.0, 2.0, 2)
     """
-    if _native.backend == "reference":
-        from masklstm import reference
-
-        return reference.masked_sums(
-            y_true, y_pred, loss, sample_weight, mask, missing, balance, **parameters
-        )
-    _arguments.check_balance(balance)
-    attributes = _attributes(loss, parameters)
-    tensors = _arguments.standardize_tensors(y_true, y_pred, sample_weight, mask, missing)
-    if attributes["parameters"]:
-        _check_not_lost(**attributes, dtype=tensors.computing_dtype)
-    return _masked_sums(tensors, balance, attributes)
-
-
-def check_loss(loss: str, parameters: dict[str, float]) -> None:
-    """Raises the error that `masked_loss` would raise for this loss and these parameters."""
-    if _native.backend == "reference":
-        from masklstm import reference
-
-        return reference.check_loss(loss, parameters)
-    _attributes(loss, parameters)
-
-
-def _attributes(loss: str, parameters: dict[str, float]) -> dict[str, str]:
-    """The attributes that say which loss. Numbers travel as text, which keeps all 53 bits."""
-    if not isinstance(loss, str) or loss not in _native.losses:
-        raise _arguments.unknown_name("loss", loss, _native.losses)
-    if loss in _LOSSES_WITH_EPSILON:
-        parameters = {"epsilon": keras.config.epsilon(), **parameters}
-    numbers = {name: _arguments.number_or_nan(value) for name, value in parameters.items()}
-    try:
-        text = _parameters_text(loss, tuple(numbers.items()))
-    except _OutOfDomain as error:
-        name, domain = error.args
-        raise _arguments.out_of_domain(name, domain, parameters[name]) from None
-    return {"loss": loss, "parameters": text}
-
-
-class _OutOfDomain(Exception):  # noqa: N818  never leaves this file
-    pass
-
-
-@lru_cache(maxsize=256)
-def _parameters_text(loss: str, numbers: tuple[tuple[str, float], ...]) -> str:
-    expected = _native.losses[loss]
-    values = dict(numbers)
-    surplus = values.keys() - {parameter["name"] for parameter in expected}
-    if surplus:
-        raise TypeError(
-            f"Loss '{loss}' has no parameter {sorted(surplus)}. "
-            f"Expected only {[parameter['name'] for parameter in expected]}. Received: {values}"
-        )
-    texts = []
-    for parameter in expected:
-        number = values.get(parameter["name"], parameter["default"])
-        if not parameter["accepts"](number):
-            raise _OutOfDomain(parameter["name"], parameter["domain"])
-        texts.append(repr(number))
-    return ",".join(texts)
-
-
-@lru_cache(maxsize=256)
-def _check_not_lost(loss: str, parameters: str, dtype: tf.DType) -> None:
-    for expected, text in zip(_native.losses[loss], parameters.split(","), strict=False):
-        _arguments.check_not_lost(expected["name"], expected["domain"], float(text), dtype)
-
-
-def _as_list(tensor: tf.Tensor | None) -> list[tf.Tensor]:
-    return [] if tensor is None else [tensor]
-
-
-def _masked_loss(
-    tensors: _arguments.Tensors, reduction: str, dtype: tf.DType, attributes: dict[str, str]
-) -> Any:
-    return _native.ops.masklstm_masked_loss(
-        *_inputs(tensors),
-        Tloss=dtype,
-        reduction=reduction,
-        missing=tensors.missing,
-        **attributes,
-    )
-
-
-def _masked_sums(
-    tensors: _arguments.Tensors, balance: str | None, attributes: dict[str, str]
-) -> MaskedSums:
-    if balance is None:
-        return MaskedSums(*_masked_loss(tensors, "sum_of_elements", tf.float64, attributes))
-    _arguments.group_axis(balance, tensors.y_true)  # refuses labels that have none
-    sums = _native.ops.masklstm_masked_group_sums(
-        *_inputs(tensors),
-        balance=balance,
-        missing=tensors.missing,
-        **attributes,
-    )
-    return MaskedSums(*sums)
-
-
-def _inputs(tensors: _arguments.Tensors) -> tuple[Any, ...]:
-    weights = _as_list(tensors.sample_weight)
-    return tensors.y_true, tensors.y_pred, weights, _as_list(tensors.mask)
+    check_balance(balance)
+    tensors = standardize_tensors(y_true, y_pred, sample_weight, mask, missing)
+    return backend.masked_sums(tensors, ElementLoss(loss, parameters), balance)

@@ -11,8 +11,11 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from masklstm import _arguments
-from masklstm._arguments import MaskedSums
+from masklstm._core.arguments import Tensors, broadcast_left, standardize_tensors
+from masklstm._core.missing import is_observed
+from masklstm._core.reductions import check_balance, group_axis
+from masklstm._core.refusals import check_not_lost, number_or_nan, out_of_domain, unknown_name
+from masklstm._core.totals import MaskedSums, Reduction, divided
 
 
 def squared_error(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
@@ -213,10 +216,18 @@ def masked_loss(
     >>> float(loss)
     2.5
     """
-    reduction = _arguments.standardize_reduction(reduction)
-    _arguments.check_balance(balance, reduction)
-    normalizer = _arguments.standardize_normalizer(normalizer, reduction)
-    tensors = _arguments.standardize_tensors(y_true, y_pred, sample_weight, mask, missing)
+    how = Reduction.of(reduction, balance, normalizer)
+    tensors = standardize_tensors(y_true, y_pred, sample_weight, mask, missing)
+    return loss_of_tensors(tensors, loss, parameters, how)
+
+
+def loss_of_tensors(
+    tensors: Tensors, loss: str, parameters: dict[str, float], how: Reduction
+) -> tf.Tensor:
+    """`masked_loss` of standardised arguments."""
+    reduction, balance, normalizer = how
+    if normalizer is not None:
+        normalizer = tf.cast(normalizer, tf.float64)
     elements = _elements(tensors, loss, parameters)
     if balance is not None:
         result = _balanced(_sums(elements, _other_axes(elements, balance)), reduction, normalizer)
@@ -231,7 +242,7 @@ def masked_loss(
             divisor = tf.cast(sums.valid_count, tf.float64)
         if normalizer is not None:
             divisor = normalizer
-        result = _arguments.divided(sums.loss_sum, divisor)
+        result = divided(sums.loss_sum, divisor)
     return tf.cast(result, tensors.computing_dtype)
 
 
@@ -254,17 +265,24 @@ def masked_sums(
     >>> float(sums.loss_sum), float(sums.weight_sum), int(sums.valid_count)
     (5.0, 2.0, 2)
     """
-    _arguments.check_balance(balance)
-    tensors = _arguments.standardize_tensors(y_true, y_pred, sample_weight, mask, missing)
+    check_balance(balance)
+    tensors = standardize_tensors(y_true, y_pred, sample_weight, mask, missing)
+    return sums_of_tensors(tensors, loss, parameters, balance)
+
+
+def sums_of_tensors(
+    tensors: Tensors, loss: str, parameters: dict[str, float], balance: str | None
+) -> MaskedSums:
+    """`masked_sums` of standardised arguments."""
     elements = _elements(tensors, loss, parameters)
     return _sums(elements, None if balance is None else _other_axes(elements, balance))
 
 
-def _elements(tensors: _arguments.Tensors, loss: str, parameters: dict[str, float]) -> _Elements:
+def _elements(tensors: Tensors, loss: str, parameters: dict[str, float]) -> _Elements:
     y_true, y_pred, sample_weight, mask, missing = tensors
-    valid = _arguments.is_observed(y_true, missing)
+    valid = is_observed(y_true, missing)
     if mask is not None:
-        valid &= _arguments.broadcast_left(mask, y_true)
+        valid &= broadcast_left(mask, y_true)
 
     # NaN times 0 is NaN, and so is the gradient of a NaN that tf.where throws away afterwards:
     # what must not count is replaced before any arithmetic sees it.
@@ -276,9 +294,7 @@ def _elements(tensors: _arguments.Tensors, loss: str, parameters: dict[str, floa
     losses = _formula(loss, parameters, dtype)(where_valid(y_true), where_valid(y_pred))
     losses = tf.cast(where_valid(losses), tf.float64)
     weight = (
-        tf.ones_like(y_true)
-        if sample_weight is None
-        else _arguments.broadcast_left(sample_weight, y_true)
+        tf.ones_like(y_true) if sample_weight is None else broadcast_left(sample_weight, y_true)
     )
     weight = tf.cast(where_valid(weight), tf.float64)
     return _Elements(valid, weight, weight * losses)
@@ -300,7 +316,7 @@ DOMAINS = {
 def check_loss(loss: str, parameters: dict[str, float]) -> None:
     """Raises the error that `masked_loss` would raise for this loss and these parameters."""
     if not isinstance(loss, str) or loss not in LOSSES:
-        raise _arguments.unknown_name("loss", loss, LOSSES)
+        raise unknown_name("loss", loss, LOSSES)
     try:
         inspect.signature(LOSSES[loss]).bind(None, None, **parameters)
     except TypeError as error:
@@ -308,11 +324,11 @@ def check_loss(loss: str, parameters: dict[str, float]) -> None:
     for name, value in parameters.items():
         domain = DOMAINS[name]
         low, high = (float(end) for end in domain[1:-1].split(","))
-        number = _arguments.number_or_nan(value)
+        number = number_or_nan(value)
         above = low <= number if domain[0] == "[" else low < number
         below = number <= high if domain[-1] == "]" else number < high
         if not (above and below):
-            raise _arguments.out_of_domain(name, domain, value)
+            raise out_of_domain(name, domain, value)
 
 
 def _formula(loss: str, parameters: dict[str, float], dtype: tf.DType) -> Callable[..., tf.Tensor]:
@@ -321,7 +337,7 @@ def _formula(loss: str, parameters: dict[str, float], dtype: tf.DType) -> Callab
     if "epsilon" in inspect.signature(formula).parameters:
         parameters = {"epsilon": keras.config.epsilon(), **parameters}
     for name, value in parameters.items():
-        _arguments.check_not_lost(name, DOMAINS[name], value, dtype)
+        check_not_lost(name, DOMAINS[name], value, dtype)
     return lambda y_true, y_pred: formula(y_true, y_pred, **parameters)
 
 
@@ -336,7 +352,7 @@ def _sums(elements: _Elements, axes: tf.Tensor | None = None) -> MaskedSums:
 def _other_axes(elements: _Elements, balance: str) -> tf.Tensor:
     """All axes but that of the groups."""
     rank = tf.rank(elements.valid)
-    axis = _arguments.group_axis(balance, elements.valid) % rank
+    axis = group_axis(balance, elements.valid) % rank
     return tf.concat([tf.range(axis), tf.range(axis + 1, rank)], axis=0)
 
 
@@ -346,11 +362,11 @@ def _balanced(sums: MaskedSums, reduction: str, normalizer: tf.Tensor | None) ->
     if reduction == "mean_with_sample_weight":
         divisor = sums.weight_sum
     counts = divisor != 0
-    total = tf.reduce_sum(_arguments.divided(sums.loss_sum, divisor))
+    total = tf.reduce_sum(divided(sums.loss_sum, divisor))
     if reduction == "sum":
         return total
     number = tf.reduce_sum(tf.cast(counts, tf.float64)) if normalizer is None else normalizer
-    return _arguments.divided(total, number)
+    return divided(total, number)
 
 
 def _row_means(elements: _Elements) -> tf.Tensor:

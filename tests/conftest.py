@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from masklstm import _native, kernels
+from masklstm import kernels
+from masklstm._core import library
 
 # Every loss with its default parameters, and with others where it has any.
 OTHER_PARAMETERS = {
@@ -61,7 +62,7 @@ def run(request):
     """
     if request.param == "eager":
         return lambda function, *arguments: function(*arguments)
-    if request.param == "xla" and not _native.build["xla"]:
+    if request.param == "xla" and not library.build["xla"]:
         pytest.skip("built without XLA")
     return lambda function, *arguments: tf.function(
         function, autograph=False, jit_compile=request.param == "xla"

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from masklstm import _native, kernels
+from masklstm import kernels
+from masklstm._core import library
 
 ULP = {  # value, derivative
     "squared_error": (2, 1),
@@ -133,7 +134,7 @@ def exact(loss, t, p, dtype):
 @pytest.mark.parametrize("mode", ["native", "xla"])
 @pytest.mark.parametrize("loss", ULP)
 def test_errors_in_units_of_the_last_place(loss, dtype, mode):
-    if mode == "xla" and not _native.build["xla"]:
+    if mode == "xla" and not library.build["xla"]:
         pytest.skip("built without XLA")
     bounds = ULP[loss] if mode == "native" else ULP_UNDER_XLA.get((loss, dtype), ULP[loss])
     t, p = points(loss, dtype)
@@ -146,7 +147,7 @@ def test_errors_in_units_of_the_last_place(loss, dtype, mode):
     ):
 
         def elements(t, p, kind=kind):
-            return _native.ops.masklstm_masked_loss_elements(
+            return library.ops.masklstm_masked_loss_elements(
                 t, p, [], Tcompute=dtype, kind=kind, loss=loss, parameters=parameters
             )
 

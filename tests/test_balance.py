@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 from conftest import TOLERANCE, labels_and_predictions, loss_and_gradients
 
-from masklstm import _arguments, kernels, losses, ops, reference
+from masklstm import kernels, losses, ops, reference
+from masklstm._core import reductions
 
 NAN = float("nan")
 BALANCES = ["sample", "timestep", "feature"]
@@ -248,7 +249,7 @@ class TestErrors:
     one = np.ones((2, 3, 1), "float32")
 
     def test_names(self):
-        assert set(BALANCES) | {None} == set(_arguments.BALANCES)
+        assert set(BALANCES) | {None} == set(reductions.BALANCES)
         for call in (ops.masked_loss, reference.masked_loss, ops.masked_sums):
             with pytest.raises(ValueError, match=r"'balance'. Expected one of .*balance='row'"):
                 call(self.one, self.one, balance="row")

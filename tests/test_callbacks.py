@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from masklstm import _native, losses, metrics
+from masklstm import losses, metrics
+from masklstm._core import library
 from masklstm.callbacks import MissingLabels
 from masklstm.layers import MaskedLoss
 
@@ -64,7 +65,7 @@ def assert_is_left_alone(model):
 
 
 MODES = [{}, {"run_eagerly": True}, {"steps_per_execution": 2}]
-if _native.build["xla"]:
+if library.build["xla"]:
     MODES.append({"jit_compile": True})
 
 

@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-from masklstm import _native
+from masklstm._core import library
 
 
 def masklstm(*arguments):
@@ -17,7 +17,7 @@ def test_info():
     assert lines["tensorflow"].startswith("2.21.")
     assert lines["backend"] == "native"
     assert lines["cuda"].startswith(
-        _native.build["cuda_version"] if _native.build["cuda"] else "no"
+        library.build["cuda_version"] if library.build["cuda"] else "no"
     )
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from masklstm.demo import command
-from masklstm.demo.evaluation import Errors, compare, persistence
-from masklstm.demo.examples import (
+from masklstm.commands.demo import command
+from masklstm.commands.demo.evaluation import Errors, compare, persistence
+from masklstm.commands.demo.examples import (
     Scale,
     Split,
     carry_forward,
@@ -25,9 +25,9 @@ from masklstm.demo.examples import (
     split_rows,
     training_windows,
 )
-from masklstm.demo.gaps import Gap, GapSummary, find_gaps, summarise
-from masklstm.demo.options import Settings
-from masklstm.demo.table import DemoError, Table, read_table
+from masklstm.commands.demo.gaps import GapSummary, Run, find_gaps, summarise
+from masklstm.commands.demo.options import Settings
+from masklstm.commands.table import CommandError, Table, read_table
 
 # Raised inside of Keras 3 by NumPy 2 when a model is saved; not shown to users.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -78,7 +78,7 @@ def test_every_shipped_row_is_an_hour_after_the_one_before(shipped: Table) -> No
 
 
 def test_a_short_training_on_the_shipped_data_beats_persistence(shipped: Table) -> None:
-    from masklstm.demo.forecast import forecast, train_masked
+    from masklstm.commands.demo.forecast import forecast, train_masked
 
     settings = Settings(horizon=24, window=48, epochs=3, units=32, seed=7)
     series = prepare(shipped, "pm2.5", settings.window, settings.horizon)
@@ -97,7 +97,7 @@ def test_a_short_training_on_the_shipped_data_beats_persistence(shipped: Table) 
 
 def test_gaps_are_found_at_both_ends_and_inside() -> None:
     labels = np.array([NAN, 1, NAN, NAN, NAN, 2, 3, NAN])
-    assert find_gaps(labels) == [Gap(0, 1), Gap(2, 5), Gap(7, 8)]
+    assert find_gaps(labels) == [Run(0, 1), Run(2, 5), Run(7, 8)]
     assert summarise(labels) == GapSummary(labels=8, missing=5, gaps=3, longest=3)
     assert summarise(labels).share == 0.625
 
@@ -121,12 +121,12 @@ def test_rows_are_split_in_time() -> None:
 
 @pytest.mark.parametrize(("window", "horizon"), [(1, 1), (4, 2), (3, 10), (48, 24)])
 def test_the_number_of_rows_asked_for_is_the_least_that_works(window: int, horizon: int) -> None:
-    with pytest.raises(DemoError, match="Too few rows") as error:
+    with pytest.raises(CommandError, match="Too few rows") as error:
         split_rows(1, window, horizon)
     least = int(str(error.value).split("at least ")[1].split()[0])
     split = split_rows(least, window, horizon)
     assert all(rows.start < rows.stop for rows in split.parts.values())
-    with pytest.raises(DemoError, match="Too few rows"):
+    with pytest.raises(CommandError, match="Too few rows"):
         split_rows(least - 1, window, horizon)
 
 
@@ -355,7 +355,7 @@ def test_a_mistake_is_told_in_one_line(
 def test_a_folder_in_the_way_is_found_before_the_training(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("masklstm.demo.forecast.train_masked", None)
+    monkeypatch.setattr("masklstm.commands.demo.forecast.train_masked", None)
     (tmp_path / name).mkdir()
     assert run("--out", str(tmp_path)) == 2
     printed = capsys.readouterr()
@@ -388,9 +388,9 @@ def test_duplicate_names_are_found_without_comparing_all_with_all(
     class Reader(list):  # type: ignore[type-arg]
         line_num = 1
 
-    monkeypatch.setattr("masklstm.demo.table.csv.reader", lambda *_, **__: Reader([names]))
+    monkeypatch.setattr("masklstm.commands.table.csv.reader", lambda *_, **__: Reader([names]))
     (tmp_path / "a.csv").write_text("")
-    with pytest.raises(DemoError, match=r"Received more than once: 'column 9'$"):
+    with pytest.raises(CommandError, match=r"Received more than once: 'column 9'$"):
         read_table(tmp_path / "a.csv")
     assert Name.compared < 10 * len(names)
 
@@ -399,12 +399,12 @@ def test_of_many_names_a_few_are_told(tmp_path: Path, monkeypatch: pytest.Monkey
     names = [f"column {index}" for index in range(20_000)]
     wide = Table(dict.fromkeys(names, np.ones(1)), {})
     monkeypatch.setattr("difflib.get_close_matches", _only_few(difflib.get_close_matches))
-    with pytest.raises(DemoError, match=r"column 49 and 19,950 more\. Received: --target x"):
+    with pytest.raises(CommandError, match=r"column 49 and 19,950 more\. Received: --target x"):
         wide.target("x")
-    with pytest.raises(DemoError, match="Did you mean 'column 9'"):
+    with pytest.raises(CommandError, match="Did you mean 'column 9'"):
         wide.target("Column 9")
     (tmp_path / "twice.csv").write_text(",".join(names + names) + "\n")
-    with pytest.raises(DemoError) as error:
+    with pytest.raises(CommandError) as error:
         read_table(tmp_path / "twice.csv")
     assert len(str(error.value)) < 2000
 
@@ -439,9 +439,9 @@ def test_without_matplotlib_it_ends_before_the_training(
 
 
 def test_help_does_not_wait_for_what_training_needs() -> None:
-    late = {"masklstm.demo.forecast", "masklstm.demo.picture"}
+    late = {"masklstm.commands.demo.forecast", "masklstm.commands.demo.picture"}
     code = (
-        "import argparse, sys; from masklstm.demo import command; "
+        "import argparse, sys; from masklstm.commands.demo import command; "
         "parser = argparse.ArgumentParser(); command.add_arguments(parser); parser.format_help(); "
         f"print(sorted({late!r} & sys.modules.keys()))"
     )
@@ -545,7 +545,7 @@ def test_a_full_disk_leaves_no_part_of_a_file(
     full_disk: Callable[[], contextlib.AbstractContextManager[None]],
 ) -> None:
     """It is full when the picture is written, or after the picture and the model."""
-    from masklstm.demo import picture, report
+    from masklstm.commands.demo import picture, report
 
     modules = {"picture": picture, "report": report}
     module, name = full_at.split(".")
@@ -579,7 +579,7 @@ def test_a_model_is_saved_as_a_whole_or_not_at_all(
     capsys: pytest.CaptureFixture[str],
     full_disk: Callable[[], contextlib.AbstractContextManager[None]],
 ) -> None:
-    from masklstm.demo import picture
+    from masklstm.commands.demo import picture
 
     with contextlib.ExitStack() as stack:
 
@@ -597,7 +597,7 @@ def test_a_model_is_saved_as_a_whole_or_not_at_all(
 
 
 def test_the_weights_of_the_best_epoch_are_kept(tmp_path: Path) -> None:
-    from masklstm.demo.forecast import KeepBestEpoch, build_model
+    from masklstm.commands.demo.forecast import KeepBestEpoch, build_model
 
     write_series(tmp_path / "river.csv", gaps=True)
     settings = Settings(horizon=3, window=6, epochs=3, units=4, seed=5)
@@ -619,7 +619,7 @@ def test_the_weights_of_the_best_epoch_are_kept(tmp_path: Path) -> None:
 def test_both_trainings_start_alike_and_differ_by_the_gaps_alone(
     gaps: bool, tmp_path: Path
 ) -> None:
-    from masklstm.demo import forecast
+    from masklstm.commands.demo import forecast
 
     write_series(tmp_path / "river.csv", gaps)
     settings = Settings(horizon=3, window=6, epochs=2, units=4, seed=5)

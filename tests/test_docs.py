@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from masklstm import _native
+from masklstm._core import library
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -26,7 +26,7 @@ def test_why():
     assert page.count("| the code above |") == 9
 
 
-@pytest.mark.skipif(not _native.build["xla"], reason="built without XLA")
+@pytest.mark.skipif(not library.build["xla"], reason="built without XLA")
 def test_xla():
     """But for the program, whose details are the machine's."""
     page, committed = printed("xla.py").split("```"), (DOCS / "xla.md").read_text().split("```")

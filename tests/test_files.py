@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from masklstm._files import check_file, written_whole
-from masklstm._terminal import complain, listed, say, shown
+from masklstm._core.files import check_file, written_whole
+from masklstm._core.terminal import complain, listed, say, shown
 
 
 class TestWrittenWhole:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from masklstm import _native, kernels, losses, ops, reference
+from masklstm import kernels, losses, ops, reference
+from masklstm._core import library
 
 LOSS = "binary_focal_crossentropy_from_logits"
 LOGITS = (0.0, 1e-3, 0.5, 3.0, 17.0, 40.0, 86.0, 100.0, 300.0, 1e4)
@@ -122,7 +123,7 @@ def test_the_older_name_gives_the_same_bits(backend, dtype, run):
 def test_the_parameters_of_version_0_1_0_are_read():
     """Six numbers, as the attributes of graphs that were saved have them."""
     t, p = tf.constant([[1.0], [0.0]]), tf.constant([[-100.0], [100.0]])
-    elements = _native.ops.masklstm_masked_loss_elements(
+    elements = library.ops.masklstm_masked_loss_elements(
         *(t, p, []),
         Tcompute=tf.float32,
         kind="value",

@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 from conftest import REDUCTIONS, assert_all_close, labels_and_predictions
 
-from masklstm import _native, ops, reference
+from masklstm import ops, reference
+from masklstm._core import library
 
 STEP = 1e-6  # of the finite differences; the test points keep further away from every kink
 
@@ -185,7 +186,7 @@ def test_results_that_do_not_fit_are_refused(name, shape, reduction, message, ru
     ]
 
     def gradient(y_true, *results):
-        return _native.ops.masklstm_masked_loss_grad(
+        return library.ops.masklstm_masked_loss_grad(
             *results, y_true, y_true, [], [], loss="squared_error", reduction=reduction
         )
 

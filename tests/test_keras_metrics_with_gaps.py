@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from masklstm import losses, metrics
-from masklstm._keras_compat import compiled_metrics
+from masklstm._core.keras_compat import compiled_metrics
 from masklstm.callbacks import MissingLabels
 
 README = Path(__file__).parents[1] / "README.md"

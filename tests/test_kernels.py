@@ -15,7 +15,8 @@ import tensorflow as tf
 from conftest import LOSSES, REDUCTIONS, labels_and_predictions
 from gpu import stub
 
-from masklstm import _native, kernels, ops
+from masklstm import kernels, ops
+from masklstm._core import library
 
 ROOT = Path(__file__).parent.parent
 KERNEL_REDUCTIONS = [*REDUCTIONS, "sum_of_elements"]
@@ -126,7 +127,7 @@ def test_same_bits_for_every_instruction_set(dtype, tmp_path):
     )
     expected = all_results(y_true, y_pred, weight, mask)
     ran = []
-    for name in _native.build["instruction_sets"]:
+    for name in library.build["instruction_sets"]:
         process = kernels_process(code, name, str(tmp_path / "arrays.npz"))
         if "MASKLSTM_ISA. Expected" in process.stderr:
             continue  # built, but not on this processor

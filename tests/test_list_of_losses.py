@@ -12,7 +12,7 @@ import test_reference
 from gpu import formulas
 
 from masklstm import kernels, losses, reference
-from masklstm._loss_bases import ElementwiseLoss
+from masklstm.losses.base import ElementwiseLoss
 
 ROOT = Path(__file__).parent.parent
 HEADERS = ROOT / "csrc" / "losses"

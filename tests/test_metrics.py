@@ -13,7 +13,7 @@ import tensorflow as tf
 from conftest import labels_and_predictions
 
 from masklstm import metrics, ops
-from masklstm._metric_bases import ElementwiseMetric, GapAwareMetric
+from masklstm.metrics.base import ElementwiseMetric, GapAwareMetric
 
 NAN = float("nan")
 EPSILON = 1e-7

@@ -10,7 +10,8 @@ import keras
 import numpy as np
 import pytest
 
-from masklstm import _native, losses, metrics
+from masklstm import losses, metrics
+from masklstm._core import library
 
 NAN = float("nan")
 
@@ -70,7 +71,7 @@ def assert_close(logs, results):
 
 @pytest.mark.parametrize("mode", ["graph", "run_eagerly", "jit_compile"])
 def test_fit_and_evaluate(mode, rng):
-    if mode == "jit_compile" and not _native.build["xla"]:
+    if mode == "jit_compile" and not library.build["xla"]:
         pytest.skip("built without XLA")
     x, y, weight = data(rng)
     made = all_metrics()

@@ -339,7 +339,7 @@ class TestErrors:
             loss(tf.zeros([2, 3]), tf.zeros([2, 3]), tf.ones([3]))
 
     def test_bad_attributes_do_not_crash(self):
-        from masklstm import _native
+        from masklstm._core import library
 
         one = tf.ones([1])
         common = {"Tloss": tf.float32, "reduction": "mean"}
@@ -350,18 +350,18 @@ class TestErrors:
             {"loss": "squared_error", "missing": "soon"},
         ):
             with pytest.raises(tf.errors.InvalidArgumentError):
-                _native.ops.masklstm_masked_loss(one, one, [], [], **common, **attributes)
+                library.ops.masklstm_masked_loss(one, one, [], [], **common, **attributes)
         for weights, masks, message in (
             ([one] * 3, [], "at most 2"),
             ([], [one > 0] * 2, "at most 1"),
             ([tf.ones([1], tf.float64)], [], "weights of type"),
         ):
             with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-                _native.ops.masklstm_masked_loss(
+                library.ops.masklstm_masked_loss(
                     one, one, weights, masks, loss="squared_error", **common
                 )
         with pytest.raises(tf.errors.InvalidArgumentError):
-            _native.ops.masklstm_masked_loss_grad(
+            library.ops.masklstm_masked_loss_grad(
                 tf.ones([2]),
                 tf.ones([0], tf.float64),
                 1,

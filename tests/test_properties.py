@@ -13,7 +13,8 @@ from conftest import LOSSES, REDUCTIONS, labels_and_predictions, loss_and_gradie
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from masklstm import _native, ops, reference
+from masklstm import ops, reference
+from masklstm._core import library
 
 CASES = int(os.environ.get("MASKLSTM_FUZZ_CASES", "500"))
 every_case = settings(
@@ -144,7 +145,7 @@ def test_equals_the_float64_reference(problem):
     assert_equals_the_float64_reference(problem, loss_and_gradients(ops.masked_loss, **problem))
 
 
-@pytest.mark.skipif(not _native.build["xla"], reason="built without XLA")
+@pytest.mark.skipif(not library.build["xla"], reason="built without XLA")
 @given(problems())
 @settings(every_case, max_examples=CASES // 20)  # each one is compiled
 def test_equals_the_float64_reference_under_xla(problem):

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from masklstm import _native, kernels, ops
+from masklstm import kernels, ops
+from masklstm._core import library
 
 MODES = ["eager", "graph", "xla"]
 # Binary exponents of float32's normal numbers, with their ends.
@@ -24,7 +25,7 @@ def is_normal(x, dtype="float32"):
 
 def gradient_function(mode, **options):
     """gradient(y_true, y_pred, weight, upstream) by y_pred, of squared errors: slopes 2 p."""
-    if mode == "xla" and not _native.build["xla"]:
+    if mode == "xla" and not library.build["xla"]:
         pytest.skip("built without XLA")
 
     def gradient(y_true, y_pred, weight, upstream):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from masklstm._sentinels import sentinel_text, suspected_sentinels
+from masklstm._core.sentinels import sentinel_text, suspected_sentinels
 
 
 def with_sentinel(values, sentinel, count=5):

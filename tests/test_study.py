@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
 pytest.importorskip("study", reason="the tests run away from the source tree")
 
 import study
-from masklstm.demo.gaps import find_gaps
+from masklstm.commands.demo.gaps import find_gaps
 from study_parts import conclusions, methods, plot, report, results, training
 from study_parts.comparison import compare_with_masking
 from study_parts.design import (

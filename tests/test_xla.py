@@ -12,9 +12,10 @@ from conftest import REDUCTIONS, labels_and_predictions, loss_and_gradients
 from test_losses import ARGUMENTS, CASES, _case_id, bounded, lstm_data
 from test_ops import leading_shapes
 
-from masklstm import _native, losses, ops, reference
+from masklstm import losses, ops, reference
+from masklstm._core import library
 
-pytestmark = pytest.mark.skipif(not _native.build["xla"], reason="built without XLA")
+pytestmark = pytest.mark.skipif(not library.build["xla"], reason="built without XLA")
 NAN = float("nan")
 
 
@@ -300,8 +301,8 @@ def test_exported_models(tmp_path):
 def test_a_second_copy_of_the_library_is_refused(tmp_path):
     code = """
 import importlib.util, sys, masklstm
-name = "masklstm._native"
-spec = importlib.util.spec_from_file_location(name, masklstm._native.__file__)
+name = "masklstm._core.library"
+spec = importlib.util.spec_from_file_location(name, masklstm._core.library.__file__)
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 """

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from masklstm.demo.examples import carry_forward
-from masklstm.demo.table import Floats
+from masklstm.commands.demo.examples import carry_forward
+from masklstm.commands.table import Floats
 from study_parts.design import DROPPED, IMPUTED
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from masklstm.demo.table import Floats
+from masklstm.commands.table import Floats
 
 
 def remove(

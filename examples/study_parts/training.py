@@ -22,10 +22,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 import masklstm
-from masklstm.demo import forecast, options
-from masklstm.demo.evaluation import Errors, compare, persistence
-from masklstm.demo.examples import Series, prepare
-from masklstm.demo.table import Floats, read_table
+from masklstm.commands.demo import forecast, options
+from masklstm.commands.demo.evaluation import Errors, compare, persistence
+from masklstm.commands.demo.examples import Series, prepare
+from masklstm.commands.table import Floats, read_table
 from study_parts.design import MASKED, PATTERNS, Design, Training
 from study_parts.methods import labels_to_train_on, windows_to_train_on
 from study_parts.removal import remove

@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 from keras import ops
 
-from masklstm import _arguments
+from masklstm._core.missing import sentinel
 
 
 def standardize_mask_value(value: Any) -> float:
@@ -31,7 +31,7 @@ def is_missing(inputs: Any, mask_value: float) -> Any:
     if mask_value != mask_value:
         return ops.isnan(inputs)
     dtype = tf.as_dtype(inputs.dtype)
-    number = float(_arguments.sentinel(repr(mask_value), dtype))
+    number = float(sentinel(repr(mask_value), dtype))
     if number != number:
         return ops.zeros_like(inputs, dtype="bool")
     return ops.equal(inputs, ops.cast(number if dtype.is_floating else int(number), inputs.dtype))

@@ -7,11 +7,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from masklstm._arguments import unknown_name
-from masklstm._keras_compat import get_keras_mask
-from masklstm._shown import ShowsArguments
+from masklstm._core.keras_compat import get_keras_mask
+from masklstm._core.packing import pack
+from masklstm._core.refusals import unknown_name
+from masklstm._core.shown import ShowsArguments
 from masklstm.layers._missing import is_missing, mask_value_config, standardize_mask_value
-from masklstm.layers._packing import pack
 
 STRATEGIES = ("zero", "mean", "last", "learned")
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import keras
 
-from masklstm._keras_compat import complete_config
-from masklstm._metric_bases import put_labels_on_predictions
-from masklstm._shown import ShowsArguments
+from masklstm._core.keras_compat import complete_config
+from masklstm._core.shown import ShowsArguments
+from masklstm.metrics.base import put_labels_on_predictions
 
 
 @keras.saving.register_keras_serializable(package="masklstm")

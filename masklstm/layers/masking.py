@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from masklstm._shown import ShowsArguments
+from masklstm._core.shown import ShowsArguments
 from masklstm.layers._missing import is_missing, mask_value_config, standardize_mask_value
 
 

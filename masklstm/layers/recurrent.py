@@ -21,9 +21,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from masklstm._keras_compat import stand_in
-from masklstm._shown import ShowsArguments
-from masklstm.layers._packing import kept_steps, pack, take_steps
+from masklstm._core.keras_compat import stand_in
+from masklstm._core.packing import kept_steps, pack, take_steps
+from masklstm._core.shown import ShowsArguments
 
 
 class _AnyMask(ShowsArguments):

@@ -1,0 +1,1 @@
+"""What losses, metrics and layers are built on. Nothing here is public."""

@@ -1,0 +1,157 @@
+"""What is handed over as labels, predictions, weights and mask: converted, aligned, or refused."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from masklstm._core.missing import sentinel, standardize_missing, with_one_sentinel
+from masklstm._core.types import LABEL_DTYPES, PREDICTION_DTYPES, cast, computing_dtype
+
+
+class Tensors(NamedTuple):
+    """Standardised arguments.
+
+    `y_true` and `y_pred` have one shape and keep their dtypes. `sample_weight` (of the computing
+    dtype) and `mask` (bool) are None or have at most that rank; their axes are those of `y_true`
+    from the left, or 1.
+    """
+
+    y_true: tf.Tensor
+    y_pred: tf.Tensor
+    sample_weight: tf.Tensor | None
+    mask: tf.Tensor | None
+    missing: str
+    """What a missing label is besides NaN: "nan", "nonfinite" or a number of `y_true`'s dtype; one
+    of them, however many were asked for."""
+
+    @property
+    def computing_dtype(self) -> tf.DType:
+        """float64 for float64 predictions, else float32: that of element losses and results."""
+        return computing_dtype(self.y_pred)
+
+
+def standardize_tensors(
+    y_true: Any, y_pred: Any, sample_weight: Any, mask: Any, missing: Any
+) -> Tensors:
+    y_pred = to_tensor("y_pred", y_pred, PREDICTION_DTYPES, tf.float32)
+    dtype = computing_dtype(y_pred)
+    y_true, y_pred = match_ranks(to_tensor("y_true", y_true, LABEL_DTYPES, dtype), y_pred)
+    if not y_true.shape.is_compatible_with(y_pred.shape):
+        raise ValueError(
+            "y_true and y_pred must have the same shape (a single trailing axis of length 1 may be "
+            f"missing in one of them). Received: y_true with shape {y_true.shape}, y_pred with "
+            f"shape {y_pred.shape}"
+        )
+    if sample_weight is not None:
+        sample_weight = to_tensor("sample_weight", sample_weight, LABEL_DTYPES, dtype)
+        sample_weight = align("sample_weight", cast(sample_weight, dtype), y_true)
+    if mask is not None:
+        mask = to_tensor("mask", mask, LABEL_DTYPES)
+        mask = align("mask", cast(mask, tf.bool), y_true)
+    missing = standardize_missing(missing)
+    if missing != "nan":
+        y_true, missing = with_one_sentinel(y_true, sentinel(missing, y_true.dtype))
+    return Tensors(y_true, y_pred, sample_weight, mask, missing)
+
+
+def to_tensor(
+    name: str, value: Any, dtypes: tuple[tf.DType, ...], dtype_hint: tf.DType | None = None
+) -> tf.Tensor:
+    """A tensor of one of the dtypes; the hint decides for Python numbers, which have none."""
+    if isinstance(value, tf.Tensor) and value.dtype in dtypes:
+        return value  # the rest takes longer than the op does on a small tensor
+    if isinstance(value, np.ma.MaskedArray):
+        raise ValueError(
+            f"Expected '{name}' to be a plain array, since NumPy's masks would be lost. Fill the "
+            f"gaps of labels with NaN: {name}.filled(numpy.nan). Received: a masked array"
+        )
+    if isinstance(value, (tf.RaggedTensor, tf.SparseTensor)):
+        raise ValueError(
+            f"Expected '{name}' to be a dense tensor: {_how_to_pad(name, value)}. "
+            f"Received: {name} of type {type(value).__name__}"
+        )
+    try:
+        if not hasattr(value, "dtype"):
+            tensor = tf.convert_to_tensor(value, dtype_hint=dtype_hint)
+        else:
+            tensor = tf.convert_to_tensor(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Expected '{name}' to be a tensor, an array or numbers. Received: {name} of type "
+            f"{type(value).__name__} ({error})"
+        ) from error
+    if tensor.dtype not in dtypes:
+        raise ValueError(
+            f"Expected '{name}' to have one of the dtypes {[dtype.name for dtype in dtypes]}. "
+            f"Received: {name} with dtype {tensor.dtype.name}"
+        )
+    return tensor
+
+
+def _how_to_pad(name: str, value: Any) -> str:
+    """What makes a ragged or sparse tensor a dense one, with what it lacks missing."""
+    dtype = value.dtype
+    function = "tf.sparse.to_dense(" if isinstance(value, tf.SparseTensor) else "to_tensor("
+    first = f"{name}, " if isinstance(value, tf.SparseTensor) else ""
+    if name not in ("y", "y_true"):
+        return f"pad it by {function}{first}default_value=0)"
+    if dtype == tf.bool:
+        return "cast it to float32 and pad it with NaN"
+    if dtype.is_floating:
+        return f"pad it with NaN, by {function}{first}default_value=nan)"
+    number = 0 if not dtype.is_integer else dtype.max if dtype.is_unsigned else -1
+    return (
+        f"pad it with a number that is no label, as by {function}{first}default_value={number}), "
+        f"and say missing={number}"
+    )
+
+
+def match_ranks(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Adds or drops one trailing axis of length 1, as Keras's losses do.
+
+    A vector is given the axis that the other has, since Keras reads it as one label per sample;
+    otherwise the longer of the two loses its own.
+    """
+    rank_true, rank_pred = y_true.shape.rank, y_pred.shape.rank
+    if rank_true is None or rank_pred is None or abs(rank_true - rank_pred) != 1:
+        return y_true, y_pred
+    longer, shorter = (y_true, y_pred) if rank_true > rank_pred else (y_pred, y_true)
+    if longer.shape[-1] not in (1, None):  # None: tf.squeeze will check
+        return y_true, y_pred
+    if shorter.shape.rank == 1:
+        shorter = tf.expand_dims(shorter, axis=-1)
+    else:
+        longer = tf.squeeze(longer, axis=-1)
+    return (longer, shorter) if rank_true > rank_pred else (shorter, longer)
+
+
+def align(name: str, tensor: tf.Tensor, y_true: tf.Tensor) -> tf.Tensor:
+    """Drops surplus trailing axes of length 1 and checks the others against the labels'."""
+    if tensor.shape.rank is None or y_true.shape.rank is None:
+        return tensor  # the op will check
+    given = tensor.shape
+    while tensor.shape.rank > y_true.shape.rank and tensor.shape[-1] in (1, None):
+        tensor = tf.squeeze(tensor, axis=-1)
+    fits = tensor.shape.rank <= y_true.shape.rank and all(
+        length is None or length == 1 or full is None or length == full
+        for length, full in zip(tensor.shape, y_true.shape, strict=False)
+    )
+    if not fits:
+        hint = ""
+        if given.rank < y_true.shape.rank and given == y_true.shape[-given.rank :]:
+            axes = [1] * (y_true.shape.rank - given.rank) + given.as_list()
+            hint = f" To apply it along the last axes, reshape it to {tuple(axes)}."
+        raise ValueError(
+            f"Incompatible shape for argument '{name}'. Expected a shape whose axes, from the "
+            f"left, are those of y_true, {y_true.shape}, or 1. Received: {name} with shape "
+            f"{given}.{hint}"
+        )
+    return tensor
+
+
+def broadcast_left(tensor: tf.Tensor, y_true: tf.Tensor) -> tf.Tensor:
+    """Aligns with the labels from the left and repeats along the axes that are missing or 1."""
+    missing_axes = tf.ones([tf.rank(y_true) - tf.rank(tensor)], tf.int32)
+    aligned = tf.reshape(tensor, tf.concat([tf.shape(tensor), missing_axes], axis=0))
+    return tf.broadcast_to(aligned, tf.shape(y_true))

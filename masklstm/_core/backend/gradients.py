@@ -1,0 +1,254 @@
+"""The gradients of the native ops, registered when this module is imported.
+
+With u the gradient of the loss, l the element losses and d the divisor (of the whole loss, or of
+each row):
+
+    by y_pred:          u w l' / d                       one pass of Masklstm>MaskedLossGrad
+    by sample_weight:   u l / d, and what comes in for the sum of the weights
+
+The second line, and the gradient's own gradient, are made of `Masklstm>MaskedLossElements`,
+`summation` and TensorFlow's ops: they are right for everything, but only the first line is fused.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+
+from masklstm._core import library, summation
+from masklstm._core.keras_compat import get_attribute
+from masklstm._core.reductions import group_axis
+from masklstm._core.types import computing_dtype
+
+_ROWWISE = ("none", "sum")
+
+
+class _Inputs:
+    """An op's inputs and attributes by name; whatever is computed from them is float64."""
+
+    def __init__(self, op: tf.Operation) -> None:
+        inputs = list(op.inputs)
+        if op.type == "Masklstm>MaskedLossGrad":
+            self.loss_gradient, self.weight_sum, self.valid_count = inputs[:3]
+            inputs = inputs[3:]
+        else:
+            _, self.weight_sum, self.valid_count = op.outputs
+        self.y_true, self.y_pred = inputs[:2]
+        num_weights = len(inputs) - 2 - int(get_attribute(op, "num_masks"))
+        self.sample_weight = inputs[2 : 2 + num_weights]
+        self.mask = inputs[2 + num_weights :]
+        self.computing_dtype = computing_dtype(self.y_pred)
+        by_group = op.type == "Masklstm>MaskedGroupSums"
+        self.reduction = "sum_of_elements" if by_group else _text(op, "reduction")
+        self.attributes = {name: _text(op, name) for name in ("loss", "parameters", "missing")}
+        self.is_scalar = self.y_true.shape.rank == 0
+
+    def elements(self, kind: str) -> tf.Tensor:
+        elements = library.ops.masklstm_masked_loss_elements(
+            self.y_true,
+            self.y_pred,
+            self.mask,
+            Tcompute=self.computing_dtype,
+            kind=kind,
+            **self.attributes,
+        )
+        return tf.cast(elements, tf.float64)
+
+    def where_valid(self, full: tf.Tensor) -> tf.Tensor:
+        """0 instead of what must not count, which may be NaN; of the labels' shape."""
+        return tf.where(self.elements("valid") > 0, tf.cast(full, tf.float64), 0.0)
+
+    def weight(self, but: int | None = None) -> tf.Tensor:
+        """The product of the weights, one of them left out if asked for."""
+        product = tf.ones([], tf.float64)
+        for index, weight in enumerate(self.sample_weight):
+            if index != but:
+                product *= self.where_valid(self.spread(weight))
+        return product
+
+    def spread(self, small: tf.Tensor) -> tf.Tensor:
+        """To the labels' shape."""
+        return summation.spread(tf.cast(small, tf.float64), tf.shape(self.y_true))
+
+    def divisor(self) -> tf.Tensor:
+        """A scalar, or with a last axis of length 1 for reductions by row."""
+        if self.reduction in _ROWWISE:
+            valid = self.elements("valid")
+            return valid if self.is_scalar else tf.reduce_sum(valid, -1, keepdims=True)
+        if self.reduction == "mean":
+            return tf.cast(self.valid_count, tf.float64)
+        if self.reduction == "mean_with_sample_weight":
+            return self.weight_sum
+        return tf.ones([], tf.float64)
+
+    def over_divisor(self, loss_gradient: tf.Tensor) -> tf.Tensor:
+        """u / d, in the divisor's shape."""
+        loss_gradient = tf.cast(loss_gradient, tf.float64)
+        divisor = self.divisor()
+        if self.reduction == "none" and not self.is_scalar:
+            loss_gradient = tf.expand_dims(loss_gradient, -1)
+        elif self.reduction == "sum":
+            loss_gradient = summation.spread(loss_gradient, tf.shape(divisor))
+        return tf.math.divide_no_nan(loss_gradient, divisor)
+
+    def by_weights(self, by_product: tf.Tensor, op: tf.Operation) -> list[tf.Tensor | None]:
+        """The gradients by the weights, of that by their product."""
+        first = len(op.inputs) - len(self.mask) - len(self.sample_weight)
+        return [
+            self._sum_to(weight, by_product * self.weight(but=index))
+            if _is_needed(op, first + index)
+            else None
+            for index, weight in enumerate(self.sample_weight)
+        ]
+
+    def _sum_to(self, weight: tf.Tensor, full: tf.Tensor) -> tf.Tensor:
+        """Adds up along the axes that the weights repeat along."""
+        total = summation.total_to(self.where_valid(full), self._aligned_shape(weight))
+        return tf.cast(tf.reshape(total, tf.shape(weight)), weight.dtype)
+
+    def _aligned_shape(self, weight: tf.Tensor) -> list[int] | tf.Tensor:
+        """That of the weights, with as many axes as the labels have."""
+        rank, lengths = self.y_true.shape.rank, weight.shape
+        if rank is not None and lengths.is_fully_defined():
+            return [*lengths, *[1] * (rank - lengths.rank)]
+        missing_axes = tf.rank(self.y_true) - tf.rank(weight)
+        return tf.concat([tf.shape(weight), tf.ones([missing_axes], tf.int32)], axis=0)
+
+
+def _text(op: tf.Operation, name: str) -> str:
+    value = get_attribute(op, name)
+    return str(value.decode() if isinstance(value, bytes) else value)
+
+
+def _is_needed(op: tf.Operation, index: int) -> bool:
+    """False if an eager tape says that nobody asked for the gradient of this input."""
+    return index not in (getattr(op, "skip_input_indices", None) or ())
+
+
+@tf.RegisterGradient("Masklstm>MaskedLoss")  # type: ignore[untyped-decorator]
+def _masked_loss_gradient(
+    op: tf.Operation, loss_gradient: Any, weight_sum_gradient: Any, _: Any
+) -> list[tf.Tensor | None]:
+    inputs = _Inputs(op)
+    gradient = library.ops.masklstm_masked_loss_grad(
+        loss_gradient,
+        inputs.weight_sum,
+        inputs.valid_count,
+        inputs.y_true,
+        inputs.y_pred,
+        inputs.sample_weight,
+        inputs.mask,
+        reduction=inputs.reduction,
+        **inputs.attributes,
+    )
+    by_weights: list[tf.Tensor | None] = [None for _ in inputs.sample_weight]
+    if inputs.sample_weight and _is_needed(op, 2):
+        scale = inputs.over_divisor(loss_gradient)
+        losses = inputs.elements("value")
+        by_weight_sum = weight_sum_gradient
+        if inputs.reduction == "mean_with_sample_weight":
+            total = summation.total(inputs.weight() * losses)
+            by_weight_sum -= scale * tf.math.divide_no_nan(total, inputs.divisor())
+        by_product = inputs.spread(scale) * losses + inputs.spread(by_weight_sum)
+        by_weights = inputs.by_weights(by_product, op)
+    return [None, gradient, *by_weights, *(None for _ in inputs.mask)]
+
+
+@tf.RegisterGradient("Masklstm>MaskedGroupSums")  # type: ignore[untyped-decorator]
+def _masked_group_sums_gradient(
+    op: tf.Operation, loss_sum_gradient: tf.Tensor, weight_sum_gradient: tf.Tensor, _: Any
+) -> list[tf.Tensor | None]:
+    inputs = _Inputs(op)
+    axis = group_axis(_text(op, "balance"), inputs.y_true) % tf.rank(inputs.y_true)
+    shape = tf.concat([tf.ones([axis], tf.int32), [-1]], axis=0)
+    scale = _middle(loss_sum_gradient)
+    factor = tf.reshape(tf.math.divide_no_nan(loss_sum_gradient, scale), shape)
+    gradient = library.ops.masklstm_masked_loss_grad(
+        scale,
+        tf.zeros([], tf.float64),
+        tf.zeros([], tf.int64),
+        inputs.y_true,
+        inputs.y_pred,
+        [*inputs.sample_weight, tf.cast(factor, inputs.computing_dtype)],
+        inputs.mask,
+        reduction="sum_of_elements",
+        **inputs.attributes,
+    )
+    by_weights: list[tf.Tensor | None] = [None for _ in inputs.sample_weight]
+    if inputs.sample_weight and _is_needed(op, 2):
+        by_loss, by_weight = (
+            inputs.spread(tf.reshape(each, shape))
+            for each in (loss_sum_gradient, weight_sum_gradient)
+        )
+        by_weights = inputs.by_weights(by_loss * inputs.elements("value") + by_weight, op)
+    return [None, gradient, *by_weights, *(None for _ in inputs.mask)]
+
+
+def _middle(factors: tf.Tensor) -> tf.Tensor:
+    """A number to take out of all factors, so that a type of less range than float64 holds them.
+
+    1 for ordinary ones, which so keep their bits.
+    """
+    sizes = tf.abs(factors)
+    largest = tf.reduce_max(sizes)
+    smallest = tf.reduce_min(tf.where(sizes > 0, sizes, largest))
+    is_ordinary = (smallest > 2.0**-60) & (largest < 2.0**60)
+    # float32 reaches from 2^-126, which the smallest must not fall below, to 2^128: so the factors
+    # may be 2^253 apart.
+    middle = tf.minimum(tf.sqrt(smallest) * tf.sqrt(largest), smallest * 2.0**126)
+    return tf.stop_gradient(tf.where(is_ordinary, tf.ones_like(largest), middle))
+
+
+@tf.RegisterGradient("Masklstm>MaskedLossGrad")  # type: ignore[untyped-decorator]
+def _masked_loss_grad_gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf.Tensor | None]:
+    inputs = _Inputs(op)
+    upstream = inputs.where_valid(upstream)
+    scale = inputs.over_divisor(inputs.loss_gradient)
+    weight = inputs.weight()
+    slopes = upstream * inputs.elements("derivative")
+    by_loss_gradient = _gradient_by_loss_gradient(inputs, weight * slopes)
+    by_weight_sum = None
+    if inputs.reduction == "mean_with_sample_weight":
+        total = summation.total(upstream * tf.cast(op.outputs[0], tf.float64))
+        by_weight_sum = -tf.math.divide_no_nan(total, inputs.divisor())
+    scale = inputs.spread(scale)
+    curvature = scale * weight * upstream * inputs.elements("second_derivative")
+    by_y_pred = tf.cast(inputs.where_valid(curvature), inputs.y_pred.dtype)
+    by_weights = inputs.by_weights(scale * slopes, op)
+    nothing_for_mask = [None for _ in inputs.mask]
+    return [by_loss_gradient, by_weight_sum, None, None, by_y_pred, *by_weights, *nothing_for_mask]
+
+
+def _gradient_by_loss_gradient(inputs: _Inputs, slopes: tf.Tensor) -> tf.Tensor:
+    by_element = tf.math.divide_no_nan(slopes, inputs.spread(inputs.divisor()))
+    if inputs.reduction == "none" and not inputs.is_scalar:
+        rows = tf.shape(inputs.loss_gradient)
+        total = tf.reshape(summation.total_to(by_element, tf.concat([rows, [1]], axis=0)), rows)
+    else:
+        total = summation.total(by_element)
+    return tf.cast(total, inputs.loss_gradient.dtype)
+
+
+_NEXT_KIND = {"value": "derivative", "derivative": "second_derivative"}
+
+
+@tf.RegisterGradient("Masklstm>MaskedLossElements")  # type: ignore[untyped-decorator]
+def _masked_loss_elements_gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf.Tensor | None]:
+    kind = _text(op, "kind")
+    y_true, y_pred, *mask = op.inputs
+    by_y_pred = None
+    if kind == "second_derivative":
+        raise NotImplementedError(
+            f"masklstm has first and second derivatives of loss '{_text(op, 'loss')}', "
+            "but a third one was asked for. masklstm.reference.masked_loss has them all."
+        )
+    if kind != "valid":
+        slopes = upstream * library.ops.masklstm_masked_loss_elements(
+            y_true,
+            y_pred,
+            mask,
+            Tcompute=upstream.dtype,
+            kind=_NEXT_KIND[kind],
+            **{name: _text(op, name) for name in ("loss", "parameters", "missing")},
+        )
+        by_y_pred = tf.cast(slopes, y_pred.dtype)
+    return [None, by_y_pred, *(None for _ in mask)]

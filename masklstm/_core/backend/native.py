@@ -1,0 +1,121 @@
+"""The native ops: one pass over labels and predictions."""
+
+from functools import lru_cache
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from masklstm._core import library
+from masklstm._core.arguments import Tensors
+from masklstm._core.backend import gradients  # noqa: F401  registers the ops' gradients
+from masklstm._core.backend.interface import ElementLoss
+from masklstm._core.reductions import group_axis
+from masklstm._core.refusals import check_not_lost, number_or_nan, out_of_domain, unknown_name
+from masklstm._core.totals import MaskedSums, Reduction
+
+name = "native"
+
+_WITH_EPSILON = {
+    loss
+    for loss, parameters in library.losses.items()
+    if any(parameter["name"] == "epsilon" for parameter in parameters)
+}
+
+
+def check_loss(loss: ElementLoss) -> None:
+    _attributes(loss)
+
+
+def masked_loss(tensors: Tensors, loss: ElementLoss, reduction: Reduction) -> tf.Tensor:
+    if reduction.is_plain:
+        attributes = _attributes_for(loss, tensors)
+        return _masked_loss(
+            tensors, reduction.kind, tensors.computing_dtype, attributes
+        ).reduced_loss
+    sums = masked_sums(tensors, loss, reduction.balance)
+    return tf.cast(reduction.of_totals(sums), tensors.computing_dtype)
+
+
+def masked_sums(tensors: Tensors, loss: ElementLoss, balance: str | None) -> MaskedSums:
+    attributes = _attributes_for(loss, tensors)
+    if balance is None:
+        return MaskedSums(*_masked_loss(tensors, "sum_of_elements", tf.float64, attributes))
+    group_axis(balance, tensors.y_true)  # refuses labels that have none
+    sums = library.ops.masklstm_masked_group_sums(
+        *_inputs(tensors), balance=balance, missing=tensors.missing, **attributes
+    )
+    return MaskedSums(*sums)
+
+
+def _masked_loss(
+    tensors: Tensors, reduction: str, dtype: tf.DType, attributes: dict[str, str]
+) -> Any:
+    return library.ops.masklstm_masked_loss(
+        *_inputs(tensors),
+        Tloss=dtype,
+        reduction=reduction,
+        missing=tensors.missing,
+        **attributes,
+    )
+
+
+def _inputs(tensors: Tensors) -> tuple[Any, ...]:
+    weights = _as_list(tensors.sample_weight)
+    return tensors.y_true, tensors.y_pred, weights, _as_list(tensors.mask)
+
+
+def _as_list(tensor: tf.Tensor | None) -> list[tf.Tensor]:
+    return [] if tensor is None else [tensor]
+
+
+def _attributes_for(loss: ElementLoss, tensors: Tensors) -> dict[str, str]:
+    attributes = _attributes(loss)
+    if attributes["parameters"]:
+        _check_not_lost(**attributes, dtype=tensors.computing_dtype)
+    return attributes
+
+
+def _attributes(loss: ElementLoss) -> dict[str, str]:
+    """The attributes that say which loss. Numbers travel as text, which keeps all 53 bits."""
+    name, parameters = loss
+    if not isinstance(name, str) or name not in library.losses:
+        raise unknown_name("loss", name, library.losses)
+    if name in _WITH_EPSILON:
+        parameters = {"epsilon": keras.config.epsilon(), **parameters}
+    numbers = {name: number_or_nan(value) for name, value in parameters.items()}
+    try:
+        text = _parameters_text(name, tuple(numbers.items()))
+    except _OutOfDomain as error:
+        parameter, domain = error.args
+        raise out_of_domain(parameter, domain, parameters[parameter]) from None
+    return {"loss": name, "parameters": text}
+
+
+class _OutOfDomain(Exception):  # noqa: N818  never leaves this file
+    pass
+
+
+@lru_cache(maxsize=256)
+def _parameters_text(loss: str, numbers: tuple[tuple[str, float], ...]) -> str:
+    expected = library.losses[loss]
+    values = dict(numbers)
+    surplus = values.keys() - {parameter["name"] for parameter in expected}
+    if surplus:
+        raise TypeError(
+            f"Loss '{loss}' has no parameter {sorted(surplus)}. "
+            f"Expected only {[parameter['name'] for parameter in expected]}. Received: {values}"
+        )
+    texts = []
+    for parameter in expected:
+        number = values.get(parameter["name"], parameter["default"])
+        if not parameter["accepts"](number):
+            raise _OutOfDomain(parameter["name"], parameter["domain"])
+        texts.append(repr(number))
+    return ",".join(texts)
+
+
+@lru_cache(maxsize=256)
+def _check_not_lost(loss: str, parameters: str, dtype: tf.DType) -> None:
+    for expected, text in zip(library.losses[loss], parameters.split(","), strict=False):
+        check_not_lost(expected["name"], expected["domain"], float(text), dtype)

@@ -1,0 +1,1 @@
+"""The command `masklstm`: one file or folder for each of its commands."""

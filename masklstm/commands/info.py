@@ -1,0 +1,15 @@
+"""`masklstm info`: what was built and what runs here."""
+
+import argparse
+
+from masklstm._core.terminal import say
+
+
+def run(_: argparse.Namespace) -> int:
+    import masklstm
+
+    summary = masklstm.build_summary()
+    width = max(len(name) for name in summary)
+    for name, value in summary.items():
+        say(f"{name.replace('_', ' '):{width}}  {value}")
+    return 0

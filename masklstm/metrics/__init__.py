@@ -1,0 +1,56 @@
+"""Keras metrics that skip missing labels. Names and arguments are those of `keras.metrics`.
+
+Every class takes one keyword argument more than Keras's: `missing`, a number that means "no label"
+besides NaN (a sentinel such as -999), or `"nonfinite"` to skip infinite labels too. `Masked` makes
+any other Keras metric skip what has no label; `Loss` makes a metric of a loss.
+
+A metric is over all valid elements of all batches, however they were split: those whose label is
+there and whose Keras mask, if the predictions carry one, is True. Without gaps the numbers are
+Keras's. Before the first valid label a metric is NaN. State is float64 and int64, and so is the
+result unless `dtype` says otherwise.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from masklstm._core import names
+from masklstm.metrics.classification import BinaryAccuracy, BinaryCrossentropy
+from masklstm.metrics.determination import NashSutcliffeEfficiency, R2Score
+from masklstm.metrics.masked import Masked
+from masklstm.metrics.of_loss import Loss
+from masklstm.metrics.regression import (
+    LogCoshError,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    Pinball,
+    Poisson,
+    RootMeanSquaredError,
+    SymmetricMeanAbsolutePercentageError,
+)
+from masklstm.metrics.valid_share import ValidFraction, ValidShare
+
+__all__ = [
+    "BinaryAccuracy",
+    "BinaryCrossentropy",
+    "LogCoshError",
+    "Loss",
+    "Masked",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "NashSutcliffeEfficiency",
+    "Pinball",
+    "Poisson",
+    "R2Score",
+    "RootMeanSquaredError",
+    "SymmetricMeanAbsolutePercentageError",
+    "ValidFraction",
+    "ValidShare",
+]
+
+if not TYPE_CHECKING:  # a checker would take any name for one that there is
+
+    def __getattr__(name: str) -> Any:
+        raise names.unknown_name(__name__, name)

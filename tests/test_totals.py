@@ -1,0 +1,24 @@
+"""A loss is totals that add up and a function of them, whatever the function."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+SCRIPT = Path(__file__).with_name("own_totals.py")
+
+
+def test_own_totals_over_three_unequal_replicas_and_over_an_epoch():
+    process = subprocess.run(
+        [sys.executable, str(SCRIPT)], capture_output=True, text=True, timeout=600
+    )
+    assert process.returncode == 0, process.stderr[-2000:]
+    lines = [line for line in process.stdout.splitlines() if line.startswith("RESULT")]
+    rows = [json.loads(line.removeprefix("RESULT ")) for line in lines]
+    assert [row["name"] for row in rows] == ["root_mean_squared_error", "inefficiency"]
+    for row in rows:
+        assert np.all(np.abs(row["one"]) > 1e-3), "nothing to compare"
+        np.testing.assert_allclose(row["several"], row["one"], rtol=1e-12)
+        np.testing.assert_allclose(row["epoch"], row["one"][0], rtol=1e-12)
