@@ -156,7 +156,8 @@ def _patterns(result: Result) -> Iterator[Bar]:
         seconds = measure.median_seconds(experiment)
         seconds.pop("A/A", None)
         if seconds:
-            worst, best = max(seconds, key=seconds.get), min(seconds, key=seconds.get)
+            worst = max(seconds, key=lambda number: seconds[number])
+            best = min(seconds, key=lambda number: seconds[number])
             case = Case(**experiment["entries"][worst]["case"])
             where = f"{case.without_gaps()}, {case.missing_share:.0%} {case.pattern}"
             found = measure.ratio(experiment, worst, best)

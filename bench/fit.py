@@ -71,10 +71,12 @@ def where_loss(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
     return tf.math.divide_no_nan(tf.reduce_sum(tf.square(error)), count)
 
 
-class ByElement(keras.losses.MeanSquaredError):
+class ByElement(keras.losses.MeanSquaredError):  # type: ignore[misc]
     """Keras's loss with a last axis of its own for each number, so that weights are by element."""
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(
+        self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None = None
+    ) -> tf.Tensor:
         return super().__call__(y_true[..., None], y_pred[..., None], sample_weight)
 
 
@@ -93,7 +95,7 @@ def batches(model: Model, name: str, steps: int) -> tuple[np.ndarray, ...]:
     y = x[:, :, : model.outputs].cumsum(axis=1) / np.float32(np.sqrt(model.steps))
     valid = rng.random(y.shape, dtype=np.float32) >= MISSING_SHARE
     if name == KERAS:
-        return x, np.where(valid, y, np.float32(0)), np.float32(valid)
+        return x, np.where(valid, y, np.float32(0)), valid.astype(np.float32)
     return x, np.where(valid, y, np.float32(np.nan))
 
 
@@ -113,7 +115,7 @@ def loss_alone(model: Model, name: str, steps: int) -> Callable[[], float]:
     y_pred = tf.where(tf.math.is_nan(labels), 0.0, labels) + 0.1
 
     @tf.function
-    def run():
+    def run() -> tf.Tensor:
         total = 0.0
         for _ in tf.range(steps):
             tf.autograph.experimental.set_loop_options(parallel_iterations=1)
@@ -138,7 +140,9 @@ def _train_and_tell(model: Model, name: str, steps: int) -> int:
     return worker.resident("VmHWM")
 
 
-def measure_model(model: Model, rounds: int, steps: int, advance: Callable[[], None]) -> dict:
+def measure_model(
+    model: Model, rounds: int, steps: int, advance: Callable[[], None]
+) -> dict[str, Any]:
     trains = {name: fit(model, name, steps) for name in losses()}
     first_losses = {name: float(train().history["loss"][0]) for name, train in trains.items()}
     spread = max(first_losses.values()) - min(first_losses.values())
@@ -188,9 +192,7 @@ def main() -> int:
         for model in MODELS:
             task = progress.add_task(model.name, total=options.rounds)
             result["models"].append(
-                measure_model(
-                    model, options.rounds, options.steps, lambda task=task: progress.advance(task)
-                )
+                measure_model(model, options.rounds, options.steps, partial(progress.advance, task))
             )
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     show(result, console)

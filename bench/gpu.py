@@ -39,6 +39,8 @@ ACCESSES = {"forward": 2, "gradient": 3, "forward and gradient": 5}
 PLAIN, WEIGHTS, ROWS = "plain", "weights", "rows"
 ROW_SIZE = 64
 
+Result = tuple[float | None, np.ndarray | None]  # the loss, and the gradient
+
 
 @dataclass
 class Provider:
@@ -47,7 +49,7 @@ class Provider:
     name: str
     run: Callable[[], Any]  # starts the work
     wait: Callable[[], None]
-    result: Callable[[], tuple[float | None, np.ndarray | None]]  # of a run
+    result: Callable[[], Result]  # of a run
     error: str | None = None
 
 
@@ -240,13 +242,13 @@ def ours(
     if weight is not None:
         options["sample_weight"] = kernels.to_device(weight)
 
-    def run():
+    def run() -> None:
         if case.direction == "forward":
             kept[0] = kernels.masked_loss(device_t, device_p, **options)[0]
         else:  # the mean's gradient counts the labels in a forward pass of its own
             kernels.masked_loss_gradient(device_t, device_p, out=gradient, **options)
 
-    def result():
+    def result() -> Result:
         if case.direction == "forward":
             return float(kept[0].numpy()), None
         return None, gradient.numpy()
@@ -273,7 +275,9 @@ def torch_providers(
     y_true, y_pred = tensor(t), tensor(p)
     weights = None if weight is None else torch.from_numpy(weight).cuda()
 
-    def compute(y_true, y_pred):
+    def compute(
+        y_true: torch.Tensor, y_pred: torch.Tensor
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         valid = ~torch.isnan(y_true)
         error = torch.where(valid, y_pred.float() - y_true.float(), 0.0)
         weighted = error if weights is None else error * weights
@@ -291,13 +295,13 @@ def torch_providers(
             return loss, None
         return loss, (gradient / count).to(y_pred.dtype)
 
-    def provider(name, function):
+    def provider(name: str, function: Callable[..., Any]) -> Provider:
         kept: list[Any] = [None]
 
-        def run():
+        def run() -> None:
             kept[0] = function(y_true, y_pred)
 
-        def result():
+        def result() -> Result:
             loss, gradient = kept[0]
             numbers = None if gradient is None else gradient.float().cpu().numpy()
             return None if loss is None else float(loss), numbers
@@ -318,7 +322,7 @@ def cupy_providers(
     y_true, y_pred = cupy.asarray(t), cupy.asarray(p)
     kept: list[Any] = [None]
 
-    def run():
+    def run() -> None:
         valid = ~cupy.isnan(y_true)
         zero = np.float32(0)
         error = cupy.where(valid, y_pred.astype(np.float32) - y_true.astype(np.float32), zero)
@@ -333,7 +337,7 @@ def cupy_providers(
             return
         kept[0] = loss, (gradient / count.astype(np.float32)).astype(y_pred.dtype)
 
-    def result():
+    def result() -> Result:
         loss, gradient = kept[0]
         return None if loss is None else float(loss), None if gradient is None else gradient.get()
 

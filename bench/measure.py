@@ -128,8 +128,12 @@ def run(
             samples.append(seconds)
             progress(index + 1)
     workers.forget(entry.provider for entry in entries)
-    columns = [*good, "A/A"]
-    kept = [n for n, column in enumerate(columns) if column == "A/A" or not prepared[column].error]
+    columns: list[int | str] = [*good, "A/A"]
+    kept = [
+        n
+        for n, column in enumerate(columns)
+        if isinstance(column, str) or not prepared[column].error
+    ]
     return {
         "name": experiment.name,
         "entries": [
@@ -171,17 +175,19 @@ def files_of(case: Case) -> Iterator[dict[str, Path]]:
 def _save(case: Case, folder: Path) -> dict[str, Path]:
     arrays = case.arrays()
     loss, gradient = case.expected(arrays)
-    contents = {
+    contents: dict[str, np.ndarray | None] = {
         # NumPy's files do not know bfloat16.
         "y_true": arrays.y_true.view(f"u{arrays.y_true.itemsize}"),
         "y_pred": arrays.y_pred.view(f"u{arrays.y_pred.itemsize}"),
         "weight": arrays.weight,
-        "loss": np.float64(loss),
+        "loss": np.array(loss),
         "gradient": gradient,
     }
-    files = {name: folder / f"{name}.npy" for name, array in contents.items() if array is not None}
-    for name, file in files.items():
-        np.save(file, contents[name])
+    files = {}
+    for name, array in contents.items():
+        if array is not None:
+            files[name] = folder / f"{name}.npy"
+            np.save(files[name], array)
     return files
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import measure
+from bench import measure, worker
 from bench.case import Case
 from bench.cases import GRAPH, OTHERS, OURS, XLA
 from bench.run import RESULTS, machine
@@ -31,7 +31,7 @@ def extra_bytes(provider: str, case: Case) -> float | None:
         for number, size in enumerate((2**10, case.elements)):
             part = replace(case, elements=size)
             with measure.files_of(part) as files:
-                facts = workers.ask(provider, "prepare", number, part, files)
+                facts: worker.Prepared = workers.ask(provider, "prepare", number, part, files)
         if facts.error or facts.extra_bytes is None:
             return None
         return facts.extra_bytes / case.elements

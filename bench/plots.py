@@ -78,7 +78,7 @@ def bandwidth(result: dict[str, Any], axis: Axes) -> None:
         case = Case(**experiment["entries"][0]["case"])
         names = {entry["provider"]: n for n, entry in enumerate(experiment["entries"])}
         yardstick = names.get(TRIAD if case.gradient else READ)
-        if case.elements != 2**24 or yardstick not in experiment["columns"]:
+        if case.elements != 2**24 or yardstick is None or yardstick not in experiment["columns"]:
             continue
         factor = GRADIENT_OVER_TRIAD if case.gradient else 1.0
         label = "with gradient, of STREAM triad" if case.gradient else "forward, of STREAM read"
@@ -86,13 +86,13 @@ def bandwidth(result: dict[str, Any], axis: Axes) -> None:
             if number in experiment["columns"] and name not in (READ, TRIAD, NOTHING):
                 share = measure.ratio(experiment, yardstick, number, factor)
                 shares[f"{name}, {label}"] = share
-    names = sorted(shares, key=lambda name: shares[name].median)
-    medians = [shares[name].median for name in names]
+    labels = sorted(shares, key=lambda label: shares[label].median)
+    medians = [shares[label].median for label in labels]
     errors = [
-        [median - shares[name].low for name, median in zip(names, medians, strict=True)],
-        [shares[name].high - median for name, median in zip(names, medians, strict=True)],
+        [median - shares[label].low for label, median in zip(labels, medians, strict=True)],
+        [shares[label].high - median for label, median in zip(labels, medians, strict=True)],
     ]
-    axis.barh(names, medians, xerr=errors if names else None)
+    axis.barh(labels, medians, xerr=errors if labels else None)
     axis.axvline(1.0, color="black", linewidth=1)
     axis.set_xlabel("share of STREAM's bytes in a second")
     axis.set_title("2^24 float32 elements")

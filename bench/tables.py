@@ -123,8 +123,10 @@ def _row(experiment: dict[str, Any], others: list[str], varied: list[str]) -> li
     cells = [_milliseconds(measure.median_seconds(experiment)[0])]
     for name in others:
         number = numbers.get(name)
-        entry = {} if number is None else entries[number]
-        cells.append(_cell(ratios.get(number), entry, ratios["A/A"]))
+        if number is None:
+            cells.append("")
+        else:
+            cells.append(_cell(ratios.get(number), entries[number], ratios["A/A"]))
     return [label, *cells, _cell(ratios["A/A"], {}, None)]
 
 

@@ -9,16 +9,17 @@ import importlib
 import inspect
 import sys
 from pathlib import Path
+from types import ModuleType
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
 
 import shared
 
 
-def page(name, outcomes):
+def page(name: str, outcomes: list[shared.Outcome]) -> str:
     """The page of the example with this name; `outcomes` are what its `run` returned."""
     example = importlib.import_module(name)
-    title, text = inspect.getdoc(example).split("\n", 1)
+    title, text = (inspect.getdoc(example) or "").split("\n", 1)
     blocks = [
         f"# {title}",
         text.strip().replace("docs/why.md", "[why.md](why.md)"),
@@ -38,13 +39,13 @@ def page(name, outcomes):
     return "\n\n".join(blocks) + "\n"
 
 
-def helpers(example):
+def helpers(example: ModuleType) -> str:
     """What the answers call, as far as it is of interest."""
     functions = [shared.fill_inputs, example.build_model, getattr(example, "impute", None)]
     return "\n\n".join(inspect.getsource(function) for function in functions if function)
 
 
-def table(outcomes):
+def table(outcomes: list[shared.Outcome]) -> str:
     data = list(dict.fromkeys(outcome.data for outcome in outcomes))
     lines = [f"| | {' | '.join(data)} |", f"| --- |{' --- |' * len(data)}"]
     for answer in dict.fromkeys(outcome.answer for outcome in outcomes):
@@ -57,7 +58,7 @@ def table(outcomes):
     return "\n".join(lines)
 
 
-def figures(compared):
+def figures(compared: dict[str, dict[str, float]]) -> str:
     answers = list(next(iter(compared.values())))
     lines = [f"| | {' | '.join(answers)} |", f"| --- |{' ---: |' * len(answers)}"]
     for figure, values in compared.items():

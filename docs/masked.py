@@ -7,6 +7,7 @@ import inspect
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -42,7 +43,7 @@ NUMBERS = (
     "R2Score",
 )
 # What they cannot do without; and variants of which something else counts.
-ARGUMENTS = {
+ARGUMENTS: dict[str, list[dict[str, Any]]] = {
     "AUC": [{}, {"multi_label": True}],
     "CategoricalGeneralizedCrossEntropy": [{"q": 0.5}],
     "F1Score": [{}, {"threshold": 0.5}, {"threshold": 0.5, "average": "macro"}],
@@ -119,19 +120,22 @@ def example(name):
     return np.where(gaps, np.nan, y_true), y_pred
 
 
+def classes(module: Any) -> list[tuple[str, Any]]:
+    return [(name, cls) for name, cls in sorted(vars(module).items()) if inspect.isclass(cls)]
+
+
 def losses():
     """Name, arguments, and the masked loss."""
-    for name, cls in sorted(vars(keras.losses).items()):
-        if inspect.isclass(cls) and cls is not keras.losses.Loss:
+    for name, cls in classes(keras.losses):
+        if cls is not keras.losses.Loss:
             for arguments in ARGUMENTS.get(name, [{}]):
                 yield name, arguments, masklstm.losses.Masked(cls(**arguments, dtype="float64"))
 
 
 def metrics():
     """Name, arguments, and the masked metric."""
-    for name, cls in sorted(vars(keras.metrics).items()):
-        taken = inspect.signature(cls.update_state).parameters if inspect.isclass(cls) else ()
-        if {"y_true", "sample_weight"} <= set(taken):
+    for name, cls in classes(keras.metrics):
+        if {"y_true", "sample_weight"} <= set(inspect.signature(cls.update_state).parameters):
             for arguments in ARGUMENTS.get(name, [{}]):
                 yield name, arguments, masklstm.metrics.Masked(cls(**arguments, dtype="float32"))
 
@@ -152,7 +156,7 @@ def metric_row(name, metric):
     counted = int(metric.valid_count.numpy())
     if metric.counts == "pair":
         there = ~np.isnan(y_true)
-        counted = np.count_nonzero(there[there.sum(axis=-1) >= 2])
+        counted = int(np.count_nonzero(there[there.sum(axis=-1) >= 2]))
     return metric.counts, counted, np.asarray(metric.result())
 
 

@@ -76,7 +76,7 @@ class Trap:
 
 def split(function):
     """A function's docstring, and its body without it and without the last line that returns."""
-    text = textwrap.dedent(inspect.getdoc(function))
+    text = textwrap.dedent(inspect.getdoc(function) or "")
     body = inspect.getsource(function).split('"""', 2)[2]
     lines = textwrap.dedent(body).strip("\n").splitlines(keepends=True)
     end = next(i for i, line in enumerate(lines) if line.startswith("return"))

@@ -57,7 +57,7 @@ without the bodies of the scalar fusions:
 
 def optimized_program() -> str:
     @tf.function(jit_compile=True)
-    def step(y_true, y_pred):
+    def step(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
             tape.watch(y_pred)
             loss = masklstm.ops.masked_loss(y_true, y_pred)
@@ -102,7 +102,7 @@ def table() -> str:
     return "\n".join(lines) + "\n\n" + about
 
 
-def main():
+def main() -> None:
     print(TEXT)
     print(f"```\n{optimized_program()}\n```")
     print("\n## How fast\n")

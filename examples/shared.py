@@ -4,6 +4,7 @@ import argparse
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -19,13 +20,13 @@ ARRAY = [[1, 2, NAN, 4], [5, NAN, 7, 8], [9, 10, 11, NAN]]
 _STEPS = 24
 
 
-def small_array():
+def small_array() -> tuple[np.ndarray, np.ndarray]:
     """Three series of four steps, as inputs and as labels: `(3, 4, 1)`."""
     array = np.array(ARRAY, "float32")[..., None]
     return array, array
 
 
-def beijing(windows=240):
+def beijing(windows: int = 240) -> tuple[np.ndarray, np.ndarray]:
     """Hourly PM2.5 in windows of a day, standardised: the hours, and as labels the next ones."""
     series = prepare(read_table(SHIPPED_DATA), SHIPPED_TARGET, window=_STEPS, horizon=1)
     hours = np.arange(windows * _STEPS).reshape(windows, _STEPS)
@@ -37,7 +38,9 @@ def fill_inputs(x):
     return np.nan_to_num(x, nan=0.0)
 
 
-def train(model, loss, x, y, **arguments):
+def train(
+    model: keras.Model, loss: Any, x: np.ndarray, y: np.ndarray, **arguments: Any
+) -> tuple[keras.Model, list[float]]:
     """The model, and its loss after every epoch."""
     small = len(x) < 32
     model.compile(keras.optimizers.Adam(0.03 if small else 0.01), loss=loss)
@@ -55,18 +58,21 @@ class Outcome:
     losses: list[float]
 
     @property
-    def loss(self):
+    def loss(self) -> str:
         if not np.isfinite(self.losses).all():
             return "nan"
         return "falls" if self.losses[-1] < self.losses[0] else "does not fall"
 
     @property
-    def weights(self):
+    def weights(self) -> str:
         finite = all(np.isfinite(weight).all() for weight in self.model.get_weights())
         return "finite" if finite else "nan"
 
 
-def try_all(answers: dict[str, Callable], data: dict[str, tuple]) -> list[Outcome]:
+def try_all(
+    answers: dict[str, Callable[..., tuple[keras.Model, list[float]]]],
+    data: dict[str, tuple[np.ndarray, np.ndarray]],
+) -> list[Outcome]:
     """Trains every answer on all data, each from the same initial weights."""
     outcomes = []
     for data_name, (x, y) in data.items():

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any, Protocol, TypedDict, final, overload, type_check_only
+from typing import Any, NoReturn, Protocol, TypedDict, TypeVar, final, overload, type_check_only
 
 import numpy as np
 
@@ -16,6 +16,8 @@ class Parameter(TypedDict):
 class _OnDevice(Protocol):
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]: ...
+
+_Out = TypeVar("_Out", bound=_OnDevice)
 
 @overload
 def masked_loss(
@@ -87,17 +89,37 @@ def masked_loss_gradient(
     mask: _OnDevice | None = None,
     reduction: str = "mean",
     missing: Any = ...,
-    out: _OnDevice | None = None,
+    out: None = None,
     stream: int = 0,
     **parameters: float,
-) -> _OnDevice: ...
+) -> DeviceArray: ...
+@overload
+def masked_loss_gradient(
+    y_true: _OnDevice,
+    y_pred: _OnDevice,
+    loss: str = "squared_error",
+    sample_weight: _OnDevice | None = None,
+    mask: _OnDevice | None = None,
+    reduction: str = "mean",
+    missing: Any = ...,
+    *,
+    out: _Out,
+    stream: int = 0,
+    **parameters: float,
+) -> _Out: ...
 def losses() -> dict[str, list[Parameter]]: ...
 def instruction_set() -> str: ...
 
 # The rest is there where masklstm was built with CUDA.
 
+# pybind11's classes have a metaclass of its own.
+@type_check_only
+class _Pybind11Type(type): ...
+
 @final
-class DeviceArray:
+class DeviceArray(metaclass=_Pybind11Type):
+    # It has memory from the start, so it comes from the functions alone.
+    def __init__(self, *args: object, **kwargs: object) -> NoReturn: ...
     @property
     def shape(self) -> tuple[int, ...]: ...
     @property

@@ -116,11 +116,14 @@ CLASSES = {
     "Circle": circle,
     "SparseCategoricalCrossentropy": lambda t, p: -np.log(clipped(of_classes(t, p))),
 }
+
+
+def mean_of(f):
+    return lambda t, p: f(t, p).mean()
+
+
 LOSSES = {
-    **{
-        name: lambda t, p, f=f: f(t, p).mean()
-        for name, f in {**ELEMENTS, **ROWS, **CLASSES}.items()
-    },
+    **{name: mean_of(f) for name, f in {**ELEMENTS, **ROWS, **CLASSES}.items()},
     "CTC": lambda t, p: np.mean([ctc(*pair) for pair in zip(t, p, strict=True)]),
     "Dice": lambda t, p: 1 - (2 * (t * p).sum() + EPSILON) / (t.sum() + p.sum() + EPSILON),
     "Tversky": tversky,

@@ -6,8 +6,13 @@
 - optionally to_numpy(result), for results that NumPy cannot read.
 """
 
+from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
+from typing import Any
+
+# What make() returns: the function that returns the loss, and the gradient or nothing.
+Run = Callable[[], tuple[Any, ...]]
 
 # In the order of the tables. The files are imported in processes of their own.
 FILES = {

@@ -7,10 +7,12 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from bench.case import Case
+
 SOURCE = Path(__file__).parent / "stream.c"
 
 
-def supports(case):
+def supports(case: Case) -> bool:
     return case.dtype == "float32"
 
 

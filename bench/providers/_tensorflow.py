@@ -6,17 +6,18 @@ from typing import Any
 import tensorflow as tf
 
 from bench.case import Arrays, Case
+from bench.providers import Run
 from masklstm import reference
 
 Loss = Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], tf.Tensor]
 
 
-def eager(case: Case, arrays: Arrays, loss: Loss) -> Callable[[], Any]:
+def eager(case: Case, arrays: Arrays, loss: Loss) -> Run:
     """A function without arguments that runs the loss, and its gradient, op by op."""
     return _bound(_step(case, loss), case, arrays)
 
 
-def compiled(case: Case, arrays: Arrays, loss: Loss, **options: Any) -> Callable[[], Any]:
+def compiled(case: Case, arrays: Arrays, loss: Loss, **options: Any) -> Run:
     """A function without arguments that runs the loss, and its gradient, in a graph."""
     function = tf.function(_step(case, loss), **options)
     if case.calls > 1:
@@ -25,10 +26,14 @@ def compiled(case: Case, arrays: Arrays, loss: Loss, **options: Any) -> Callable
 
 
 def _step(case: Case, loss: Loss) -> Callable[..., Any]:
-    def forward(y_true, y_pred, weight):
+    def forward(
+        y_true: tf.Tensor, y_pred: tf.Tensor, weight: tf.Tensor | None
+    ) -> tuple[tf.Tensor, ...]:
         return (loss(y_true, y_pred, weight),)
 
-    def forward_and_gradient(y_true, y_pred, weight):
+    def forward_and_gradient(
+        y_true: tf.Tensor, y_pred: tf.Tensor, weight: tf.Tensor | None
+    ) -> tuple[tf.Tensor, ...]:
         with tf.GradientTape() as tape:
             tape.watch(y_pred)
             value = loss(y_true, y_pred, weight)
@@ -40,7 +45,9 @@ def _step(case: Case, loss: Loss) -> Callable[..., Any]:
 def _several(function: Callable[..., Any]) -> Callable[..., Any]:
     """Several calls in one graph, so that the call of the graph itself weighs little."""
 
-    def calls(y_true, all_y_pred, weight):
+    def calls(
+        y_true: tf.Tensor, all_y_pred: list[tf.Tensor], weight: tf.Tensor | None
+    ) -> tuple[tf.Tensor, ...]:
         results = [function(y_true, y_pred, weight) for y_pred in all_y_pred]
         # One number of each gradient is used, or TensorFlow would leave the gradient out.
         used = [
@@ -53,15 +60,15 @@ def _several(function: Callable[..., Any]) -> Callable[..., Any]:
     return calls
 
 
-def _bound(function: Callable[..., Any], case: Case, arrays: Arrays) -> Callable[[], Any]:
+def _bound(function: Callable[..., Any], case: Case, arrays: Arrays) -> Run:
     y_true = tf.constant(arrays.y_true)
     weight = None if arrays.weight is None else tf.constant(arrays.weight)
     y_pred = [tf.constant(arrays.y_pred) + 0 for _ in range(case.calls)]  # not one tensor
     if case.calls == 1:
         (y_pred,) = y_pred
 
-    def run():
-        results = function(y_true, y_pred, weight)
+    def run() -> tuple[tf.Tensor, ...]:
+        results: tuple[tf.Tensor, ...] = function(y_true, y_pred, weight)
         results[0].numpy()  # waits
         return results
 
@@ -75,7 +82,7 @@ def where_loss(case: Case) -> Loss:
     formula = reference.LOSSES[case.loss]
     dtype = tf.float64 if case.dtype == "float64" else tf.float32
 
-    def loss(y_true, y_pred, weight):
+    def loss(y_true: tf.Tensor, y_pred: tf.Tensor, weight: tf.Tensor | None) -> tf.Tensor:
         y_true, y_pred = tf.cast(y_true, dtype), tf.cast(y_pred, dtype)
         valid = ~tf.math.is_nan(y_true)
         labels = tf.where(valid, y_true, tf.zeros_like(y_true))
@@ -91,7 +98,7 @@ def where_loss(case: Case) -> Loss:
 def masked_loss(case: Case) -> Loss:
     from masklstm import ops
 
-    def loss(y_true, y_pred, weight):
+    def loss(y_true: tf.Tensor, y_pred: tf.Tensor, weight: tf.Tensor | None) -> tf.Tensor:
         return ops.masked_loss(y_true, y_pred, case.loss, weight)
 
     return loss

@@ -1,6 +1,10 @@
+from typing import Any
+
 import numba
 import numpy as np
 
+from bench.case import Arrays, Case
+from bench.providers import Run
 from bench.providers._plain import supports as supports
 
 NAME = "Numba"
@@ -11,8 +15,9 @@ _compile = numba.njit(parallel=True, fastmath={"reassoc", "nsz", "contract"})
 
 
 @_compile
-def _forward(y_true, y_pred):
-    total, count = 0.0, 0
+def _forward(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[float, int]:
+    total: Any = 0.0
+    count = 0
     for i in numba.prange(y_true.size):
         label = y_true[i]
         valid = label == label
@@ -23,16 +28,18 @@ def _forward(y_true, y_pred):
 
 
 @_compile
-def _gradient(y_true, y_pred, scale, gradient):
+def _gradient(
+    y_true: np.ndarray, y_pred: np.ndarray, scale: np.float32, gradient: np.ndarray
+) -> None:
     for i in numba.prange(y_true.size):
         label = y_true[i]
         gradient[i] = scale * (y_pred[i] - label) if label == label else np.float32(0)
 
 
-def make(case, arrays):
+def make(case: Case, arrays: Arrays) -> Run:
     y_true, y_pred = arrays.y_true.ravel(), arrays.y_pred.ravel()
 
-    def run():
+    def run() -> tuple[Any, ...]:
         loss, count = _forward(y_true, y_pred)
         if not case.gradient:
             return (loss,)

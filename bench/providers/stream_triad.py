@@ -1,8 +1,11 @@
 """Reads two arrays and writes a third, each of the labels' size."""
 
+from typing import Any
+
 import numpy as np
 
-from bench.providers import _aligned
+from bench.case import Arrays, Case
+from bench.providers import Run, _aligned
 from bench.providers._stream import library
 from bench.providers._stream import supports as supports
 
@@ -12,11 +15,11 @@ DESCRIPTION = "a + 3 b of two arrays of the labels' size, written past the cache
 FACTOR = 3.0
 
 
-def make(case, arrays):
+def make(case: Case, arrays: Arrays) -> Run:
     a, b, out = (_aligned.empty(case.label_bytes // 4, np.float32) for _ in range(3))
     a[:], b[:] = 1, np.arange(b.size) % 64
 
-    def run():
+    def run() -> tuple[Any, ...]:
         addresses = a.ctypes.data, b.ctypes.data, FACTOR, out.ctypes.data
         library.stream_triad(*addresses, out.size)
         return None, out
@@ -24,5 +27,5 @@ def make(case, arrays):
     return run
 
 
-def expected(case, arrays):
+def expected(case: Case, arrays: Arrays) -> tuple[float | None, Any]:
     return None, 1 + FACTOR * (np.arange(case.label_bytes // 4) % 64)

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from bench.case import Arrays, Case
+from bench.providers import Run
 from bench.providers.tensorflow_nothing import expected as expected
 from bench.providers.tensorflow_nothing import negated
 
@@ -9,6 +11,6 @@ NAME = "one op, eager"
 DESCRIPTION = "one number negated eagerly, and its gradient"
 
 
-def make(case, arrays):
+def make(case: Case, arrays: Arrays) -> Run:
     function, number = negated(case), tf.constant(1.0)
     return lambda: function(number)

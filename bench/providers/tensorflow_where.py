@@ -1,8 +1,10 @@
+from bench.case import Arrays, Case
+from bench.providers import Run
 from bench.providers._tensorflow import compiled, where_loss
 
 NAME = "tf.where"
 DESCRIPTION = "the same loss in pure TensorFlow, under tf.function"
 
 
-def make(case, arrays):
+def make(case: Case, arrays: Arrays) -> Run:
     return compiled(case, arrays, where_loss(case))

@@ -87,12 +87,16 @@ def imputed_labels(results: Results) -> str:
 
 def label_error(results: Results, condition: Condition, method: str) -> float:
     """RMSE of the imputed labels against what was removed, mean over seeds."""
-    return statistics.mean(found["label_rmse"] for found in results.of(condition, method).values())
+    found = results.of(condition, method).values()
+    errors: list[float] = [of_seed["label_rmse"] for of_seed in found]
+    return statistics.mean(errors)
 
 
 def mean_error(results: Results, condition: Condition, method: str) -> float:
     """Test RMSE, mean over seeds."""
-    return statistics.mean(found["rmse"] for found in results.of(condition, method).values())
+    found = results.of(condition, method).values()
+    errors: list[float] = [of_seed["rmse"] for of_seed in found]
+    return statistics.mean(errors)
 
 
 def _of_imputations(found: list[Comparison]) -> list[Comparison]:

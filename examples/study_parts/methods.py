@@ -18,7 +18,7 @@ def impute_mean(labels: Floats) -> Floats:
 
 def impute_last_value(labels: Floats) -> Floats:
     """Every missing label becomes the last one before it; before the first one, the mean."""
-    return carry_forward(labels, before_first=np.nanmean(labels))
+    return carry_forward(labels, before_first=float(np.nanmean(labels)))
 
 
 def impute_linear(labels: Floats) -> Floats:
@@ -40,5 +40,5 @@ def labels_to_train_on(method: str, labels: Floats) -> Floats:
 
 def windows_to_train_on(method: str, labels: Floats, window: int) -> NDArray[np.intp]:
     """The first rows of the windows of labels: of all, or of those without a gap."""
-    missing = np.isnan(sliding_window_view(labels, window)).any(axis=1)
+    missing = np.any(np.isnan(sliding_window_view(labels, window)), axis=1)
     return np.flatnonzero(~missing) if method == DROPPED else np.arange(len(missing))

@@ -211,11 +211,12 @@ def _windows(results: Results) -> str:
 
 
 def _mean_windows(results: Results, condition: Condition, method: str) -> float:
-    return statistics.mean(
+    windows: list[float] = [
         found["windows"]
         for training, found in results.trainings.items()
         if (training.condition, training.method) == (condition, method)
-    )
+    ]
+    return statistics.mean(windows)
 
 
 def _times(results: Results) -> str:

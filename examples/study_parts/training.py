@@ -175,7 +175,7 @@ def windows_in_order(starts: NDArray[np.intp], number: int, seed: int) -> NDArra
     return np.concatenate([generator.permutation(starts) for _ in range(passes)])[:number]
 
 
-class Stopwatch(keras.callbacks.Callback):
+class Stopwatch(keras.callbacks.Callback):  # type: ignore[misc]
     """Seconds spent on gradient steps, if it is the first callback."""
 
     def __init__(self) -> None:

@@ -239,8 +239,30 @@ class TestDeviceArray:
 
 
 class TestStub:
-    def test_has_every_name(self, kernels, tmp_path):
-        assert stub.names_that_differ(kernels.__file__, tmp_path) == ""
+    def test_stubtest_finds_nothing(self, kernels, tmp_path):
+        assert stub.differences(kernels, tmp_path) == ""
 
     def test_has_every_argument(self, kernels):
-        assert stub.arguments_at_runtime(kernels) == stub.arguments_in_stub()
+        at_runtime = stub.arguments(stub.signatures_at_runtime(kernels))
+        assert at_runtime == stub.arguments(stub.signatures_in_stub())
+
+    def test_stubtest_notices_what_is_wrong(self, kernels, tmp_path):
+        """A function, a property and an argument that are missing, and one that has moved."""
+        altered = tmp_path / "altered.pyi"
+        text = stub.STUB.read_text()
+        for old, new in (
+            ("def cuda_launches() -> int: ...\n", ""),
+            ("    @property\n    def dtype(self) -> str: ...\n", ""),
+            ("target: _OnDevice, stream: int = 0", "target: _OnDevice, *, stream: int = 0"),
+            ("def to_device(array: np.ndarray[Any, Any], ", "def to_device("),
+        ):
+            assert old in text
+            text = text.replace(old, new)
+        altered.write_text(text)
+        differing = stub.differences(kernels, tmp_path, altered).splitlines()
+        assert {line.split(" is ")[0] for line in differing} == {
+            "kernels.cuda_launches",
+            "kernels.DeviceArray.dtype",
+            *(f"signatures.{name}" for name in ("cuda_launches", "copy_on_stream")),
+            "signatures.to_device_on_stream",
+        }
