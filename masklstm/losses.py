@@ -1,14 +1,14 @@
 """Keras losses that skip missing labels. Names and arguments are those of `keras.losses`.
 
-Every class takes three keyword arguments more than Keras's: `missing`, a number that means "no
-label" besides NaN (a sentinel such as -999), or `"nonfinite"` to skip infinite labels too;
-`balance` and `normalizer`, which change what a mean is the mean of: see `masklstm.ops.masked_loss`.
+Every class takes three more keyword arguments than Keras's: `missing`, a number that means "no
+label" in addition to NaN (a sentinel such as -999), or `"nonfinite"` to skip infinite labels too;
+`balance` and `normalizer`, which change what a mean is taken over: see `masklstm.ops.masked_loss`.
 `Masked` makes any other Keras loss skip what has no label; `Sum` adds up several losses of one
 output.
 
 With no missing label the numbers are Keras's. With gaps, a mean is one mean over all valid
-elements: those whose label is there and whose Keras mask, if the predictions carry one, is True.
-Under `tf.distribute` it is the mean over the valid elements of the whole global batch.
+elements: those whose label is not missing and whose Keras mask, if the predictions carry one, is
+True. Under `tf.distribute` it is the mean over the valid elements of the whole global batch.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -54,17 +54,17 @@ class MeanSquaredError(ElementwiseLoss):
             means), `"none"` or `None` (the row means).
         name: Name of the loss.
         dtype: Type of the computation and of the result; `keras.backend.floatx()` by default.
-        missing: A number that means "no label" besides NaN, or `"nonfinite"`.
-        balance: `"sample"`, `"timestep"` or `"feature"`: those that have a label get the same say,
+        missing: A number that means "no label" in addition to NaN, or `"nonfinite"`.
+        balance: `"sample"`, `"timestep"` or `"feature"`: those that have a label count equally,
             however many gaps they have.
         normalizer: A number to divide by instead of the mean's own divisor. For gradients that are
             accumulated over several batches: the number of their valid labels, divided by the
-            number of batches if the optimizer averages, as Keras's with
-            `gradient_accumulation_steps` does (docs/losses.md has the rest).
+            number of batches if the optimizer averages, as Keras's do with
+            `gradient_accumulation_steps` (docs/losses.md has the details).
 
     Raises:
-        ValueError: For an unknown reduction or balance, a `missing` that is neither number nor
-            name, a `normalizer` that is not above 0.
+        ValueError: For an unknown reduction or balance, a `missing` that is neither a number nor
+            `"nonfinite"`, a `normalizer` that is not above 0.
 
     Example:
 
@@ -102,7 +102,7 @@ class MeanAbsoluteError(ElementwiseLoss):
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For an option that does not fit.
+        ValueError: For an invalid option.
 
     Example:
 
@@ -137,12 +137,12 @@ class Huber(ElementwiseLoss):
     `delta * (abs(e) - delta / 2)`.
 
     Args:
-        delta: Where the loss turns from quadratic to linear; a number above 0.
+        delta: Where the loss changes from quadratic to linear; a number above 0.
         reduction, name, dtype, missing, balance, normalizer: As for
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `delta` that is not above 0, an option that does not fit.
+        ValueError: For a `delta` that is not above 0, or an invalid option.
 
     Example:
 
@@ -182,7 +182,7 @@ class LogCosh(ElementwiseLoss):
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For an option that does not fit.
+        ValueError: For an invalid option.
 
     Example:
 
@@ -221,7 +221,7 @@ class MeanAbsolutePercentageError(ElementwiseLoss):
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For an option that does not fit.
+        ValueError: For an invalid option.
 
     Example:
 
@@ -260,7 +260,7 @@ class MeanSquaredLogarithmicError(ElementwiseLoss):
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For an option that does not fit.
+        ValueError: For an invalid option.
 
     Example:
 
@@ -299,7 +299,7 @@ class Poisson(ElementwiseLoss):
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For an option that does not fit.
+        ValueError: For an invalid option.
 
     Example:
 
@@ -339,7 +339,7 @@ class Pinball(ElementwiseLoss):
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `quantile` outside of (0, 1), an option that does not fit.
+        ValueError: For a `quantile` outside of (0, 1), or an invalid option.
 
     Example:
 
@@ -401,15 +401,15 @@ class BinaryCrossentropy(_BinaryLoss):
 
     Args:
         from_logits: Whether `y_pred` is the logarithm of the odds instead of a probability. True is
-            more exact, as nothing has to be clipped.
-        label_smoothing: Between 0 and 1; labels are pulled to 1/2 by this share.
+            more exact, since nothing has to be clipped.
+        label_smoothing: Between 0 and 1; labels are pulled towards 1/2 by this share.
         axis: Only -1.
         reduction, name, dtype, missing, balance, normalizer: As for
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `label_smoothing` outside of [0, 1], another axis, an option that
-            does not fit.
+        ValueError: For a `label_smoothing` outside of [0, 1], another axis, or an invalid
+            option.
 
     Example:
 
@@ -466,17 +466,17 @@ class BinaryFocalCrossentropy(_BinaryLoss):
     Args:
         apply_class_balancing: Whether to weigh the classes.
         alpha: Weight of class 1, between 0 and 1.
-        gamma: How much easy elements lose weight; at least 0.
+        gamma: How strongly easy elements lose weight; at least 0.
         from_logits: Whether `y_pred` is the logarithm of the odds instead of a probability. True is
-            more exact, as nothing has to be clipped.
-        label_smoothing: Between 0 and 1; labels are pulled to 1/2 by this share.
+            more exact, since nothing has to be clipped.
+        label_smoothing: Between 0 and 1; labels are pulled towards 1/2 by this share.
         axis: Only -1.
         reduction, name, dtype, missing, balance, normalizer: As for
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For a number outside of its domain, another axis, an option that
-            does not fit.
+        ValueError: For a number outside of its domain, another axis, or an invalid
+            option.
 
     Example:
 

@@ -1,12 +1,12 @@
 """Keras metrics that skip missing labels. Names and arguments are those of `keras.metrics`.
 
-Every class takes one keyword argument more than Keras's: `missing`, a number that means "no label"
-besides NaN (a sentinel such as -999), or `"nonfinite"` to skip infinite labels too. `Masked` makes
-any other Keras metric skip what has no label; `Loss` makes a metric of a loss.
+Every class takes one more keyword argument than Keras's: `missing`, a number that means "no label"
+in addition to NaN (a sentinel such as -999), or `"nonfinite"` to skip infinite labels too. `Masked`
+makes any other Keras metric skip what has no label; `Loss` makes a metric of a loss.
 
 A metric is over all valid elements of all batches, however they were split: those whose label is
-there and whose Keras mask, if the predictions carry one, is True. Without gaps the numbers are
-Keras's. Before the first valid label a metric is NaN. State is float64 and int64, and so is the
+not missing and whose Keras mask, if the predictions carry one, is True. Without gaps the numbers
+are Keras's. Before the first valid label a metric is NaN. State is float64 and int64, and so is the
 result unless `dtype` says otherwise.
 """
 
@@ -57,16 +57,17 @@ if not TYPE_CHECKING:  # a checker would take any name for one that there is
 class MeanSquaredError(ElementwiseMetric):
     """Mean of squared errors over the valid elements.
 
-    Formula: `metric = sum(w * (y_pred - y_true)^2) / sum(w)`, with the weights w, or 1.
+    Formula: `metric = sum(w * (y_pred - y_true)^2) / sum(w)`, with the weights w, or
+    1 without any.
 
     Args:
         name: Name of the metric. Not `"epoch"`, `"batch"`, `"loss"` or `"learning_rate"`, nor one
             that begins with `"val_"`: callbacks use them in the logs.
-        dtype: Type of the result; float64 by default. The state is float64 and int64 always.
-        missing: A number that means "no label" besides NaN, or `"nonfinite"`.
+        dtype: Type of the result; float64 by default. The state is always float64 and int64.
+        missing: A number that means "no label" in addition to NaN, or `"nonfinite"`.
 
     Raises:
-        ValueError: For a `missing` that is neither number nor name.
+        ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
 
     Example:
 
@@ -101,7 +102,7 @@ class MeanAbsoluteError(ElementwiseMetric):
         name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `missing` that is neither number nor name.
+        ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
 
     Example:
 
@@ -136,7 +137,7 @@ class RootMeanSquaredError(ElementwiseMetric):
         name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `missing` that is neither number nor name.
+        ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
 
     Example:
 
@@ -176,7 +177,7 @@ class MeanAbsolutePercentageError(ElementwiseMetric):
         name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `missing` that is neither number nor name.
+        ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
 
     Example:
 
@@ -212,7 +213,7 @@ class SymmetricMeanAbsolutePercentageError(ValueMetric):
         name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `missing` that is neither number nor name.
+        ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
 
     Example:
 
@@ -252,7 +253,7 @@ class MeanSquaredLogarithmicError(ElementwiseMetric):
         name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `missing` that is neither number nor name.
+        ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
 
     Example:
 
@@ -287,7 +288,7 @@ class LogCoshError(ElementwiseMetric):
         name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `missing` that is neither number nor name.
+        ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
 
     Example:
 
@@ -323,7 +324,7 @@ class Poisson(ElementwiseMetric):
         name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `missing` that is neither number nor name.
+        ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
 
     Example:
 
@@ -360,7 +361,8 @@ class Pinball(ElementwiseMetric):
         name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `quantile` outside of (0, 1), a `missing` that is neither number nor name.
+        ValueError: For a `quantile` outside of (0, 1), a `missing` that is neither a number nor
+            `"nonfinite"`.
 
     Example:
 
@@ -396,11 +398,11 @@ class BinaryCrossentropy(ElementwiseMetric):
     Args:
         name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
         from_logits: Whether `y_pred` is the logarithm of the odds instead of a probability.
-        label_smoothing: Between 0 and 1; labels are pulled to 1/2 by this share.
+        label_smoothing: Between 0 and 1; labels are pulled towards 1/2 by this share.
 
     Raises:
-        ValueError: For a `label_smoothing` outside of [0, 1], a `missing` that is neither number
-            nor name.
+        ValueError: For a `label_smoothing` outside of [0, 1], a `missing` that is neither
+            a number nor `"nonfinite"`.
 
     Example:
 
@@ -432,18 +434,19 @@ class BinaryCrossentropy(ElementwiseMetric):
 
 @keras.saving.register_keras_serializable(package="masklstm.metrics")
 class BinaryAccuracy(ValueMetric):
-    """Share of the valid elements whose label is what the prediction says, by a threshold.
+    """Share of the valid elements whose thresholded prediction equals the label.
 
     Formula: `metric = sum(w * (y_true == (y_pred > threshold))) / sum(w)`; NaN predictions make it
     NaN, where Keras takes them for 0.
 
     Args:
         name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
-        threshold: Above it a prediction says 1, else 0. It is rounded to the predictions' type.
+        threshold: Above it a prediction counts as 1, else as 0. It is rounded to the predictions'
+            type.
 
     Raises:
-        ValueError: For a `threshold` that is not a finite number, a `missing` that is neither
-            number nor name.
+        ValueError: For a `threshold` that is not a finite number, a `missing` that is neither a
+            number nor `"nonfinite"`.
 
     Example:
 
@@ -487,13 +490,13 @@ class R2Score(CoefficientOfDetermination):
 
     Formula, for each entry of the last axis, with the weighted mean m of its valid labels:
     `score = 1 - sum(w * (y_true - y_pred)^2) / sum(w * (y_true - m)^2)`. Each has gaps of its own.
-    One without a valid label takes no part in the averages. Labels that do not vary give 0, or NaN
+    One without a valid label is left out of the averages. Labels that do not vary give 0, or NaN
     where the predictions are exact, as in Keras.
 
     Args:
         class_aggregation: `"uniform_average"` of the scores, `"variance_weighted_average"`
-            (weighted by the denominators above: labels that do not vary have no say, and if none
-            vary it is NaN), or `None` for all of them.
+            (weighted by the denominators above: labels that do not vary do not count, and if none
+            vary it is NaN), or `None` for all scores.
         num_regressors: Number p of independent regressors, for the adjusted score
             `1 - (1 - score) * (n - 1) / (n - p - 1)`, where n counts all valid labels. 0, or an n
             that is too small, gives the score itself.
@@ -501,7 +504,7 @@ class R2Score(CoefficientOfDetermination):
 
     Raises:
         ValueError: For an unknown `class_aggregation`, a `num_regressors` below 0, a `missing` that
-            is neither number nor name, a last axis of unknown length.
+            is neither a number nor `"nonfinite"`, a last axis of unknown length.
 
     Example:
 
@@ -543,15 +546,15 @@ class NashSutcliffeEfficiency(CoefficientOfDetermination):
     """Nash-Sutcliffe efficiency: 1 for exact predictions, 0 for those as good as the labels' mean.
 
     Formula, for each series of the last axis, with the weighted mean m of its valid labels:
-    `score = 1 - sum(w * (y_true - y_pred)^2) / sum(w * (y_true - m)^2)`. It is hydrology's name for
-    `masklstm.metrics.R2Score`.
+    `score = 1 - sum(w * (y_true - y_pred)^2) / sum(w * (y_true - m)^2)`. It is the name that
+    hydrology has for `masklstm.metrics.R2Score`.
 
     Args:
         class_aggregation, name, dtype, missing: As for `masklstm.metrics.R2Score`.
 
     Raises:
-        ValueError: For an unknown `class_aggregation`, a `missing` that is neither number nor name,
-            a last axis of unknown length.
+        ValueError: For an unknown `class_aggregation`, a `missing` that is neither a number nor
+            `"nonfinite"`, a last axis of unknown length.
 
     Example:
 
@@ -578,7 +581,7 @@ class NashSutcliffeEfficiency(CoefficientOfDetermination):
 
 @keras.saving.register_keras_serializable(package="masklstm.metrics")
 class ValidShare(GapAwareMetric):
-    """Share of the labels that are valid: there, and not masked out. How much a metric is based on.
+    """Share of the labels that are valid: neither missing nor masked out.
 
     Formula: `metric = number of valid labels / number of labels`
 
@@ -586,7 +589,7 @@ class ValidShare(GapAwareMetric):
         name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `missing` that is neither number nor name.
+        ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
 
     Example:
 
@@ -596,7 +599,7 @@ class ValidShare(GapAwareMetric):
     >>> float(metric.result())
     0.75
 
-    Source: not in `keras.metrics`. `masklstm.callbacks.MissingLabels` logs the same by itself.
+    Source: not in `keras.metrics`. `masklstm.callbacks.MissingLabels` logs it without this metric.
     """
 
     direction = None
@@ -618,7 +621,7 @@ class ValidShare(GapAwareMetric):
         Args:
             y_true: Labels of any shape, class labels too; NaN means missing.
             y_pred: Predictions, of which only a Keras mask matters.
-            sample_weight: Of no interest: labels are counted.
+            sample_weight: Ignored: labels are counted.
         """
         y_true, valid = read_labels(y_true, self.missing)
         mask = get_keras_mask(y_pred)
@@ -637,7 +640,7 @@ class ValidShare(GapAwareMetric):
 
 @keras.saving.register_keras_serializable(package="masklstm.metrics")
 class ValidFraction(ValidShare):
-    """`masklstm.metrics.ValidShare` under its earlier name, for code and files that have it.
+    """`masklstm.metrics.ValidShare` under its earlier name, for code and files that use it.
 
     Formula: `metric = number of valid labels / number of labels`
 
@@ -645,7 +648,7 @@ class ValidFraction(ValidShare):
         name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `missing` that is neither number nor name.
+        ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
 
     Example:
 
