@@ -52,7 +52,7 @@ format: $(VENV)/.installed  ## put the sources into shape
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(shell find csrc -name '*.h' -o -name '*.cc' -o -name '*.cu')
 
-docs: $(VENV)/.installed  ## print docs/why.md, xla.md, masked.md and classic-*.md anew
+docs: $(VENV)/.installed  ## regenerate docs/why.md, xla.md, masked.md and classic-*.md
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python docs/why.py > docs/why.md.new
 	mv docs/why.md.new docs/why.md
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python docs/xla.py > docs/xla.md.new

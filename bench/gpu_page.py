@@ -18,27 +18,28 @@ def page(result: Result) -> str:
     return f"""# The CUDA kernels, measured
 
 {card}, driver {driver}, commit {machine["commit"]}; `python -m bench.gpu`, squared error,
-{gpu.MISSING_SHARE:.0%} of the labels missing, {result["rounds"]} rounds, in each of which everybody
-ran once, in random order. "Share of copy" is what the kernel reads and writes in a second over what
-a copy within the card's memory does: 1 is as fast as memory goes. The others' columns say how many
-times as long they take as masklstm: above 1 masklstm is faster. Wrong results would be void.
+{gpu.MISSING_SHARE:.0%} of the labels missing, {result["rounds"]} rounds, in each of which every
+candidate ran once, in random order. "Share of copy" is what the kernel reads and writes per second
+over what a copy within GPU memory does: 1 is as fast as memory goes. The other columns say how many
+times as long as masklstm the others take: above 1 masklstm is faster. Wrong results would be void.
 
 ## A mean without weights and mask
 
-Labels and predictions of one type are read 16 bytes at a time. A call of 2^20 elements is mostly
-launches; from 2^24 on the memory counts.
+Labels and predictions of one type are read 16 bytes at a time. At 2^20 elements a call is mostly
+launches; from 2^24 on memory matters.
 
 {_table(plain)}
 
 ## With weights, and by rows of {gpu.ROW_SIZE}
 
-Whatever has weights, a mask, rows or other types of labels is read element by element, with types
-and shapes looked at while the kernel runs. What that costs:
+With weights, a mask, rows or labels of another type, elements are read one by one, and types and
+shapes are examined while the kernel runs. What that costs:
 
 {_table(general)}
 
-The tests of the kernels on that card, and compute-sanitizer's: `bench/results/gpu-check.txt`. What
-a training step gains there was not measured: that takes TensorFlow on the card.
+`bench/results/gpu-check.txt` has the results of the kernels' tests on that GPU and those of
+compute-sanitizer. What a training step gains there was not measured: that needs TensorFlow on the
+GPU.
 """
 
 

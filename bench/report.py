@@ -115,39 +115,39 @@ TEXT = """\
 
 {machine}.
 
-{rounds} rounds for each experiment; in a round each candidate runs once, in
-random order and in a process of its own, and only ratios within a round are compared: what stands
-here are their medians, in brackets 95% bootstrap intervals. The same code against itself (A/A)
+{rounds} rounds for each experiment; in a round each candidate runs once, in random order and in a
+process of its own, and only ratios within a round are compared: the figures here are their medians,
+with 95% bootstrap intervals in brackets. The same code against itself (A/A)
 gave {errors}.
 
 Absent: {absent}. Voided for a wrong result: {void}. Not in this run: {left_out}.
 
-`make bench-full` measures all this on your machine, `make bench` the most important part in five
-minutes; `python -m bench.report` writes this page from the files that they leave in
+`make bench-full` measures all of this on your machine, `make bench` the most important part in
+five minutes; `python -m bench.report` writes this page from the files that they leave in
 `bench/results/`.
 
 ## When does this pay in my training?
 
 Less often than the ratios below suggest: a training step is mostly the network. Steps of
-`model.fit`, 30% of the labels missing, {fit_rounds} rounds. The share is what the loss and its
-gradient take by themselves, beside the whole step of the same round:
+`model.fit`, 30% of the labels missing, {fit_rounds} rounds. The share is the time that the loss
+and its gradient take by themselves, relative to the whole step of the same round:
 
 {fit}
 
 - It pays where there are many labels for each unit of the network: hundreds of series forecast at
   once, a value for every pixel or step, small networks, CPU.
-- It does not show where the network is large beside its labels; there the reason to use masklstm
-  is that the numbers are right.
-- It pays more the more labels a call has. For a few thousand, calling TensorFlow costs more than
-  any loss: an empty function is in the tables below.
+- It makes no difference where the network is large compared with its labels; there the reason to
+  use masklstm is that the numbers are right.
+- It pays more the more labels a call has. For a few thousand, the call of TensorFlow costs more
+  than any loss: see the empty function in the tables below.
 
 ## Compared with what?
 
 Squared error, 30% of the labels missing at random, **forward and gradient**; how many times as
 long the others take for one call. `tf.where` is the loss that a careful user writes; "Keras,
-weights" is Keras's own loss on zero-filled labels with weights, which is spared the search for
-gaps. "masklstm kernels" is what the op would take without TensorFlow, on the same two threads, but
-starting them each time.
+weights" is Keras's own loss on zero-filled labels with weights, which need not search for gaps.
+"masklstm kernels" is what the op would take without TensorFlow, on two threads as well, but started
+each time.
 
 {sizes}
 
@@ -157,8 +157,8 @@ Forward only:
 
 {sizes_forward}
 
-Op by op, without `tf.function`; times are those of `masklstm` called in the same way. "One op" is
-one number negated, with its gradient: what TensorFlow takes at the least.
+Op by op, without `tf.function`; times are those of `masklstm` called in the same way. "One op"
+negates one number, with the gradient: the least that TensorFlow takes.
 
 {eager}
 
@@ -174,29 +174,30 @@ Under `jit_compile=True` the op is XLA's own code; [xla.md](xla.md) has those ti
 
 ## The first call
 
-Seconds of the first call in a new process, with whatever is compiled then and was not kept on disk:
+Seconds for the first call in a new process, including whatever is compiled then and not cached on
+disk:
 
 {compile_times}
 
 ## Accuracy
 
-How far the loss of 2^24 float32 elements is from the float64 one, relatively. Float32 sums lose
-digits on the way; the op adds up in doubles, at no cost that could be seen.
+Relative difference between the loss of 2^24 float32 elements and the float64 one. Float32 sums lose
+digits along the way; the op adds up in doubles, at no measurable cost.
 
 {accuracy}
 
 ## Memory
 
-What a first call in a new process holds at most beyond its inputs, in bytes for each of 2^24
-float32 elements; the gradient itself is 4.
+Peak memory of a first call in a new process beyond its inputs, in bytes for each of 2^24 float32
+elements; the gradient itself takes 4.
 
 {memory}
 
-The most that a process holds that trains the models above with each loss, in MB:
+Peak memory of a process that trains the models above with each loss, in MB:
 
 {peaks}
 
-## The bars
+## The targets
 
 What the project set itself before tuning, and what this run shows:
 
@@ -341,7 +342,7 @@ def bar_table(full: Result, memory: Result) -> str:
         ]
         for bar in bars(full, memory)
     ]
-    return tables.markdown(["what", "where", "found", "bar", ""], rows, align="---")
+    return tables.markdown(["what", "where", "found", "target", ""], rows, align="---")
 
 
 def missed(full: Result, memory: Result) -> str:
@@ -379,35 +380,35 @@ def _spread(experiment: Result) -> float:
 
 
 WHY_MISSED = """\
-{met} of {all} are met. What stands in the way of the others:
+{met} of {all} are met. Why the others are not:
 
 - **One call of a function.** At 2^16 elements an empty `tf.function` takes {graph:.0%} of the time
   of one with the loss and its gradient: TensorFlow hands the work from thread to thread. A loss
-  that took no time would be {limit:.1f} times as fast as `tf.where`. The same is missing at 2^24
-  from the share of memory's speed, and beside Numba, whose threads wait awake: the call ends on a
-  thread that has to be woken again.
+  that took no time would be {limit:.1f} times as fast as `tf.where`. At 2^24 the
+  same time is missing from the share of memory's speed, and in the comparison with Numba, whose
+  threads wait awake: the call ends on a thread that has to be woken again.
   Tried: no second thread for small tensors, not waiting for threads that wake too late, larger and
-  smaller turns; the kernels' own times, and those within a graph, are beside it.
+  smaller chunks of work. The kernels' own times, and those within a graph, are in the table.
 - **Eagerly, small, with gradient.** One op on one number with its gradient takes {eager:.0%} of our
   time at 2^10 elements: that is `GradientTape`. A loss that took no time would be
-  {eager_limit:.1f} times as fast as `tf.where`. Tried: reading the op's attributes past
-  TensorFlow's own function, and no conversion of what is a tensor already; what is left is one op
+  {eager_limit:.1f} times as fast as `tf.where`. Tried: reading the op's attributes without
+  TensorFlow's own function, and not converting what is a tensor already; what is left is one op
   each way, and zeros that the tape makes for the op's other results.
 - **Memory, with gradient.** Labels and predictions are read twice, since the gradient needs the
-  count: the bytes are those of the model, and the share depends on how fast the memory happens to
-  be. Tried: streaming stores (kept), prefetching, huge pages, going backward through what is still
-  in the cache; the last three made no difference.
+  count: the bytes are those of the model, and the share depends on how fast the memory happens
+  to be. Tried: streaming stores (kept), prefetching, huge pages, going backward through what is
+  still in the cache; the last three made no difference.
 - **Weights of one value for each row.** With three features they are a third of the labels'
-  memory: the time cannot be that of no weights. At 2^20 elements, in the cache, it is the
-  arithmetic, for weights of any shape: a product and a sum more for each element, as doubles.
-  Tried: expanding by shuffles of registers (kept for up to eight features) and by plain loops.
-- **Halves.** In the cache, at 2^20, the kernels take {halves:.2f} times as long for bfloat16 as for
-  float32: they convert each number twice. From memory they are as fast as this arithmetic; how far
-  that is from half the time depends on how fast the processor is beside its memory. Tried: whole
-  lines at a time (kept: without it a Zen 4 read float16 more slowly than bfloat16), narrowing in
-  registers and past the caches (kept), prefetching (slower).
-- **Patterns.** The loops have no branches. The same case in eight places of the memory, which says
-  how well different cases can be compared at all, gives up to {places:.2f} for worst over best;
+  memory: the time cannot be the same as without weights. At 2^20 elements, in the cache, it is the
+  arithmetic, for weights of any shape: one more product and sum for each element, in doubles.
+  Tried: expanding by register shuffles (kept for up to eight features) and by plain loops.
+- **Half types.** In the cache, at 2^20, the kernels take {halves:.2f} times as long for bfloat16 as
+  for float32: they convert each number twice. From memory they are as fast as this arithmetic; how
+  far that is from half the time depends on how fast the processor is relative to its memory. Tried:
+  whole lines at a time (kept: without it a Zen 4 read float16 more slowly than bfloat16), narrowing
+  in registers and past the caches (kept), prefetching (slower).
+- **Patterns.** The loops have no branches. The same case at eight places in memory, which shows how
+  well different cases can be compared at all, gives up to {places:.2f} for worst over best;
   which case stands out changes from run to run (`python -m bench.run --full --only patterns`).
 """
 

@@ -160,7 +160,7 @@ def seconds_of(ready: Ready) -> float | str:
 def with_memory(run: Any) -> tuple[Any, int | None]:
     """The result, and how much memory the call held at most; None where Linux does not tell."""
     try:
-        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
         before = resident("VmRSS")
     except OSError:
         return run(), None

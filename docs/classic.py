@@ -2,7 +2,7 @@
 
     python docs/classic.py masking_layer > docs/classic-masking-layer.md
 
-Of the trainings the page has facts alone, since their last digits differ from machine to machine.
+Of the training the page states only facts, since the last digits differ from machine to machine.
 """
 
 import importlib
@@ -26,21 +26,21 @@ def page(name: str, outcomes: list[shared.Outcome]) -> str:
         f"This page is printed by [classic.py](classic.py), which runs\n"
         f"[{name}.py](../examples/{name}.py): `python examples/{name}.py` shows the losses.",
         "The data are hourly PM2.5 in Beijing in windows of a day, with the hours as inputs and "
-        "the next\nhours as labels, and a small array as both. The model, for `train` to compile "
-        "with Adam and fit:",
+        "the next\nhours as labels, and a small array as both inputs and labels. The model, "
+        "which `train` compiles with\nAdam and fits:",
         f"```python\nx = y = np.array({shared.ARRAY})[..., None]\n\n\n{helpers(example)}```",
     ]
     for answer, function in example.ANSWERS.items():
         title = answer.replace("plain", "Plain")
         blocks += [f"## {title}", f"```python\n{inspect.getsource(function)}```"]
-    blocks += ["## What becomes of it", table(outcomes)]
+    blocks += ["## Outcome", table(outcomes)]
     if hasattr(example, "compare"):
         blocks.append(figures(example.compare(outcomes)))
     return "\n\n".join(blocks) + "\n"
 
 
 def helpers(example: ModuleType) -> str:
-    """What the answers call, as far as it is of interest."""
+    """Those functions that the answers call and that the page should show."""
     functions = [shared.fill_inputs, example.build_model, getattr(example, "impute", None)]
     return "\n\n".join(inspect.getsource(function) for function in functions if function)
 

@@ -42,7 +42,7 @@ NUMBERS = (
     "PearsonCorrelation",
     "R2Score",
 )
-# What they cannot do without; and variants of which something else counts.
+# Required arguments; and variants that count something else.
 ARGUMENTS: dict[str, list[dict[str, Any]]] = {
     "AUC": [{}, {"multi_label": True}],
     "CategoricalGeneralizedCrossEntropy": [{"q": 0.5}],
@@ -50,7 +50,7 @@ ARGUMENTS: dict[str, list[dict[str, Any]]] = {
     "FBetaScore": [{"beta": 2.0}, {"beta": 2.0, "threshold": 0.5}],
     "IoU": [{"num_classes": ENTRIES, "target_class_ids": [0, 2]}],
     "MeanIoU": [{"num_classes": ENTRIES}],
-    "MeanMetricWrapper": [],  # no metric by itself
+    "MeanMetricWrapper": [],  # not a metric by itself
     "OneHotIoU": [{"num_classes": ENTRIES, "target_class_ids": [0, 2]}],
     "OneHotMeanIoU": [{"num_classes": ENTRIES}],
     "Precision": [{}, {"class_id": 1}, {"top_k": 2}],
@@ -66,32 +66,33 @@ ARGUMENTS: dict[str, list[dict[str, Any]]] = {
 TEXT = """\
 # What counts within Masked
 
-`losses.Masked` and `metrics.Masked` make any loss or metric of Keras skip what has no label, and
-count what it takes as one:
+`losses.Masked` and `metrics.Masked` make any loss or metric of Keras skip what has no label.
+They count whatever it treats as one unit:
 
 - **element**: a label. It counts if it is there and not masked out.
-- **row**: the entries of the last axis, or of the loss's own. One with any label missing does not
-  count as a whole.
+- **row**: the entries of the last axis, or of the loss's own axis. A row with any label missing
+  does not count at all.
 - **class label**: one label for a row of predictions; missing where it is NaN, -1 or `missing`.
 - **sequence**: a label of several entries for many frames. Missing entries at its end make it
-  shorter; where none is there, or one before its end is missing, it does not count. Frames that a
-  Keras mask masks are not there.
+  shorter; if all are missing, or one before its end, it does not count. Frames masked by a Keras
+  mask are left out.
 - **task**: a label; each entry of the last axis has a score of its own, over its own labels. A
-  macro average leaves out the tasks without a label, and for an AUC those with labels of one class
-  alone.
+  macro average leaves out the tasks without a label, and for an AUC also those with labels of only
+  one class.
 - **pair**: a label and its prediction; each row is a series with a coefficient of its own, over its
-  own pairs. A series of fewer than two does not count.
+  own pairs. A series with fewer than two does not count.
 
-A mean is one mean over all that counts. The attribute `counts` of a `Masked` says the word.
+A mean is one mean over everything that counts. The attribute `counts` of a `Masked` is one of these
+words.
 
 Losses and metrics of your own are tried on a few made-up numbers: one that returns a number for
-each label, or for a row the mean of its numbers for single labels, counts elements, all others
-rows. Predictions may have more entries than labels (likelihoods). `per="element"`, `per="row"` and
-`class_labels=True` say so instead of the trial.
+each label, or for a row the mean of its numbers for single labels, counts elements; all others
+count rows. Predictions may have more entries than labels (likelihoods). `per="element"`,
+`per="row"` and `class_labels=True` say what is counted without a trial.
 
 Below, {rows} rows of {entries} labels have gaps: {labels} labels are there, {complete} rows are
 complete. Of {rows} class labels {classes} are there, and of {rows} sequences {sequences}. The
-numbers are how many of what counts were counted, and the value.
+columns say what is counted, how many were counted, and the value.
 """
 
 

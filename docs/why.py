@@ -1,9 +1,9 @@
-"""Prints docs/why.md: the traps of a masked loss, as code that is run, beside masklstm.
+"""Prints docs/why.md: the pitfalls of a masked loss, as code that is run, beside masklstm.
 
     python docs/why.py > docs/why.md
 
-A trap is a function: its docstring says what goes wrong, its body is the code that people write
-(and what the page shows), and what it returns is what the page says that it returns.
+A pitfall is a function: its docstring says what goes wrong, its body is the code that people write
+(and that the page shows), and the page's figures are what it returns.
 """
 
 import functools
@@ -19,7 +19,7 @@ import tensorflow as tf
 
 import masklstm
 
-# Two devices for the last trap; TensorFlow splits them only before its first op.
+# Two devices for the last pitfall; TensorFlow splits them only before its first op.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
@@ -33,9 +33,10 @@ y_pred = tf.constant([2.0, 2.0, 5.0, 4.0, 5.0])
 INTRODUCTION = """\
 # Why not a few lines of TensorFlow?
 
-Everybody who has labels with gaps writes the same loss, and most versions of it have one of the
-faults below. Each is shown on five elements: the code that is usually written, what it returns, and
-what masklstm returns for the same data. This page is printed by [why.py](why.py), which runs it.
+Everybody whose labels have gaps writes the same loss, and most versions of it have one of the
+faults below. Each is shown on five elements: the code people usually write, what it returns, and
+what masklstm returns for the same data. This page is printed by [why.py](why.py), which runs the
+code.
 
 ```python
 y_true = tf.constant([1.0, nan, 3.0, nan, 5.0])
@@ -43,7 +44,7 @@ y_pred = tf.constant([2.0, 2.0, 5.0, 4.0, 5.0])
 ```
 
 The squared errors of the three labels that exist are 1, 4 and 0: the loss is 5/3, and its gradient
-by the predictions is [2/3, 0, 4/3, 0, 0].
+with respect to the predictions is [2/3, 0, 4/3, 0, 0].
 """
 
 
@@ -94,8 +95,8 @@ def show(x):
 
 
 def multiply_by_the_mask():
-    """NaN times 0 is NaN: multiplying by a mask hides nothing. `sample_weight=0` is the same
-    thing.
+    """NaN times 0 is NaN: multiplying by a mask does not hide it, and neither does
+    `sample_weight=0`.
     """
 
     def loss(y_true, y_pred):
@@ -181,8 +182,8 @@ def square_in_float32():
 
 
 def drop_whole_rows():
-    """Five labels in rows of several outputs, one missing: a weight for each row, which is all
-    that Keras's `sample_weight` can say, drops the row's other label too.
+    """Five labels in rows of two outputs, and a sixth is missing. A weight for each row, which
+    is all that Keras's `sample_weight` can express, drops the row's other label too.
     """
     rows_true = tf.constant([[1.0, NAN], [3.0, 0.0], [2.0, 1.0]])
     rows_pred = tf.constant([[4.0, 2.0], [3.0, 1.0], [2.0, 3.0]])
@@ -204,9 +205,9 @@ def drop_the_element():
 
 def batch_without_a_label():
     """Sooner or later a batch has no label at all. 0/0 is NaN, which spoils the epoch's mean and
-    whatever watches it. (With `divide_no_nan`, a validation set without labels gets the perfect
-    score 0.0. A masked loss is 0 as well, since training must go on; that it is the loss of nothing
-    is what `masklstm.ops.masked_sums(...).valid_count` says.)
+    every callback that watches it. (With `divide_no_nan`, a validation set without labels gets the
+    perfect score 0.0. masklstm's loss is 0 as well, since training must go on; `valid_count` of
+    `masklstm.ops.masked_sums(...)` tells that there was no label.)
     """
 
     def loss(y_true, y_pred):
@@ -242,8 +243,8 @@ def train_half(loss):
 
 def loss_scaling_hides_it():
     """In mixed precision Keras looks for NaN in the gradients, takes it for an overflow, skips
-    the step and halves the loss scale, without a word. Nothing is learnt, and no NaN is seen in
-    the weights.
+    the step and halves the loss scale, all silently. Nothing is learnt, and no NaN appears in the
+    weights.
     """
     loss = keras.losses.MeanSquaredError()
     return train_half(loss)
@@ -278,8 +279,8 @@ def train_on_replicas(loss):
 
 
 def mean_of_each_replica():
-    """Keras adds up the gradients of the replicas. A mean that a loss's `call` returns is not
-    divided by their number, so each step is twice as long; divided by it, it would be a mean of
+    """Keras adds up the gradients of the replicas. If a loss's `call` returns a mean, it is not
+    divided by their number, so each step is twice as long. Divided by it, it would be a mean of
     means, in which the replica with two labels counts as much as the one with one.
     """
 

@@ -1,4 +1,4 @@
-"""Prints docs/xla.md: what becomes of the ops under XLA, and how fast that is.
+"""Prints docs/xla.md: what the ops become under XLA, and how fast they are there.
 
     python docs/xla.py > docs/xla.md
 
@@ -25,32 +25,32 @@ TEXT = """\
 # Under XLA
 
 With `jit_compile=True` (in `tf.function` or in `model.compile`) the ops are lowered to XLA's own
-operations, from the same formulas as the CPU kernels, and fuse with what stands around them.
-Built by default; `MASKLSTM_XLA=OFF pip install .` leaves it out, and `masklstm info` says which
-it is. Under `jit_compile=True` without it, TensorFlow reports that `Masklstm>MaskedLoss` has no
-kernel for its XLA device.
+operations, from the same formulas as the CPU kernels, and fuse with the operations around them.
+This is built by default; `MASKLSTM_XLA=OFF pip install .` leaves it out, and `masklstm info` says
+whether it is there. Under `jit_compile=True` without it, TensorFlow reports that
+`Masklstm>MaskedLoss` has no kernel for its XLA device.
 
 ## What is the same, and what is not
 
-- Values, gradients, zeros for what is not valid, errors: those of [the contract](contract.md);
-  the tests run there too.
-- Sums are added up as doubles and counts as integers there as well: float32 sums and means of
-  weights that are not negative are within one unit in the last place of the exact ones.
-- The bits are not those of the native op. XLA has its own exponentials and logarithms, joins
+- Values, gradients, zeros for what is not valid, and errors are those of [the
+  guarantees](contract.md); their tests run under XLA too.
+- Here too sums are doubles and counts integers: float32 sums and means with weights that are not
+  negative are within one unit in the last place of the exact ones.
+- The bits are not those of the native op. XLA has its own exponentials and logarithms, fuses
   products with sums, and adds up in another order; [losses.md](losses.md) has the bounds. Over 50
-  steps of training, each starting from the rounding of the one before, the losses that `fit`
-  reports agree to a relative 1e-4 with those of `jit_compile=False` (`tests/test_xla.py`).
-- TensorFlow compiles once for each shape: let `batch(..., drop_remainder=True)` keep it at one.
-- Several replicas on CPU devices cannot be compiled: TensorFlow's XLA does not reach variables on
+  training steps, each starting from the rounding of the one before, the losses that `fit` reports
+  agree to a relative 1e-4 with those of `jit_compile=False` (`tests/test_xla.py`).
+- TensorFlow compiles once for each shape: `batch(..., drop_remainder=True)` keeps it to one.
+- Several replicas on CPU devices cannot be compiled: TensorFlow's XLA cannot reach variables on
   another device.
-- An exported model (`model.export`) holds no loss and needs nothing of masklstm. A SavedModel
+- An exported model (`model.export`) contains no loss and does not need masklstm. A SavedModel
   whose signature computes a loss needs `import masklstm` before it is loaded; without it, loading
   says that `Masklstm>MaskedLoss` is not registered.
 
 ## The program
 
 One fused reduction forward, one fused loop backward, and a few scalars between them. This is
-`squared_error` of labels `(1024, 24, 3)` with its gradient after all of XLA's optimisations,
+`squared_error` of labels `(1024, 24, 3)` with its gradient, after all of XLA's optimisations and
 without the bodies of the scalar fusions:
 """
 

@@ -1,10 +1,10 @@
 """A custom loss that multiplies by a mask
 
-The usual answer to "`sample_weight` does not help": a loss of one's own that multiplies the error
-by a mask. It is NaN for the same reason: the difference to a NaN label is NaN, and so is its
-product with 0. (It also divides by the number of all labels instead of those that are there. The
-next attempt, `tf.where` around the result, makes the loss finite and leaves the gradient NaN:
-docs/why.md has these and other traps.)
+The usual answer to "`sample_weight` does not help": write a loss that multiplies the error by a
+mask. It is NaN for the same reason: the difference from a NaN label is NaN, and so is its product
+with 0. (It also divides by the number of all labels instead of those that are there. The next
+attempt, `tf.where` around the result, makes the loss finite and leaves the gradient NaN:
+docs/why.md has these and other pitfalls.)
 
 masklstm's loss is the mean over the labels that are there, and its gradient is exactly 0 elsewhere.
 """

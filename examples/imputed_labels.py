@@ -1,16 +1,17 @@
 """Labels imputed by the column mean
 
-The usual answer to "the loss is NaN": fill the labels too, as by scikit-learn's `SimpleImputer`.
-Now nothing is NaN, and the model is wrong without a word: it learns the invented labels, which pull
-its predictions to the mean, and the loss counts them. A weight of 0 for them undoes this: then the
-filled labels do no harm. But Keras divides the loss by all labels, those of weight 0 included: it
-is too small by the share that is missing, and with it every step of a plain gradient descent.
+The usual answer to "the loss is NaN": fill the labels too, for example with scikit-learn's
+`SimpleImputer`. Now nothing is NaN, and the model is silently wrong: it learns the invented labels,
+which pull its predictions to the mean, and the loss counts them. A weight of 0 undoes this: then
+the filled labels do no harm. But Keras divides the loss by the number of all labels, including
+those of weight 0: the loss is too small by the share that is missing, and so is every step of plain
+gradient descent.
 
 masklstm's loss needs neither the imputer nor the weights. (For a loss that masklstm does not have,
 `masklstm.sample_weights` fills the labels and makes the weights.)
 
-For Beijing half of the labels are hidden here, twelve hours at a time, so that what was hidden can
-tell how far off the predictions are.
+For Beijing half of the labels are hidden here, twelve hours at a time, so that they can tell how
+far off the predictions are.
 """
 
 import keras

@@ -1,13 +1,13 @@
 """A Masking layer and sample_weight on labels with gaps
 
 The usual answer to "my series have missing values": fill the inputs, let a `Masking` layer skip the
-filled steps, and give the missing labels the weight 0. The loss is NaN all the same. Keras computes
+filled steps, and give the missing labels the weight 0. The loss is NaN all the same: Keras computes
 the loss of every label and multiplies it by its weight or mask afterwards, and NaN times 0 is NaN.
-From the first step on all weights of the model are NaN.
+From the first step onwards all weights of the model are NaN.
 
 masklstm's loss never computes with a missing label, so it needs no weights for them. Its `Masking`
 layer takes the inputs as they are: it masks the steps that are NaN and replaces them by 0. The loss
-skips the steps that are masked as well.
+skips the masked steps as well.
 """
 
 import keras

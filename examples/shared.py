@@ -1,4 +1,4 @@
-"""What the examples share: the data, the model, and how a training is run and told of."""
+"""What the examples share: the data, training, and how its outcome is reported."""
 
 import argparse
 import os
@@ -27,7 +27,7 @@ def small_array() -> tuple[np.ndarray, np.ndarray]:
 
 
 def beijing(windows: int = 240) -> tuple[np.ndarray, np.ndarray]:
-    """Hourly PM2.5 in windows of a day, standardised: the hours, and as labels the next ones."""
+    """Hourly PM2.5 in windows of a day, standardised: the hours, and as labels the next hours."""
     series = prepare(read_table(SHIPPED_DATA), SHIPPED_TARGET, window=_STEPS, horizon=1)
     hours = np.arange(windows * _STEPS).reshape(windows, _STEPS)
     return series.labels[hours][..., None], series.labels[hours + 1][..., None]
@@ -88,7 +88,7 @@ def main(
     compare: Callable[[list[Outcome]], dict[str, dict[str, float]]] | None = None,
     arguments: list[str] | None = None,
 ) -> list[Outcome]:
-    """An example as a command: runs it and prints what became of it."""
+    """An example as a command: runs it and prints the outcome."""
     formatter = argparse.RawDescriptionHelpFormatter
     argparse.ArgumentParser(description=description, formatter_class=formatter).parse_args(
         arguments

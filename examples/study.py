@@ -5,7 +5,7 @@
 
 Forecasts hourly PM2.5 in Beijing a day ahead. Further labels are removed, at random and in blocks,
 and the same LSTM is trained with masklstm's loss, on imputed labels, and on windows without a gap.
-Leaves study.md, study.png and study.jsonl; a run that was cut off goes on where it was.
+Writes study.md, study.png and study.jsonl; a run that was cut off resumes where it stopped.
 """
 
 import argparse

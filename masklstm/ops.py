@@ -1,7 +1,7 @@
 """Masked losses as functions of tensors, on the native op.
 
 `masked_loss` finds the missing labels, applies mask and weights and reduces the loss in one pass;
-its gradient is one pass as well. With MASKLSTM_BACKEND=reference the same functions are those of
+its gradient takes one pass as well. With MASKLSTM_BACKEND=reference the same functions are those of
 `masklstm.reference`.
 """
 
@@ -40,32 +40,33 @@ def masked_loss(
     | `"none"`, `None` | for each row, the mean of w l over the valid entries of the last axis |
     | `"sum"` | the sum of those row means (Keras's definition) |
 
-    Where there is nothing valid the loss is 0. An invalid element has loss 0 and gradient 0,
-    whatever its prediction and weight hold; a valid element with a NaN prediction gives NaN.
+    Where nothing is valid the loss is 0. An invalid element has loss 0 and gradient 0, whatever its
+    prediction and weight hold; a valid element with a NaN prediction gives NaN.
 
     Args:
         y_true: Labels, shape `(batch, ..., features)`; floating point, integer or bool. NaN means
             missing.
         y_pred: Predictions of the same shape (one trailing axis of length 1 may be missing in
             either); float16, bfloat16, float32 or float64. float64 is computed in float64, all
-            else in float32. Labels and predictions are read in the types that they have.
+            others in float32. Labels and predictions are read in the types that they have.
         loss: Name of the element loss, a key of `masklstm.kernels.losses()`: `"squared_error"`,
             `"absolute_error"`, `"huber"`, `"log_cosh"`, `"absolute_percentage_error"`,
             `"squared_logarithmic_error"`, `"poisson"`, `"pinball"`, `"binary_crossentropy"`,
             `"binary_crossentropy_from_logits"`, `"binary_focal_crossentropy"` or
             `"binary_focal_crossentropy_from_logits"`.
-        sample_weight: Weights; a scalar, or of a shape whose axes are those of `y_true` from the
-            left, or 1. `(batch,)` weighs samples, `(batch, time)` weighs steps.
+        sample_weight: Weights; a scalar, or of a shape whose axes match those of `y_true` from the
+            left or are 1. `(batch,)` weighs samples, `(batch, time)` weighs steps.
         mask: Booleans, True = keep; shapes as for `sample_weight`.
         reduction: See above.
-        missing: A number that means "no label" besides NaN, or `"nonfinite"` for the infinities.
+        missing: A number that means "no label" in addition to NaN, or `"nonfinite"` for the
+            infinities.
         balance: `"sample"`, `"timestep"` or `"feature"` (the first, second or last axis): those
-            that have a label get the same say, however many gaps they have. A mean is then the mean
-            of their means (of w l, or over w for `"mean_with_sample_weight"`), `"sum"` the sum of
-            their means. By default every valid element has the same say.
+            that have a label count equally, however many gaps they have. A mean is then the mean of
+            their means (of w l, or over w for `"mean_with_sample_weight"`), `"sum"` the sum of
+            their means. By default every valid element counts equally.
         normalizer: A number above 0, or a scalar tensor, to divide by instead of a mean's divisor
-            (with `balance`: instead of the number of groups). Parts of a batch that are divided by
-            the count of the whole add up to its mean, which makes gradient accumulation exact.
+            (with `balance`: instead of the number of groups). Parts of a batch, each divided by the
+            count of the whole, add up to its mean, which makes gradient accumulation exact.
         **parameters: The loss's own numbers, such as `delta` for `"huber"` or `quantile` for
             `"pinball"`; `masklstm.kernels.losses()` lists them with defaults and domains.
             `epsilon` is `keras.config.epsilon()` where it is not given.
@@ -75,9 +76,9 @@ def masked_loss(
         `y_true.shape[:-1]` for `"none"`.
 
     Raises:
-        ValueError: For a shape, name or number that does not fit.
+        ValueError: For an invalid shape, name or number.
         TypeError: For a parameter that the loss does not have.
-        tf.errors.InvalidArgumentError: For shapes that turn out not to fit when the op runs.
+        tf.errors.InvalidArgumentError: For shapes that only turn out not to fit when the op runs.
 
     Example:
 
@@ -101,11 +102,11 @@ def masked_sums(
     balance: str | None = None,
     **parameters: float,
 ) -> MaskedSums:
-    """The plain sums over the valid elements, of which any other reduction can be made.
+    """The plain sums over the valid elements, from which any other reduction can be built.
 
     Args:
         y_true, y_pred, loss, sample_weight, mask, missing, **parameters: As for `masked_loss`.
-        balance: `"sample"`, `"timestep"` or `"feature"`, to have the sums of each one.
+        balance: `"sample"`, `"timestep"` or `"feature"`, for the sums of each one.
 
     Returns:
         `MaskedSums(loss_sum, weight_sum, valid_count)`: scalars, or with `balance` vectors; the

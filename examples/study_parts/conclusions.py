@@ -115,8 +115,8 @@ def _cost(results: Results) -> str:
         for error, pattern in zip(removed, PATTERNS, strict=True)
     )
     return (
-        f"Masked, the test RMSE is {nothing:.1f} µg/m³ with no label removed, {errors}; that of "
-        f"persistence is {results.run['persistence']['rmse']:.1f}."
+        f"With masking, the test RMSE is {nothing:.1f} µg/m³ with no label removed, {errors}; "
+        f"that of persistence is {results.run['persistence']['rmse']:.1f}."
     )
 
 

@@ -19,19 +19,19 @@ TEXT = """\
 {counts}
 
 Better and worse mean that the 95% interval of the difference, paired by seed, excludes 0. By chance
-it does so once in 20 times. Even means that it holds 0. By RMSE:
+it does so once in 20 times. Even means that it contains 0. By RMSE:
 
 {by_method}
 
 ![Test error over the share of removed labels](study.png)
 
 The same LSTM forecasts hourly PM2.5 in Beijing {horizon} hours ahead. More and more of the labels
-that it learns from were removed. Five ways to deal with the gaps:
+it learns from are removed. There are five ways to deal with the gaps:
 
 - **{masked}:** the loss skips them (`masklstm.losses.MeanSquaredError`).
-- **mean, last value, linear:** they are imputed in the hourly series, from the training labels that
-  are left: by their mean, by the last one before the gap, or by a line from the last one before to
-  the first one after it. The loss is Keras's own.
+- **mean, last value, linear:** they are imputed in the hourly series from the remaining training
+  labels: by their mean, by the last one before the gap, or by a straight line from the last one
+  before to the first one after it. The loss is Keras's own.
 - **{dropped}:** only windows without any gap are trained on. The loss is Keras's own.
 
 ## Test error
@@ -56,58 +56,58 @@ How far imputed labels are off, RMSE in µg/m³ against what was removed:
 
 {label_errors}
 
-Sorted by the comparisons of RMSE above, that is
+Sorted by the comparisons of RMSE above, these errors are
 
 {imputed_labels}
 
-A label that is nearly right is one more label; one that is far off teaches something else than what
-is to be forecast. Beside forecasts that err by {forecast_error:.0f} µg/m³ small errors of labels
-hardly show. That may explain the differences; this study does not test it.
+A label that is nearly right is one more label; one that is far off teaches something other than
+what is to be forecast. Next to forecasts that err by {forecast_error:.0f} µg/m³, small errors of
+labels hardly show. That may explain the differences; this study does not test it.
 
-Of {all_windows:,} windows, those without a gap, mean over the seeds:
+Windows without a gap, of {all_windows:,}, mean over the seeds:
 
 {windows}
 
 ## Training time
 
 Seconds for {steps:,} gradient steps, and how many times as long as masking with the same seed and
-condition: medians, in brackets the middle half of the ratios. Each training had one thread, and
-other work ran on the same cores: times jump, and where the brackets hold 1 there is no difference
-to be seen.
+condition: medians, with the middle half of the ratios in brackets. Each training had one thread,
+and other work ran on the same cores, so times vary; where the brackets contain 1, no difference can
+be seen.
 
 {times}
 
 ## How it was done
 
-- **Data:** [Beijing PM2.5](../masklstm/demo/DATA.md), prepared as `masklstm demo` does it: the
+- **Data:** [Beijing PM2.5](../masklstm/demo/DATA.md), prepared as in `masklstm demo`: the
   first 60% of the hours train, the next 20% choose the weights, the last 20% test. Inputs are the
   past of PM2.5, the weather and the time.
 - **Removed labels** are a share of the observed ones. The data's own gaps come on top; with 0%
-  there is nothing else. At random: single hours. In blocks: of {block_hours} hours, which may touch
-  each other. For a seed, a larger share removes what a smaller one does, and more.
-- **The validation part loses labels in the same way,** since a user has no better ones there; those
-  that are left are used as they are, by all methods. Every {validate_every} steps it is forecast
-  once, and the weights with the smallest error are tested.
+  there are no others. At random: single hours. In blocks: of {block_hours} hours, which may touch
+  each other. For a given seed, a larger share removes what a smaller one does, and more.
+- **The validation part loses labels in the same way,** since a user has no better ones there; all
+  methods use the remaining ones as they are. Every {validate_every} steps it is forecast once, and
+  the weights with the smallest error are tested.
 - **Every method gets the same number of gradient steps,** not of passes: otherwise dropping windows
   would shorten the training too. A step takes {batch_size} windows of {window} hours, which may
-  begin at any hour, so that dropping keeps as many as there are. The best weights came after
-  {median_step:.0f} steps in the median; in {at_end} of {trainings} trainings they were the last.
-- **Paired:** for a seed the removed labels, the initial weights and, unless windows are dropped,
-  the order of the windows are the same for every method.
-- **The model** has {units} units and the learning rate {learning_rate}: the smallest validation
-  error among windows of {window} hours, masked, with no label removed and with other seeds. Longer
-  windows gained less than seeds differ. Test errors had no part in it.
+  begin at any hour, so that dropping keeps as many as possible. The best weights came after a
+  median of {median_step:.0f} steps; in {at_end} of {trainings} trainings they were the last.
+- **Paired:** for a given seed the removed labels, the initial weights and, unless windows are
+  dropped, the order of the windows are the same for every method.
+- **The model** has {units} units and the learning rate {learning_rate}: these gave the smallest
+  validation error with windows of {window} hours, masked, with no label removed and with other
+  seeds. Longer windows gained less than the seeds differ. Test errors played no part in this.
   `python examples/study.py --tune` repeats the choice.
 - **Intervals** are those of Student's t distribution over the seeds.
 
 ## What it does not show
 
-- Inputs stay as they are, so that nothing but the labels differs: what was removed as a label is
-  still seen as an input later. Values that are missing as both are another study.
-- Labels were removed without a look at their values. Where they are missing because they are high,
-  say, masking does not mend it.
-- One series, one split in time, one small model. The intervals speak of seeds, not of other data:
-  how well gaps can be imputed depends on how fast a series changes, and how long they are.
+- Inputs stay as they are, so that only the labels differ: what was removed as a label is still seen
+  as an input later. Values that are missing as both would be another study.
+- Labels were removed regardless of their values. Where they are missing because they are high, say,
+  masking does not correct for it.
+- One series, one split in time, one small model. The intervals describe seeds, not other data: how
+  well gaps can be imputed depends on how long they are and how fast the series changes.
 - The model was chosen with a masked loss.
 
 ## The run

@@ -58,7 +58,7 @@ def append(file: Path, training: Training, found: dict[str, Any]) -> None:
 
 
 def read(file: Path) -> Results:
-    """Reads a file, be its run over or not."""
+    """Reads a file, whether or not its run is over."""
     first, *lines = _whole_lines(file)
     return Results(json.loads(first), dict(map(_read_training, lines)))
 

@@ -2,7 +2,7 @@
 
 Design:
     A. `order` sorts the steps of a row: first those that are kept, then the others, each in time.
-       Its keys are all different, so that any sort is a stable one.
+       Its keys are all different, so any sort is a stable one.
     B. `count` is, at every step, how many steps have been kept so far, this one included. So the
        last kept step at or before step t stands at place `count[t] - 1` of the packed row, and
        where `count` is 0 there is none.

@@ -19,58 +19,59 @@ from masklstm.metrics.base import GapAwareMetric
 _Logs = dict[str, Any] | None
 
 # Keras begins with the scale 2^15 and halves it until gradients fit float16, whose largest number
-# is below 2^16: gradients of up to 2^8 are none to warn of.
+# is below 2^16: gradients of up to 2^8 deserve no warning.
 _MUCH = 2**8
 
 
 class MissingLabels(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Logs the share of the labels that are valid, and warns of what gaps do to a training.
+    """Logs the share of the labels that are valid, and warns of the harm that gaps can do.
 
     Formula: `valid_share = valid / all` over the batches of an epoch, where valid is what the loss
     counts: labels, or rows of them for a loss over rows, that are not missing and whose Keras mask,
-    if the predictions carry one, is True. For a loss that is not masklstm's it is the labels. It is
-    added to the epoch's logs, so that `History`, `TensorBoard`, `CSVLogger` and, with `mode="max"`,
-    `EarlyStopping` see it: list it before those. With validation data there is `val_valid_share`
-    too, and for several outputs `<output>_valid_share`. Where labels are inputs of the model, it
-    counts what each `layers.MaskedLoss` counts, as `<layer>_valid_share` if there are several.
+    if the predictions carry one, is True. For a loss that is not masklstm's, labels are counted.
+    The share is added to the epoch's logs, so that `History`, `TensorBoard`, `CSVLogger` and, with
+    `mode="max"`, `EarlyStopping` see it: list this callback before them. With validation data there
+    is `val_valid_share` too, and for several outputs `<output>_valid_share`. Where labels are
+    inputs of the model, it counts what each `layers.MaskedLoss` counts, as `<layer>_valid_share` if
+    there are several.
 
     It warns, once per `fit`, when
 
-    - the loss or a prediction becomes NaN or infinite: in which batch, and what was not finite
-      first: the inputs, the model's weights (a step before had a gradient that was not finite), the
-      predictions, the sample weights, or the labels;
+    - the loss or a prediction becomes NaN or infinite: in which batch, and what was the first not
+      to be finite: the inputs, the model's weights (an earlier step had a gradient that was not
+      finite), the predictions, the sample weights, or the labels;
     - a metric does not skip missing labels: it is NaN while the loss is not, or, worse, finite and
-      wrong. Keras's metrics and your own are tried out, on a few labels with and without gaps;
-      masklstm's and their subclasses are known to skip them. `compile(metrics=...)` of a model
-      whose labels are inputs gets none;
+      wrong. Keras's metrics and your own are tried on a few labels with and without gaps;
+      masklstm's and their subclasses are known to skip them. Where labels are inputs of the model,
+      `compile(metrics=...)` gets none;
     - labels look like a forgotten sentinel: the lowest or highest one is a number such as -999,
-      9999, 1e20 or the limit of an integer type, comes several times and lies far from all others;
+      9999, 1e20 or the limit of an integer type, occurs several times and lies far from all others;
       or it is -1 where labels are otherwise not negative and have fractions, or are classes;
     - a loss over rows leaves out most of them, though most labels are there;
-    - batches have no label at all: they train nothing, and their loss 0 makes the epoch's mean, or
-      the validation's, look better than it is;
+    - batches have no label at all: they teach nothing, and their loss of 0 makes the epoch's mean,
+      or the validation's, look better than it is;
     - the training or the validation has no label at all. The loss of a validation or an output
       without any is NaN, in the logs of all callbacks and in what `evaluate` returns, so that
       nobody takes 0 for perfect. (Keras's `EarlyStopping` and `ModelCheckpoint` take whatever comes
       first for the best so far, and nothing is better than a NaN: set their first threshold if only
-      some validations have labels.) The loss of a whole that has labels in one output stays a
-      number. A model whose `test_step` returns other logs than Keras's keeps its own in `evaluate`;
-    - the loss scale of mixed precision falls to 1/256 or less: without a word Keras skips each step
+      some validations have labels.) The total loss stays a number if any output has labels. If a
+      model's `test_step` returns logs other than Keras's, `evaluate` returns those unchanged;
+    - the loss scale of mixed precision falls to 1/256 or less: Keras silently skips each step
       whose gradients are not finite, and halves the scale;
     - the model's `train_step` does not call `compute_loss`, so that nothing can be seen.
 
-    The first is looked for after 1, 2, 4, 8, ... batches and at the end of each epoch, the others
+    The first is checked after 1, 2, 4, 8, ... batches and at the end of each epoch, the others only
     at the end of each epoch: in between nothing waits for the device. The model's steps are traced
-    once more for the first `fit` that is watched, and kept for the next one; several of these
-    callbacks share them. It may be given to `evaluate` as well. Under `tf.distribute` a batch is
-    what one replica gets of it.
+    once more for the first `fit` that is watched, and kept for later ones; several of these
+    callbacks share them. `evaluate` takes this callback as well. Under `tf.distribute` a batch is
+    one replica's part of it.
 
     Args:
-        missing: A number that means "no label" besides NaN, or `"nonfinite"`. By default it is what
-            the model's masklstm loss takes for missing, and NaN for other losses.
+        missing: A number that means "no label" in addition to NaN, or `"nonfinite"`. By default it
+            is that of the model's masklstm loss, and NaN for other losses.
 
     Raises:
-        ValueError: For a `missing` that is neither number nor name.
+        ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
 
     Example:
 
@@ -254,8 +255,8 @@ class MissingLabels(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             self._warn_once(
                 f"sentinel{of_output}",
                 f"{end.times:,} of {counts.labels:,} labels{of_output} of the {part} are {name}, "
-                f"apart from all others. It looks like a number that means 'no label', and the "
-                "loss takes it for one. Expected NaN in its place, or missing={name} in "
+                "apart from all others. It looks like a number that means 'no label', and the "
+                f"loss takes it for one. Expected NaN in its place, or missing={name} in "
                 "masklstm's losses and metrics. (NumPy's masked arrays lose their masks in Keras: "
                 "y.filled(numpy.nan))",
             )
@@ -336,7 +337,7 @@ class _Place(NamedTuple):
 
 
 def _counts_gaps(compiled: CompiledMetric, place: _Place) -> bool:
-    """Whether missing labels, if there are some, have a part in the metric's figure."""
+    """Whether missing labels, if there are any, affect the metric's figure."""
     counts = place.counts
     number = counts.weighted_gaps if compiled.is_weighted else counts.gaps
     gaps = gaps_of(place.layout, counts.gaps, counts.nan)
@@ -364,7 +365,7 @@ def _loss_scale(optimizer: Any) -> float:
 
 
 def _explain(failure: Failure, skips_gaps: bool) -> str:
-    """Where it came from. What comes first in the way of a batch is the cause of the rest."""
+    """Where it came from. What comes first on a batch's way is the cause of the rest."""
     also = ""
     if failure.nan_labels and not skips_gaps:
         also = f" ({failure.nan_labels:,} labels are NaN as well)"

@@ -1,4 +1,4 @@
-"""`masklstm.inspect`: how much of the labels is missing, where, and in what pieces."""
+"""`masklstm.inspect`: how many labels are missing, where, and in what gaps."""
 
 import base64
 import html
@@ -43,7 +43,7 @@ class Inspection:
         labels: Number of labels, missing ones included.
         missing: Number of missing labels.
         share: Missing labels per label.
-        share_by_sample, share_by_timestep, share_by_feature: The same for each of them; arrays.
+        share_by_sample, share_by_timestep, share_by_feature: The share for each of them; arrays.
         samples_without_label: Which samples (windows) have no label at all; an array of indices.
         gap_lengths: The length of every gap, a run of missing labels along the steps; an array.
         longest_gap_by_feature: The length of the longest gap of each feature; an array.
@@ -103,13 +103,13 @@ class Inspection:
     def plot(self, path: str | PathLike[str] | None = None) -> Any:
         """Draws the share that is missing over the steps, the gaps' lengths, and a map of the gaps.
 
-        A row of the map is one series: a feature of a sample. Where there are more than there is
-        room for, a row is the worst of several samples, never of several features as long as there
-        is room for those; columns of several steps show the share of them that is missing. The
-        titles say so. Rows that lack any label at all are coloured, however small their share.
+        A row of the map is one series: a feature of a sample. Where there is not room for all, a
+        row is the worst of several samples, and of several features only if there is not room for
+        those; columns of several steps show the share of them that is missing. The titles say so.
+        Rows that lack any label at all are coloured, however small their share.
 
         Args:
-            path: Where to save the picture, as a whole or not at all; its suffix is the format, as
+            path: Where to save the picture, whole or not at all; its suffix is the format, such as
                 `.png` or `.svg`; without one it is a PNG.
 
         Returns:
@@ -213,16 +213,16 @@ def inspect(
 
             Several outputs, as `model.fit` takes them: a dict, tuple or list of such labels, also
             in a dataset, as in `(x, {"level": y1, "flow": y2})`. A list of numbers or of rows of
-            numbers is one table, but a list of arrays is one output for each, be they of one shape
-            or not: rows that are arrays become a table by `numpy.stack`.
-        missing: A number that means "no label" besides NaN, such as -999, or -1 for classes; or
-            `"nonfinite"` for the infinities.
+            numbers is one table, but a list of arrays is one output for each, whatever their
+            shapes: rows that are arrays become a table by `numpy.stack`.
+        missing: A number that means "no label" in addition to NaN, such as -999, or -1 for classes;
+            or `"nonfinite"` for the infinities.
         axes: What the axes of `y` are: `"sample"` (windows, or series) and `"timestep"`, each at
             most once, and `"feature"`. By default `("timestep",)` for one axis, `("timestep",
             "feature")` for two and `("sample", "timestep", "feature")` for three; say
-            `("sample", "timestep")` for windows of a single feature. From the third axis on they
+            `("sample", "timestep")` for windows of a single feature. All axes from the third on
             are features: maps `(batch, time, lat, lon, channels)` have a feature for each place and
-            channel, whose name is its indices, as `"2,3,0"`; `("timestep", "feature", "feature")`
+            channel, named by its indices, such as `"2,3,0"`; `("timestep", "feature", "feature")`
             is for one series of maps.
 
     Returns:
@@ -231,7 +231,7 @@ def inspect(
         outputs `Inspections`, a dict with an `Inspection` for each.
 
     Raises:
-        ValueError: For labels that are no numbers, are ragged, or none at all; axes that do not
+        ValueError: For labels that are not numbers, are ragged, or none at all; axes that do not
             fit; a dataset that does not end.
 
     Example:

@@ -16,23 +16,22 @@ _KINDS = ("row", "element")
 def sample_weights(
     y: Any, missing: Any = float("nan"), fill: float = 0.0, per: str = "row"
 ) -> tuple[Any, Any]:
-    """Labels whose gaps are filled, and the weights that mask them, for those who must use another
-    loss.
+    """Labels whose gaps are filled, and the weights that mask them, for use with another loss.
 
     A weight of 0 alone does not help, since NaN times 0 is NaN: the label must be filled as well.
 
     Formula: the labels are `where(is missing, fill, y)`. The weight of an element is 1 where its
     label is there, else 0; the weight of a row is 1 where all of its labels are, else 0.
 
-    A Keras loss averages over the last axis first and weighs what it gets, the rows: it takes one
-    weight for each row and cannot skip a single label within one. So a row that lacks one of
-    several features is left out as a whole. (masklstm's losses skip the label alone.) To skip
+    A Keras loss averages over the last axis first and then weighs the rows: it takes one weight for
+    each row and cannot skip a single label within one. So a row that lacks one of
+    several features is left out as a whole. (masklstm's losses skip only the label.) To skip
     single labels of several features all the same, let the loss see each as a row of its own: give
     labels and predictions one more axis of length 1 (`y[..., None]`, `keras.layers.Reshape`) and
     take weights per element.
 
-    A Keras mean divides by the number of all rows, those with weight 0 included: it is too small by
-    their share. `reduction="mean_with_sample_weight"` divides by the weights; with it a loss has
+    A Keras mean divides by the number of all rows, including those with weight 0: it is too small
+    by their share. `reduction="mean_with_sample_weight"` divides by the weights; with it a loss has
     masklstm's value and gradient, for one feature or where whole rows are missing.
 
     Args:
@@ -41,7 +40,8 @@ def sample_weights(
             masks. Several outputs, as `model.fit` takes them: a dict, tuple or list of such labels.
             (A list of numbers or of rows of numbers is one table; a list of arrays is one output
             for each: rows that are arrays become a table by `numpy.stack`.)
-        missing: A number that means "no label" besides NaN, or `"nonfinite"` for the infinities.
+        missing: A number that means "no label" in addition to NaN, or `"nonfinite"` for the
+            infinities.
         fill: What the gaps are filled with: a number for which the loss is finite. Class labels
             need a class, hinge losses 1.
         per: `"row"`, a weight for each entry of all axes but the last, as Keras's elementwise
@@ -55,8 +55,8 @@ def sample_weights(
         several outputs a pair of structures like `y`, which `model.fit` takes too.
 
     Raises:
-        ValueError: For labels that are no numbers or are ragged, an unknown `per`, a `fill` that is
-            no number of the labels' dtype or is missing itself.
+        ValueError: For labels that are not numbers or are ragged, an unknown `per`, a `fill` that
+            the labels' dtype cannot hold or that means missing itself.
 
     Example:
 

@@ -1,11 +1,11 @@
-"""Keras layers for inputs with gaps: masks and fillings that NaN cannot get past.
+"""Keras layers for inputs with gaps: they mask or fill NaN so that it cannot spread.
 
-They consist of Keras's ops alone: an exported model that holds them needs nothing of masklstm.
-(`MaskedLoss` computes a loss and belongs to training.)
+They consist of Keras's ops only: an exported model that contains them does not need masklstm.
+(`MaskedLoss` computes a loss and is for training.)
 
-* `Masking`: `keras.layers.Masking` that understands NaN
+* `Masking`: a `keras.layers.Masking` that understands NaN
 * `Impute`: fills partly missing inputs and says what was missing
-* `LSTM`, `GRU`: Keras's own, on cuDNN whatever the mask
+* `LSTM`, `GRU`: Keras's own, which run on cuDNN whatever the mask
 * `MaskedLoss`: an endpoint that adds a loss and passes the predictions on
 """
 

@@ -26,7 +26,7 @@ def standardize_mask_value(value: Any) -> float:
 def is_missing(inputs: Any, mask_value: float) -> Any:
     """Where the inputs are the mask value, a Python float; NaN is equal to NaN.
 
-    A number is compared as one of the inputs' type; one that this type does not have marks nothing.
+    A number is compared in the inputs' type; one that this type cannot hold marks nothing.
     """
     if mask_value != mask_value:
         return ops.isnan(inputs)

@@ -28,37 +28,37 @@ class Impute(ShowsArguments, keras.layers.Layer):  # type: ignore[misc]  # Keras
     | --- | --- |
     | `"zero"` | 0: the mean, if the inputs are standardised |
     | `"mean"` | the feature's mean over all observations, from `adapt` or `mean` |
-    | `"last"` | the feature's last observation in the row; before the first one 0 |
+    | `"last"` | the feature's last observation in the row; 0 before the first one |
     | `"learned"` | a number for each feature, learned like any weight, 0 at first |
 
-    A model that is told what was missing can use that, and knows a filled 0 from a measured one.
-    `elapsed` is 0 at an observation, and before the first one as if there had been one just before
-    the row. Only what lies before a step is looked at, so that a forecast can be made at any step.
+    A model that is told what was missing can use that, and can tell a filled 0 from a measured one.
+    `elapsed` is 0 at an observation; before the first one it counts as if there had been one just
+    before the row. A step never depends on later ones, so a forecast can be made at any step.
 
     Args:
         strategy: See above.
         indicator: Whether to append what was missing.
         elapsed: Whether to append the number of steps since the last observation.
-        mask_value: The value that means "missing"; NaN by default. With a number it alone does, and
-            NaN is left as it is.
+        mask_value: The value that means "missing"; NaN by default. With a number only that one
+            does, and NaN is left as it is.
         mean: The means, a number for each feature or one for all; only for `"mean"`, instead of
-            `adapt`. Without either the fill is NaN, so that forgetting it does not go unnoticed.
+            `adapt`. Without either the fill is NaN, so that a forgotten one is noticed.
         **kwargs: Keras's for every layer, such as `name` and `dtype`.
 
     Call arguments:
         inputs: Shape `(batch, time, features)`, or with axes between these two, as in maps `(batch,
             time, lat, lon, channels)`: each place is a series of its own, and the fills are those
-            of the features, the last axis. Floating point or integer. The value is looked for in
-            the type that they have, before they become the layer's `compute_dtype`.
-        mask: An earlier layer's, shape `(batch, time)`, or with more of the inputs' axes but the
+            of the features, the last axis. Floating point or integer. The value is compared in
+            the inputs' own type, before they are cast to the layer's `compute_dtype`.
+        mask: An earlier layer's, shape `(batch, time)`, or with more of the inputs' axes except the
             last: what it masks counts as missing, and stays masked.
 
     Returns:
         Shape `(batch, time, ..., k * features)` with k from 1 to 3, in the layer's `compute_dtype`.
 
     Raises:
-        ValueError: For an unknown strategy, a `mask_value` that is not a number, means that are not
-            the features', inputs with less than three axes, a mask that does not fit.
+        ValueError: For an unknown strategy, a `mask_value` that is not a number, means that do not
+            match the features, inputs with fewer than three axes, a mask that does not fit.
 
     Example:
 
@@ -133,11 +133,11 @@ class Impute(ShowsArguments, keras.layers.Layer):  # type: ignore[misc]  # Keras
         Args:
             data: Inputs of shape `(batch, time, ..., features)`: an array, a tensor, or an iterable
                 of batches such as a `tf.data.Dataset`, whose elements may also be tuples that begin
-                with the inputs. They are read once, in float64. Steps that a Keras mask on them
-                masks do not count: `impute.adapt(masking(x))` for padded series.
+                with the inputs. They are read once, in float64. Steps that their Keras
+                mask excludes do not count: `impute.adapt(masking(x))` for padded series.
 
         Raises:
-            ValueError: If the strategy is another one, or a feature has no observation at all.
+            ValueError: If the strategy is not `"mean"`, or a feature has no observation at all.
         """
         if self.strategy != "mean":
             raise ValueError(

@@ -16,13 +16,13 @@ class MaskedLoss(ShowsArguments, keras.layers.Layer):  # type: ignore[misc]  # K
     Formula: `add_loss(loss(y_true, y_pred, sample_weight))`; the outputs are `y_pred`.
 
     For models whose labels are inputs, because the loss needs more than `compile(loss=...)` gives
-    it. Such a model is compiled without a loss. For forecasts, and to export, make another
-    `keras.Model` of the same tensors that ends before this layer: it has the same weights, needs no
-    labels, and no native library.
+    it. Such a model is compiled without a loss. To forecast or export, make another `keras.Model`
+    from the same tensors that ends before this layer: it has the same weights, and needs neither
+    labels nor the native library.
 
-    `compile(metrics=...)` gets no labels from Keras there. If this layer makes the model's only
+    Keras passes no labels to `compile(metrics=...)` there. If this layer makes the model's only
     output and has no weights, masklstm's metrics find them all the same (but not under
-    `tf.distribute`); any other metric has its place in `metrics`.
+    `tf.distribute`); any other metric belongs in `metrics`.
 
     Args:
         loss: One of `masklstm.losses`, or any Keras loss.
@@ -32,7 +32,7 @@ class MaskedLoss(ShowsArguments, keras.layers.Layer):  # type: ignore[misc]  # K
         **kwargs: Keras's for every layer, such as `name`.
 
     Call arguments:
-        y_pred: Predictions, shape `(batch, ..., features)`. A Keras mask that they carry counts.
+        y_pred: Predictions, shape `(batch, ..., features)`. Their Keras mask, if any, is applied.
         y_true: Labels of the same shape; None to add nothing.
         sample_weight: Weights, as the loss takes them.
 
@@ -40,8 +40,8 @@ class MaskedLoss(ShowsArguments, keras.layers.Layer):  # type: ignore[misc]  # K
         `y_pred`.
 
     Raises:
-        ValueError: If `loss` is not a `keras.losses.Loss`, or `metrics` is no list of
-            `keras.metrics.Metric` with different names; or as the loss.
+        ValueError: If `loss` is not a `keras.losses.Loss`, or `metrics` is not a list of
+            `keras.metrics.Metric` with different names; and whenever the loss raises it.
 
     Example:
 

@@ -19,22 +19,22 @@ class Masking(ShowsArguments, keras.layers.Layer):  # type: ignore[misc]  # Kera
     `keras.layers.Masking(mask_value=nan)` masks nothing, as NaN is not equal to itself. Nor would a
     mask be enough: a recurrent layer computes masked steps too and then discards them, which keeps
     a NaN out of its outputs but not out of its gradients, since NaN times 0 is NaN. Partly missing
-    steps are kept; `masklstm.layers.Impute` fills them better than by 0.
+    steps are kept; `masklstm.layers.Impute` fills them with something better than 0.
 
-    With a number as `mask_value`, it alone marks what is missing, and NaN is left as it is. So
-    padding of -1, say, can be masked here and missing measurements be filled by `Impute` after it.
+    With a number as `mask_value`, only that marks what is missing, and NaN is left as it is. So
+    padding of -1, say, can be masked here and missing measurements filled by `Impute` afterwards.
 
     Args:
         mask_value: The value that means "missing"; NaN by default.
         **kwargs: Keras's for every layer, such as `name` and `dtype`.
 
     Call arguments:
-        inputs: Shape `(batch, ..., time, features)`, floating point or integer. The value is looked
-            for in the type that they have, before they become the layer's `compute_dtype`.
+        inputs: Shape `(batch, ..., time, features)`, floating point or integer. The value is
+            compared in the inputs' own type, before they are cast to the layer's `compute_dtype`.
         mask: An earlier layer's, shape `(batch, ..., time)`: what it masks stays masked.
 
     Returns:
-        The inputs without what is missing, in the layer's `compute_dtype`; their Keras mask is set.
+        The inputs with 0 for what is missing, in the layer's `compute_dtype`, with a Keras mask.
 
     Raises:
         ValueError: For a `mask_value` that is not a number.

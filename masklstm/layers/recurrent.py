@@ -1,4 +1,4 @@
-"""`LSTM` and `GRU`: Keras's layers, on cuDNN whatever the mask.
+"""`LSTM` and `GRU`: Keras's layers, which run on cuDNN whatever the mask.
 
 Design:
     A. cuDNN takes masks that are padding on the right, with at least one step in each row. For any
@@ -8,12 +8,12 @@ Design:
        are spread out again. A masked step has the output of the kept step before it, as in Keras.
     C. The inputs of masked steps are replaced by 0. They have no effect on the outputs, but a NaN
        among them would have one on the gradients.
-    D. A row without any step is given its first one, and what comes of it is replaced: by 0 in the
+    D. A row without any step is given its first one, and the result is replaced: by 0 in the
        outputs, by the initial state in the state.
     E. All of it is done in `inner_loop`, which both ways of computing pass through, so that states,
        dropout and everything else stay Keras's.
-    F. What Keras is to compute otherwise is said to a stand-in of the layer: calls in several
-       threads share the layer itself.
+    F. Where Keras is to compute something else, a stand-in of the layer has the changed attribute,
+       since calls in several threads share the layer itself.
 """
 
 from typing import Any
@@ -90,7 +90,7 @@ class LSTM(_AnyMask, keras.layers.LSTM):  # type: ignore[misc]  # Keras has no t
     A masked step leaves state and output as they were. So the steps that are not masked are moved
     to the left of each row, run through Keras's layer as right-padded rows, and their outputs
     spread out again: cuDNN, which takes no other masks, is used whatever the mask, also for rows
-    without any step. A NaN in the inputs of a masked step does no harm, to the gradients neither.
+    without any step. A NaN in the inputs of a masked step does no harm, not even to gradients.
 
     Args:
         units: Size of the output.
@@ -100,12 +100,12 @@ class LSTM(_AnyMask, keras.layers.LSTM):  # type: ignore[misc]  # Keras has no t
         sequences: Shape `(batch, time, features)`.
         initial_state: Two tensors of shape `(batch, units)`, or None for zeros.
         mask: Booleans of shape `(batch, time)`, or `(1, time)` for all rows, False for the steps to
-            pass over; that of the layer before (`masklstm.layers.Masking`) if None is given.
+            skip; by default that of the layer before (`masklstm.layers.Masking`).
         training: Whether dropout is applied.
 
     Returns:
         What `keras.layers.LSTM(use_cudnn=False)` returns with the same mask. (Keras's `unroll`
-        takes the mask of backward outputs in the wrong direction. Here it is what Keras returns
+        takes the mask of backward outputs in the wrong direction. There it is what Keras returns
         without `unroll`.)
 
     Raises:
@@ -122,7 +122,7 @@ class LSTM(_AnyMask, keras.layers.LSTM):  # type: ignore[misc]  # Keras has no t
     >>> bool((outputs[0, 2] == outputs[0, 1]).numpy().all())
     True
 
-    Weights are exchanged with Keras's layer by `get_weights` and `set_weights`, or as a file.
+    Weights can be exchanged with Keras's layer by `get_weights` and `set_weights`, or as a file.
 
     Source: S. Hochreiter, J. Schmidhuber, "Long Short-Term Memory", 1997; `keras.layers.LSTM`.
     """

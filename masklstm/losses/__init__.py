@@ -1,14 +1,14 @@
 """Keras losses that skip missing labels. Names and arguments are those of `keras.losses`.
 
-Every class takes three keyword arguments more than Keras's: `missing`, a number that means "no
-label" besides NaN (a sentinel such as -999), or `"nonfinite"` to skip infinite labels too;
-`balance` and `normalizer`, which change what a mean is the mean of: see `masklstm.ops.masked_loss`.
+Every class takes three more keyword arguments than Keras's: `missing`, a number that means "no
+label" in addition to NaN (a sentinel such as -999), or `"nonfinite"` to skip infinite labels too;
+`balance` and `normalizer`, which change what a mean is taken over: see `masklstm.ops.masked_loss`.
 `Masked` makes any other Keras loss skip what has no label; `Sum` adds up several losses of one
 output.
 
 With no missing label the numbers are Keras's. With gaps, a mean is one mean over all valid
-elements: those whose label is there and whose Keras mask, if the predictions carry one, is True.
-Under `tf.distribute` it is the mean over the valid elements of the whole global batch.
+elements: those whose label is not missing and whose Keras mask, if the predictions carry one, is
+True. Under `tf.distribute` it is the mean over the valid elements of the whole global batch.
 """
 
 from typing import TYPE_CHECKING, Any

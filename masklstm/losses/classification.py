@@ -42,15 +42,15 @@ class BinaryCrossentropy(_BinaryLoss):
 
     Args:
         from_logits: Whether `y_pred` is the logarithm of the odds instead of a probability. True is
-            more exact, as nothing has to be clipped.
-        label_smoothing: Between 0 and 1; labels are pulled to 1/2 by this share.
+            more exact, since nothing has to be clipped.
+        label_smoothing: Between 0 and 1; labels are pulled towards 1/2 by this share.
         axis: Only -1.
         reduction, name, dtype, missing, balance, normalizer: As for
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `label_smoothing` outside of [0, 1], another axis, an option that
-            does not fit.
+        ValueError: For a `label_smoothing` outside of [0, 1], another axis, or an invalid
+            option.
 
     Example:
 
@@ -107,17 +107,17 @@ class BinaryFocalCrossentropy(_BinaryLoss):
     Args:
         apply_class_balancing: Whether to weigh the classes.
         alpha: Weight of class 1, between 0 and 1.
-        gamma: How much easy elements lose weight; at least 0.
+        gamma: How strongly easy elements lose weight; at least 0.
         from_logits: Whether `y_pred` is the logarithm of the odds instead of a probability. True is
-            more exact, as nothing has to be clipped.
-        label_smoothing: Between 0 and 1; labels are pulled to 1/2 by this share.
+            more exact, since nothing has to be clipped.
+        label_smoothing: Between 0 and 1; labels are pulled towards 1/2 by this share.
         axis: Only -1.
         reduction, name, dtype, missing, balance, normalizer: As for
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For a number outside of its domain, another axis, an option that
-            does not fit.
+        ValueError: For a number outside of its domain, another axis, or an invalid
+            option.
 
     Example:
 

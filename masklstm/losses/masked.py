@@ -14,7 +14,7 @@ Design:
        compares rows with each other does not get these rows at all.
     E. Keras's cross-entropies look for the logits behind a sigmoid or softmax. Replacing anything
        in the predictions would hide them; so it is the logits where it is replaced, and the
-       activation is applied anew.
+       activation is applied again.
 """
 
 import warnings
@@ -44,45 +44,45 @@ _warned: weakref.WeakSet[Any] = weakref.WeakSet()
 class Masked(GapAwareLoss):
     """Any other Keras loss, or one of your own, over what has a label.
 
-    What counts is what the inner loss takes as one. docs/masked.md has a table of Keras's losses,
-    and the attribute `counts` says it.
+    It counts whatever the inner loss treats as one unit: see the table of Keras's losses in
+    docs/masked.md, and the attribute `counts`.
 
     - Element by element: losses that average a number for each label, such as `"Hinge"`, `"mse"` or
       a function of your own. Each label that is there counts, whatever else its row lacks.
     - By rows: losses of the last axis as a whole (the classes of a one-hot label, the entries of a
       vector). A row with any missing label is invalid as a whole.
-    - Class labels: one for a row of predictions; -1 is no class, and missing.
-    - Sequences (CTC): missing labels at the end make a label shorter, and frames that a Keras mask
-      masks are not there. A sequence without a label is invalid.
+    - Class labels: one for a row of predictions; -1 is not a class and counts as missing.
+    - Sequences (CTC): missing labels at the end make a label shorter, and frames masked by a Keras
+      mask are left out. A sequence without a label is invalid.
 
     A loss of your own is tried on a few made-up numbers when it is first called, to find out which
-    of these it is; `per` and `class_labels` say so instead. It may have more predictions than
-    labels, as likelihoods do. What it returns is a number for each label or for each row.
+    of these it is; `per` and `class_labels` say so without a trial. It may have more predictions
+    than labels, as likelihoods do. It returns a number for each label or for each row.
 
     Formula: with the inner loss's element losses l and weights w, the mean is
     `sum(w * l) / number of valid elements`; with `reduction="mean_with_sample_weight"` it is
     divided by `sum(w)`; `"sum"` is the sum of the row means, as for the losses of masklstm. Where
     rows count, they are the elements, and `"sum"` is `sum(w * l)`. For losses over several rows
-    (Dice, Tversky) the invalid ones count for nothing in each sum.
+    (Dice, Tversky) the invalid ones contribute nothing to any sum.
 
     Args:
         loss: A `keras.losses.Loss`, the name of one, or a function of `y_true` and `y_pred` that
             returns one loss for each element or each row. `"ce"` or `"crossentropy"` is the binary,
-            categorical or sparse categorical one, by the shapes, as in Keras's `compile`.
+            categorical or sparse categorical one, chosen by the shapes as in Keras's `compile`.
         reduction: As for `masklstm.losses.MeanSquaredError`; that of the inner loss by default.
         name: Name of the loss; that of the inner one by default.
         dtype: Type of the computation and of the result; that of the inner loss by default.
-        per: `"element"` or `"row"`: what counts, for a loss of your own. By default it is tried.
+        per: `"element"` or `"row"`: what counts, for a loss of your own. By default a trial tells.
         class_labels: Whether labels are classes, `(batch, ...)` for predictions `(batch, ...,
-            classes)`, for a loss of your own, which then gets them as int64. By default they are
-            where whole numbers are handed over and the loss takes them.
+            classes)`, for a loss of your own, which then gets them as int64. By default they are if
+            they are whole numbers and the loss takes them.
         missing, balance, normalizer: As for `masklstm.losses.MeanSquaredError`. Only elements
             have features to balance.
 
     Raises:
-        ValueError: For what is not a loss, or skips gaps itself; for an option that does not fit,
-            labels and predictions whose shapes do not, or an inner loss that returns something else
-            than one number for each element or row.
+        ValueError: For what is not a loss, or skips gaps itself; for an invalid option, labels and
+            predictions whose shapes do not fit, or an inner loss that returns something other than
+            one number for each element or row.
 
     Warns:
         UserWarning: Once, called eagerly, if most rows that have labels lack some of them and so do

@@ -20,17 +20,17 @@ class MeanSquaredError(ElementwiseLoss):
             means), `"none"` or `None` (the row means).
         name: Name of the loss.
         dtype: Type of the computation and of the result; `keras.backend.floatx()` by default.
-        missing: A number that means "no label" besides NaN, or `"nonfinite"`.
-        balance: `"sample"`, `"timestep"` or `"feature"`: those that have a label get the same say,
+        missing: A number that means "no label" in addition to NaN, or `"nonfinite"`.
+        balance: `"sample"`, `"timestep"` or `"feature"`: those that have a label count equally,
             however many gaps they have.
         normalizer: A number to divide by instead of the mean's own divisor. For gradients that are
             accumulated over several batches: the number of their valid labels, divided by the
-            number of batches if the optimizer averages, as Keras's with
-            `gradient_accumulation_steps` does (docs/losses.md has the rest).
+            number of batches if the optimizer averages, as Keras's do with
+            `gradient_accumulation_steps` (docs/losses.md has the details).
 
     Raises:
-        ValueError: For an unknown reduction or balance, a `missing` that is neither number nor
-            name, a `normalizer` that is not above 0.
+        ValueError: For an unknown reduction or balance, a `missing` that is neither a number nor
+            `"nonfinite"`, a `normalizer` that is not above 0.
 
     Example:
 
@@ -68,7 +68,7 @@ class MeanAbsoluteError(ElementwiseLoss):
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For an option that does not fit.
+        ValueError: For an invalid option.
 
     Example:
 
@@ -103,12 +103,12 @@ class Huber(ElementwiseLoss):
     `delta * (abs(e) - delta / 2)`.
 
     Args:
-        delta: Where the loss turns from quadratic to linear; a number above 0.
+        delta: Where the loss changes from quadratic to linear; a number above 0.
         reduction, name, dtype, missing, balance, normalizer: As for
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `delta` that is not above 0, an option that does not fit.
+        ValueError: For a `delta` that is not above 0, or an invalid option.
 
     Example:
 
@@ -148,7 +148,7 @@ class LogCosh(ElementwiseLoss):
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For an option that does not fit.
+        ValueError: For an invalid option.
 
     Example:
 
@@ -187,7 +187,7 @@ class MeanAbsolutePercentageError(ElementwiseLoss):
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For an option that does not fit.
+        ValueError: For an invalid option.
 
     Example:
 
@@ -226,7 +226,7 @@ class MeanSquaredLogarithmicError(ElementwiseLoss):
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For an option that does not fit.
+        ValueError: For an invalid option.
 
     Example:
 
@@ -265,7 +265,7 @@ class Poisson(ElementwiseLoss):
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For an option that does not fit.
+        ValueError: For an invalid option.
 
     Example:
 
@@ -305,7 +305,7 @@ class Pinball(ElementwiseLoss):
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `quantile` outside of (0, 1), an option that does not fit.
+        ValueError: For a `quantile` outside of (0, 1), or an invalid option.
 
     Example:
 

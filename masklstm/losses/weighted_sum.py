@@ -1,10 +1,10 @@
 """`Sum`: a sum of weighted losses of one output, whose parts can be seen in the logs.
 
 Design:
-    A. Each part is a loss as ever: it has its own gaps to skip, its own divisor, and its own sums
-       over replicas. What is added up is their results.
-    B. A loss cannot add to the logs. So a part makes a metric: `metrics.Loss` of a sum of this part
-       alone, which takes its columns too.
+    A. Each part is a loss as usual: it has its own gaps to skip, its own divisor, and its own sums
+       over replicas. Their results are added up.
+    B. A loss cannot add to the logs. So there is a metric for each part: `metrics.Loss` of a sum of
+       this part only, which takes its columns too.
 """
 
 import math
@@ -83,17 +83,17 @@ class Sum(GapAwareLoss):
     its own gaps, and its own divisor, `missing`, `balance` and `normalizer`.
 
     Args:
-        parts: A dict of names and parts, or a list of parts, which are then called as their losses
-            are. A part is a loss of `masklstm.losses`, or a tuple `(loss, weight)` or
+        parts: A dict of names and parts, or a list of parts, which then take their losses' names. A
+            part is a loss of `masklstm.losses`, or a tuple `(loss, weight)` or
             `(loss, weight, columns)`; the weight is a number, 1 by default, and the columns are a
-            slice or a list of numbers: those entries of the last axis that the part is of.
+            slice or a list of numbers: the entries of the last axis that the part covers.
         name: Name of the loss.
         dtype: Type of the result; `keras.backend.floatx()` by default.
 
     Raises:
-        ValueError: For no parts, a part that is no loss of masklstm, a weight that is no finite
-            number, columns that are none of the last axis, names that are not different; if some
-            parts have reduction `"none"` and others have not.
+        ValueError: For no parts, a part that is not a loss of masklstm, a weight that is not a
+            finite number, columns that the last axis does not have, names that are not distinct; if
+            some parts have reduction `"none"` and others do not.
 
     Example:
 

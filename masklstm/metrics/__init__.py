@@ -1,12 +1,12 @@
 """Keras metrics that skip missing labels. Names and arguments are those of `keras.metrics`.
 
-Every class takes one keyword argument more than Keras's: `missing`, a number that means "no label"
-besides NaN (a sentinel such as -999), or `"nonfinite"` to skip infinite labels too. `Masked` makes
-any other Keras metric skip what has no label; `Loss` makes a metric of a loss.
+Every class takes one more keyword argument than Keras's: `missing`, a number that means "no label"
+in addition to NaN (a sentinel such as -999), or `"nonfinite"` to skip infinite labels too. `Masked`
+makes any other Keras metric skip what has no label; `Loss` makes a metric of a loss.
 
 A metric is over all valid elements of all batches, however they were split: those whose label is
-there and whose Keras mask, if the predictions carry one, is True. Without gaps the numbers are
-Keras's. Before the first valid label a metric is NaN. State is float64 and int64, and so is the
+not missing and whose Keras mask, if the predictions carry one, is True. Without gaps the numbers
+are Keras's. Before the first valid label a metric is NaN. State is float64 and int64, and so is the
 result unless `dtype` says otherwise.
 """
 

@@ -21,11 +21,11 @@ class BinaryCrossentropy(ElementwiseMetric):
     Args:
         name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
         from_logits: Whether `y_pred` is the logarithm of the odds instead of a probability.
-        label_smoothing: Between 0 and 1; labels are pulled to 1/2 by this share.
+        label_smoothing: Between 0 and 1; labels are pulled towards 1/2 by this share.
 
     Raises:
-        ValueError: For a `label_smoothing` outside of [0, 1], a `missing` that is neither number
-            nor name.
+        ValueError: For a `label_smoothing` outside of [0, 1], a `missing` that is neither
+            a number nor `"nonfinite"`.
 
     Example:
 
@@ -57,18 +57,19 @@ class BinaryCrossentropy(ElementwiseMetric):
 
 @keras.saving.register_keras_serializable(package="masklstm.metrics")
 class BinaryAccuracy(ValueMetric):
-    """Share of the valid elements whose label is what the prediction says, by a threshold.
+    """Share of the valid elements whose thresholded prediction equals the label.
 
     Formula: `metric = sum(w * (y_true == (y_pred > threshold))) / sum(w)`; NaN predictions make it
     NaN, where Keras takes them for 0.
 
     Args:
         name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
-        threshold: Above it a prediction says 1, else 0. It is rounded to the predictions' type.
+        threshold: Above it a prediction counts as 1, else as 0. It is rounded to the predictions'
+            type.
 
     Raises:
-        ValueError: For a `threshold` that is not a finite number, a `missing` that is neither
-            number nor name.
+        ValueError: For a `threshold` that is not a finite number, a `missing` that is neither a
+            number nor `"nonfinite"`.
 
     Example:
 

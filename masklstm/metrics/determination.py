@@ -204,13 +204,13 @@ class R2Score(CoefficientOfDetermination):
 
     Formula, for each entry of the last axis, with the weighted mean m of its valid labels:
     `score = 1 - sum(w * (y_true - y_pred)^2) / sum(w * (y_true - m)^2)`. Each has gaps of its own.
-    One without a valid label takes no part in the averages. Labels that do not vary give 0, or NaN
+    One without a valid label is left out of the averages. Labels that do not vary give 0, or NaN
     where the predictions are exact, as in Keras.
 
     Args:
         class_aggregation: `"uniform_average"` of the scores, `"variance_weighted_average"`
-            (weighted by the denominators above: labels that do not vary have no say, and if none
-            vary it is NaN), or `None` for all of them.
+            (weighted by the denominators above: labels that do not vary do not count, and if none
+            vary it is NaN), or `None` for all scores.
         num_regressors: Number p of independent regressors, for the adjusted score
             `1 - (1 - score) * (n - 1) / (n - p - 1)`, where n counts all valid labels. 0, or an n
             that is too small, gives the score itself.
@@ -218,7 +218,7 @@ class R2Score(CoefficientOfDetermination):
 
     Raises:
         ValueError: For an unknown `class_aggregation`, a `num_regressors` below 0, a `missing` that
-            is neither number nor name, a last axis of unknown length.
+            is neither a number nor `"nonfinite"`, a last axis of unknown length.
 
     Example:
 
@@ -260,15 +260,15 @@ class NashSutcliffeEfficiency(CoefficientOfDetermination):
     """Nash-Sutcliffe efficiency: 1 for exact predictions, 0 for those as good as the labels' mean.
 
     Formula, for each series of the last axis, with the weighted mean m of its valid labels:
-    `score = 1 - sum(w * (y_true - y_pred)^2) / sum(w * (y_true - m)^2)`. It is hydrology's name for
-    `masklstm.metrics.R2Score`.
+    `score = 1 - sum(w * (y_true - y_pred)^2) / sum(w * (y_true - m)^2)`. It is the name that
+    hydrology has for `masklstm.metrics.R2Score`.
 
     Args:
         class_aggregation, name, dtype, missing: As for `masklstm.metrics.R2Score`.
 
     Raises:
-        ValueError: For an unknown `class_aggregation`, a `missing` that is neither number nor name,
-            a last axis of unknown length.
+        ValueError: For an unknown `class_aggregation`, a `missing` that is neither a number nor
+            `"nonfinite"`, a last axis of unknown length.
 
     Example:
 

@@ -81,25 +81,25 @@ _building = threading.RLock()
 class Masked(GapAwareMetric):
     """Any Keras metric that takes `sample_weight`, or one of your own, over what has a label.
 
-    What counts depends on the metric. docs/masked.md has a table of Keras's, and the attribute
-    `counts` says it.
+    What counts depends on the metric: see the table of Keras's in docs/masked.md, and the attribute
+    `counts`.
 
-    - Element by element: metrics that take each by itself (`AUC` and its kin, `Precision`,
+    - Element by element: metrics that take each by itself (`AUC` and related ones, `Precision`,
       `BinaryIoU`, `Accuracy`) or average a number for each (`"mse"`, `"Hinge"`, a function of your
       own). An element counts if its label is there.
     - By rows: the entries along the metric's axis, usually the last one. A row with any missing
       label is invalid as a whole. With `top_k`, rows count as well; with `class_id`, only that
       class's label matters.
-    - Class labels: one for a row of predictions; -1 is no class, and missing.
+    - Class labels: one for a row of predictions; -1 is not a class and counts as missing.
     - By task: `F1Score` and `FBetaScore` with a threshold, `AUC` with `multi_label`, `R2Score`:
       each task's score is over its own labels. A task that has no label, or for an AUC labels of
-      one class alone, takes no part in a macro average; by itself it is NaN.
+      only one class, is left out of a macro average; its own score is NaN.
     - By series: a correlation is over the pairs of a row that have a label, at least two.
 
     A metric of your own is tried on a few made-up numbers to find out which of the first three it
-    is; `per` and `class_labels` say so instead.
+    is; `per` and `class_labels` say so without a trial.
 
-    Formula: that of the metric, on what is valid alone; NaN if there is nothing yet.
+    Formula: that of the metric, over what is valid; NaN before there is any.
 
     The variables are those of the metric, in the types that it gives them, and `valid_count`.
 
@@ -107,14 +107,16 @@ class Masked(GapAwareMetric):
         metric: A `keras.metrics.Metric` whose `update_state` takes `y_true`, `y_pred` and
             `sample_weight`, the name of one, or a function of `y_true` and `y_pred` that returns
             one number for each element or each row. `"accuracy"` and `"acc"`, `"crossentropy"` and
-            `"ce"` are the binary, categorical or sparse categorical ones, by the shapes, as in
-            Keras's `compile`.
+            `"ce"` are the binary, categorical or sparse categorical ones, chosen by the shapes
+            as in Keras's `compile`.
         name: Name of the metric; that of the inner one by default.
         dtype: Type of the result; that of the inner metric's by default.
-        per: `"element"` or `"row"`: what counts, for a metric of your own. By default it is tried.
+        per: `"element"` or `"row"`: what counts, for a metric of your own. By default a trial
+            tells.
         class_labels: Whether labels are classes, `(batch, ...)` for predictions `(batch, ...,
             classes)`, for a metric of your own.
-        missing: A number that means "no label" besides NaN, `"nonfinite"`, or a list of these.
+        missing: A number that means "no label" in addition to NaN, `"nonfinite"`, or a list of
+            these.
 
     Raises:
         ValueError: For what is not such a metric, or skips gaps itself; labels and predictions

@@ -14,25 +14,25 @@ from masklstm.metrics.base import TotalsMetric, as_predictions, with_free_name
 
 @keras.saving.register_keras_serializable(package="masklstm.metrics")
 class Loss(TotalsMetric):
-    """A loss over all batches: what it would be of the whole epoch as one batch.
+    """A loss over all batches: what it would be if the whole epoch were one batch.
 
-    Keras reports a mean of the batches' losses, weighted by their sizes. With gaps in unequal
-    numbers that depends on how the samples fell into batches; this figure does not.
+    Keras reports a mean of the batches' losses, weighted by their sizes. With unequal numbers of
+    gaps that depends on how the samples fell into batches; this figure does not.
 
     Formula: that of the loss, with each sum taken over all batches. So `"mean"` is
-    `sum(w * l) / number of valid elements`, a `balance` gives every group of the epoch the same
-    say, `reduction="sum"` grows with every batch, and so does a loss with a `normalizer`.
+    `sum(w * l) / number of valid elements`, with a `balance` every group of the epoch counts
+    equally, `reduction="sum"` grows with every batch, and so does a loss with a `normalizer`.
 
     Args:
         loss: A loss of `masklstm.losses`.
         name: Name of the metric; that of the loss by default. Not `"epoch"`, `"batch"`, `"loss"` or
             `"learning_rate"`, nor one that begins with `"val_"`: callbacks use them in the logs.
-        dtype: Type of the result; float64 by default. The state is float64 and int64 always.
+        dtype: Type of the result; float64 by default. The state is always float64 and int64.
 
     Raises:
         ValueError: For what is not a loss of masklstm, or has no figure for an epoch: reduction
-            `"none"`, an inner loss that is one for many rows (Dice) or compares them (Circle),
-            `balance="timestep"` or `"feature"` when their number is unknown or changes.
+            `"none"`, an inner loss that has one value for many rows (Dice) or compares them
+            (Circle), `balance="timestep"` or `"feature"` when their number is unknown or changes.
 
     Example:
 

@@ -14,16 +14,17 @@ from masklstm.metrics.base import ElementwiseMetric, ValueMetric
 class MeanSquaredError(ElementwiseMetric):
     """Mean of squared errors over the valid elements.
 
-    Formula: `metric = sum(w * (y_pred - y_true)^2) / sum(w)`, with the weights w, or 1.
+    Formula: `metric = sum(w * (y_pred - y_true)^2) / sum(w)`, with the weights w, or
+    1 without any.
 
     Args:
         name: Name of the metric. Not `"epoch"`, `"batch"`, `"loss"` or `"learning_rate"`, nor one
             that begins with `"val_"`: callbacks use them in the logs.
-        dtype: Type of the result; float64 by default. The state is float64 and int64 always.
-        missing: A number that means "no label" besides NaN, or `"nonfinite"`.
+        dtype: Type of the result; float64 by default. The state is always float64 and int64.
+        missing: A number that means "no label" in addition to NaN, or `"nonfinite"`.
 
     Raises:
-        ValueError: For a `missing` that is neither number nor name.
+        ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
 
     Example:
 
@@ -58,7 +59,7 @@ class MeanAbsoluteError(ElementwiseMetric):
         name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `missing` that is neither number nor name.
+        ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
 
     Example:
 
@@ -93,7 +94,7 @@ class RootMeanSquaredError(ElementwiseMetric):
         name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `missing` that is neither number nor name.
+        ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
 
     Example:
 
@@ -132,7 +133,7 @@ class MeanAbsolutePercentageError(ElementwiseMetric):
         name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `missing` that is neither number nor name.
+        ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
 
     Example:
 
@@ -168,7 +169,7 @@ class SymmetricMeanAbsolutePercentageError(ValueMetric):
         name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `missing` that is neither number nor name.
+        ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
 
     Example:
 
@@ -208,7 +209,7 @@ class MeanSquaredLogarithmicError(ElementwiseMetric):
         name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `missing` that is neither number nor name.
+        ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
 
     Example:
 
@@ -243,7 +244,7 @@ class LogCoshError(ElementwiseMetric):
         name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `missing` that is neither number nor name.
+        ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
 
     Example:
 
@@ -279,7 +280,7 @@ class Poisson(ElementwiseMetric):
         name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `missing` that is neither number nor name.
+        ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
 
     Example:
 
@@ -316,7 +317,8 @@ class Pinball(ElementwiseMetric):
         name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `quantile` outside of (0, 1), a `missing` that is neither number nor name.
+        ValueError: For a `quantile` outside of (0, 1), a `missing` that is neither a number nor
+            `"nonfinite"`.
 
     Example:
 

@@ -14,7 +14,7 @@ from masklstm.metrics.base import TotalsMetric
 
 @keras.saving.register_keras_serializable(package="masklstm.metrics")
 class ValidShare(TotalsMetric):
-    """Share of the labels that are valid: there, and not masked out. How much a metric is based on.
+    """Share of the labels that are valid: neither missing nor masked out.
 
     Formula: `metric = number of valid labels / number of labels`
 
@@ -22,7 +22,7 @@ class ValidShare(TotalsMetric):
         name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `missing` that is neither number nor name.
+        ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
 
     Example:
 
@@ -32,7 +32,7 @@ class ValidShare(TotalsMetric):
     >>> float(metric.result())
     0.75
 
-    Source: not in `keras.metrics`. `masklstm.callbacks.MissingLabels` logs the same by itself.
+    Source: not in `keras.metrics`. `masklstm.callbacks.MissingLabels` logs it without this metric.
     """
 
     direction = None
@@ -82,7 +82,7 @@ class _Counts(NamedTuple):
 
 @keras.saving.register_keras_serializable(package="masklstm.metrics")
 class ValidFraction(ValidShare):
-    """`masklstm.metrics.ValidShare` under its earlier name, for code and files that have it.
+    """`masklstm.metrics.ValidShare` under its earlier name, for code and files that use it.
 
     Formula: `metric = number of valid labels / number of labels`
 
@@ -90,7 +90,7 @@ class ValidFraction(ValidShare):
         name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `missing` that is neither number nor name.
+        ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
 
     Example:
 
