@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from masklstm._core.missing import sentinel, standardize_missing, with_one_sentinel
+from masklstm._core.missing import is_observed, sentinel, standardize_missing, with_one_sentinel
 from masklstm._core.types import LABEL_DTYPES, PREDICTION_DTYPES, cast, computing_dtype
 
 
@@ -29,6 +29,11 @@ class Tensors(NamedTuple):
     def computing_dtype(self) -> tf.DType:
         """float64 for float64 predictions, else float32: that of element losses and results."""
         return computing_dtype(self.y_pred)
+
+    def valid(self) -> tf.Tensor:
+        """Which labels are there and not masked out; of the labels' shape."""
+        observed = is_observed(self.y_true, self.missing)
+        return observed if self.mask is None else observed & broadcast_left(self.mask, observed)
 
 
 def standardize_tensors(

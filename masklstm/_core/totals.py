@@ -93,20 +93,21 @@ class Reduction(NamedTuple):
             return totals.loss_sum
         if self.normalizer is not None:
             return divided(totals.loss_sum, tf.cast(self.normalizer, tf.float64))
-        return divided(totals.loss_sum, _divisor(totals, kind))
+        return divided(totals.loss_sum, divisor_of(kind, *totals[1:]))
 
     def _of_groups(self, sums: MaskedSums) -> MaskedSums:
         """Groups as elements: the sum of their means, and their number."""
-        divisor = _divisor(sums, self.kind)
+        divisor = divisor_of(self.kind, *sums[1:])
         total = summation.total(divided(sums.loss_sum, divisor))
         count = tf.math.count_nonzero(divisor)
         return MaskedSums(total, tf.cast(count, tf.float64), count)
 
 
-def _divisor(sums: MaskedSums, kind: str) -> tf.Tensor:
+def divisor_of(kind: str, weight_sum: tf.Tensor, valid_count: tf.Tensor) -> tf.Tensor:
+    """What a mean divides by; float64."""
     if kind == "mean_with_sample_weight":
-        return sums.weight_sum
-    return tf.cast(sums.valid_count, tf.float64)
+        return weight_sum
+    return tf.cast(valid_count, tf.float64)
 
 
 class MadeOfTotals:

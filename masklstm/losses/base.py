@@ -7,11 +7,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from masklstm._core.arguments import Tensors, broadcast_left, standardize_tensors
+from masklstm._core.arguments import Tensors, standardize_tensors
 from masklstm._core.backend import ElementLoss, backend
 from masklstm._core.keras_compat import get_keras_mask
 from masklstm._core.logits import from_logits_if_known
-from masklstm._core.missing import NAN, is_observed, missing_option
+from masklstm._core.missing import NAN, missing_option
 from masklstm._core.refusals import out_of_domain
 from masklstm._core.shown import ShowsArguments
 from masklstm._core.totals import (
@@ -153,10 +153,7 @@ class ElementwiseLoss(GapAwareLoss):
 
     def counted(self, y_true: Any, y_pred: Any) -> tf.Tensor:
         tensors, _ = self._standardized(y_true, y_pred)
-        valid = is_observed(tensors.y_true, tensors.missing)
-        if tensors.mask is not None:
-            valid &= broadcast_left(tensors.mask, valid)
-        return valid
+        return tensors.valid()
 
     def call(self, y_true: Any, y_pred: Any) -> tf.Tensor:
         """The loss of each row, unweighted: shape `y_true.shape[:-1]`."""

@@ -21,7 +21,7 @@ import tensorflow as tf
 from masklstm._core import summation
 from masklstm._core.arguments import Tensors, broadcast_left, standardize_tensors
 from masklstm._core.keras_compat import get_keras_mask
-from masklstm._core.missing import NAN, is_observed
+from masklstm._core.missing import NAN
 from masklstm._core.refusals import out_of_domain, unknown_name
 from masklstm.metrics.base import GapAwareMetric, as_predictions
 
@@ -80,9 +80,7 @@ class CoefficientOfDetermination(GapAwareMetric):
         y_pred = tf.cast(as_predictions(y_pred), tf.float64)
         tensors = standardize_tensors(y_true, y_pred, sample_weight, mask, self.missing)
         tensors = _with_outputs(tensors)
-        valid = is_observed(tensors.y_true, tensors.missing)
-        if tensors.mask is not None:
-            valid &= broadcast_left(tensors.mask, valid)
+        valid = tensors.valid()
 
         def of_valid(values: tf.Tensor) -> tf.Tensor:
             values = tf.cast(values, tf.float64)

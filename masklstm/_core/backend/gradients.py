@@ -17,6 +17,7 @@ import tensorflow as tf
 from masklstm._core import library, summation
 from masklstm._core.keras_compat import get_attribute
 from masklstm._core.reductions import group_axis
+from masklstm._core.totals import divisor_of
 from masklstm._core.types import computing_dtype
 
 _ROWWISE = ("none", "sum")
@@ -74,10 +75,8 @@ class _Inputs:
         if self.reduction in _ROWWISE:
             valid = self.elements("valid")
             return valid if self.is_scalar else tf.reduce_sum(valid, -1, keepdims=True)
-        if self.reduction == "mean":
-            return tf.cast(self.valid_count, tf.float64)
-        if self.reduction == "mean_with_sample_weight":
-            return self.weight_sum
+        if self.reduction in ("mean", "mean_with_sample_weight"):
+            return divisor_of(self.reduction, self.weight_sum, self.valid_count)
         return tf.ones([], tf.float64)
 
     def over_divisor(self, loss_gradient: tf.Tensor) -> tf.Tensor:
