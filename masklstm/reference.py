@@ -1,4 +1,4 @@
-"""Masked losses in pure TensorFlow: the definition, and the oracle that the native op is tested by.
+"""Masked losses in pure TensorFlow: the definition that the native op is tested against.
 
 Written for clarity: every intermediate has the labels' full shape. It is derived from the
 definitions and shares no formula with the native code.
@@ -357,7 +357,7 @@ def _other_axes(elements: _Elements, balance: str) -> tf.Tensor:
 
 
 def _balanced(sums: MaskedSums, reduction: str, normalizer: tf.Tensor | None) -> tf.Tensor:
-    """Every group that has a label (or a weight) has the same say."""
+    """Every group that has a label (or a weight) counts equally."""
     divisor = tf.cast(sums.valid_count, tf.float64)
     if reduction == "mean_with_sample_weight":
         divisor = sums.weight_sum

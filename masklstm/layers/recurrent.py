@@ -55,7 +55,7 @@ class _AnyMask(ShowsArguments):
         )
 
         is_empty = length == 0
-        # Keras hands over a list of states, or of one alone that state.
+        # Keras hands over a list of states, or a single state by itself.
         before = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
         state_zeros = ops.zeros_like(states[0])
         # The output of a step is its first state.

@@ -2,19 +2,19 @@
 
 Design:
     A. What counts (elements, rows, sequences) is a `RowLayout`: Keras's losses are known, others
-       are tried (`_own_functions`). Elements are handed on each as a row of its own, so that losses
+       are tried (`_own_functions`). Each element is handed on as a row of its own, so that losses
        which average over rows return one number for each.
-    B. The inner loss never sees a gap: before it is called, the label and the prediction of all
-       that is not valid are replaced by harmless ones. NaN could not be removed afterwards,
+    B. The inner loss never sees a gap: before it is called, the labels and predictions that
+       are not valid are replaced by harmless ones. NaN could not be removed afterwards,
        neither from the value (NaN times 0 is NaN) nor from the gradient.
-    C. What the inner loss makes of these is replaced by 0, and they are not counted.
+    C. The inner loss's results for these are replaced by 0, and they are not counted.
     D. Harmless is what changes nothing for the others. For most losses that is any number,
        since they take each row by itself; the label 1 also passes the checks of the hinge losses,
        which look at all labels at once. Losses that add up over rows get zeros. A loss that
        compares rows with each other does not get these rows at all.
     E. Keras's cross-entropies look for the logits behind a sigmoid or softmax. Replacing anything
-       in the predictions would hide them; so it is the logits where it is replaced, and the
-       activation is applied again.
+       in the predictions would hide them; so it is replaced in the logits, and the activation is
+       applied again.
 """
 
 import warnings

@@ -152,7 +152,7 @@ class CoefficientOfDetermination(GapAwareMetric):
         if self.class_aggregation is None:
             return self.as_result(self.adjusted(scores, count), count)
 
-        # By variance a constant has no say, but it does not hide that predictions diverged.
+        # Weighted by variance a constant does not count, but diverged predictions still show.
         nothing = tf.where(seen, errors - errors, tf.zeros_like(errors))
 
         def mean(weight: tf.Tensor) -> tf.Tensor:

@@ -162,7 +162,7 @@ class Masked(GapAwareMetric):
 
     @property
     def counts(self) -> str | None:
-        """`"element"`, `"row"`, `"class label"`, `"task"` (the elements of each task for itself) or
+        """`"element"`, `"row"`, `"class label"`, `"task"` (the elements of each task by itself) or
         `"pair"` (those of each series): what is counted. None where that depends on labels and
         predictions, as for a function of your own.
         """
@@ -335,7 +335,7 @@ class Masked(GapAwareMetric):
             variable.assign(tf.where(is_any_valid, tf.convert_to_tensor(variable), old))
 
     def result(self) -> Any:
-        """What the inner metric makes of all that is valid so far; NaN if there is nothing."""
+        """The inner metric's result over what was valid so far; NaN if nothing was."""
         return tf.nest.map_structure(self._or_nan, self._of_seen_tasks(self.inner.result()))
 
     def _of_seen_tasks(self, value: Any) -> Any:

@@ -10,7 +10,7 @@ c) A missing *input* becomes the column's last observed value; before the first 
 d) A missing *label* stays NaN.
 e) The label of input row t is the target at row t + horizon. A training window lies with all its
    labels in the training part. A forecast for row t reads the rows t - horizon - window + 1 to
-   t - horizon, which are known when it is made, be they in an earlier part or not.
+   t - horizon, which are known when it is made, even those in an earlier part.
 """
 
 from dataclasses import dataclass
