@@ -79,7 +79,7 @@ be seen.
 
 ## How it was done
 
-- **Data:** [Beijing PM2.5](../masklstm/demo/DATA.md), prepared as in `masklstm demo`: the
+- **Data:** [Beijing PM2.5](../masklstm/commands/demo/DATA.md), prepared as in `masklstm demo`: the
   first 60% of the hours train, the next 20% choose the weights, the last 20% test. Inputs are the
   past of PM2.5, the weather and the time.
 - **Removed labels** are a share of the observed ones. The data's own gaps come on top; with 0%
