@@ -39,7 +39,7 @@ test: $(VENV)/.installed  ## run the tests and the examples in the docstrings
 	$(BIN)/python -m pytest --numprocesses 2 --doctest-modules --doctest-glob=README.md tests masklstm README.md
 
 fuzz: $(VENV)/.installed  ## compare 20,000 random cases with the reference
-	MASKLSTM_FUZZ_CASES=20000 $(BIN)/python -m pytest tests/test_properties.py
+	MASKLSTM_FUZZ_CASES=20000 $(BIN)/python -m pytest tests/ops/test_properties.py
 
 lint: $(VENV)/.installed  ## check style and types
 	$(BIN)/ruff check .

@@ -39,7 +39,7 @@ whether it is there. Under `jit_compile=True` without it, TensorFlow reports tha
 - The bits are not those of the native op. XLA has its own exponentials and logarithms, fuses
   products with sums, and adds up in another order; [losses.md](losses.md) has the bounds. Over 50
   training steps, each starting from the rounding of the one before, the losses that `fit` reports
-  agree to a relative 1e-4 with those of `jit_compile=False` (`tests/test_xla.py`).
+  agree to a relative 1e-4 with those of `jit_compile=False` (`tests/ops/test_xla.py`).
 - TensorFlow compiles once for each shape: `batch(..., drop_remainder=True)` keeps it to one.
 - Several replicas on CPU devices cannot be compiled: TensorFlow's XLA cannot reach variables on
   another device.

@@ -1,8 +1,8 @@
 """Writes the models of this folder: `python tests/saved_models/make.py`.
 
 It ran once, between versions 0.1.0 and 0.2.0. Each `.keras` file comes with its inputs, its
-predictions and what `evaluate` said (an `.npz`). Later versions must load them and give the same,
-says tests/test_saved_models.py: so do not write them again, but add new ones for what is new.
+predictions and what `evaluate` said (an `.npz`). Later versions must load them and give the same
+(tests/project/test_saved_models.py): so do not write them again, but add new ones for what is new.
 """
 
 from pathlib import Path

@@ -9,11 +9,11 @@ import re
 from pathlib import Path
 
 import keras
-import keras_in_numpy
 import numpy as np
 import pytest
+from support import keras_in_numpy
 
-PAGE = Path(__file__).parent.parent / "docs" / "masked.py"
+PAGE = Path(__file__).parents[2] / "docs" / "masked.py"
 
 if not PAGE.exists():
     pytest.skip("the tests run away from the source tree", allow_module_level=True)

@@ -20,7 +20,7 @@ from bench.case import Case
 from bench.cases import FULL, LOSSES, QUICK, Entry, Experiment, shares_and_patterns
 from masklstm import kernels
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CASE = Case(2**10)
 
 

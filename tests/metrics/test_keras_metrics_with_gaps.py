@@ -16,7 +16,7 @@ from masklstm import losses, metrics
 from masklstm._core.keras_compat import compiled_metrics
 from masklstm.callbacks import MissingLabels
 
-README = Path(__file__).parents[1] / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 NAN = np.nan
 STAY_NAN = [
     "MeanSquaredError",

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 pytest.importorskip("study", reason="the tests run away from the source tree")
 
 import study
@@ -32,7 +32,7 @@ from study_parts.design import (
 from study_parts.intervals import interval
 from study_parts.removal import remove
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 NAN = float("nan")
 TINY = Design(percents=(0, 50), seeds=2, window=8, units=2, steps=4, validate_every=2)
 BLOCKS = Condition("in blocks", 50)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-SCRIPT = Path(__file__).with_name("own_totals.py")
+SCRIPT = Path(__file__).parents[1] / "support" / "own_totals.py"
 
 
 def test_own_totals_over_three_unequal_replicas_and_over_an_epoch():

@@ -18,7 +18,7 @@ from gpu import stub
 from masklstm import kernels, ops
 from masklstm._core import library
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 KERNEL_REDUCTIONS = [*REDUCTIONS, "sum_of_elements"]
 
 

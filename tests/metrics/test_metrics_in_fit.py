@@ -9,49 +9,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from support.metric_models import NAN, all_metrics, compiled, data, figures
 
 from masklstm import losses, metrics
 from masklstm._core import library
-
-NAN = float("nan")
-
-
-def all_metrics():
-    """One of each class, for labels 0 and 1."""
-    wrapped = {
-        "Loss": losses.MeanSquaredError(balance="timestep"),
-        "Masked": keras.metrics.AUC(name="auc"),
-    }
-    made = [
-        getattr(metrics, name)(*[wrapped[name]] if name in wrapped else [])
-        for name in metrics.__all__
-    ]
-    made.append(metrics.Masked(keras.metrics.R2Score(name="of_keras", class_aggregation=None)))
-    made.append(metrics.Loss(losses.Masked("kl_divergence"), name="of_rows"))
-    made[metrics.__all__.index("Loss")].name = "of_steps"  # not that of MeanSquaredError
-    return made
-
-
-def data(rng, samples=24, steps=5):
-    """Labels 0 and 1 with 40% missing, whole samples among them; weights of the steps."""
-    x = rng.normal(size=(samples, steps, 2)).astype("float32")
-    y = (x + 0.3 * rng.normal(size=x.shape) > 0).astype("float32")
-    y[rng.random(y.shape) < 0.4] = NAN
-    y[: samples // 4] = NAN
-    return x, y, rng.random((samples, steps)).astype("float32")
-
-
-def compiled(made=(), loss=None, **arguments):
-    keras.utils.set_random_seed(7)
-    model = keras.Sequential(
-        [
-            keras.Input((5, 2)),
-            keras.layers.SimpleRNN(4, return_sequences=True),
-            keras.layers.Dense(2, activation="sigmoid"),
-        ]
-    )
-    model.compile("sgd", loss or losses.MeanSquaredError(), metrics=list(made), **arguments)
-    return model
 
 
 def expected(made, y, y_pred, weight=None):
@@ -177,12 +138,16 @@ def test_a_masking_layer_reaches_the_metrics(rng):
     assert_close(logs, {**expected(made, y[:, :2], y_pred[:, :2]), "valid_fraction": 0.5})
 
 
-SCRIPT = Path(__file__).with_name("replica_metrics.py")
+TESTS = Path(__file__).parents[1]
 
 
 def test_replicas_report_what_one_device_does():
     process = subprocess.run(
-        [sys.executable, str(SCRIPT)], capture_output=True, text=True, timeout=600
+        [sys.executable, "-m", "support.replica_metrics"],
+        cwd=TESTS,
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
     assert process.returncode == 0, process.stderr[-3000:]
     rows = [json.loads(line[7:]) for line in process.stdout.splitlines() if line[:6] == "RESULT"]
@@ -192,23 +157,14 @@ def test_replicas_report_what_one_device_does():
         np.testing.assert_allclose(row["several"], row["one"], rtol=1e-5, atol=1e-6)
 
 
-def figures(arrays):
-    """What each metric says of labels, predictions and weights."""
-    results = {}
-    for metric in all_metrics():
-        metric.update_state(*arrays)
-        results[metric.name] = np.ravel(metric.result()).tolist()
-    return results
-
-
 def test_the_reference_has_the_same_numbers(rng):
     y_true = np.where(rng.random((9, 3)) < 0.3, NAN, np.round(rng.random((9, 3))))
     arrays = [y_true, rng.random((9, 3)), rng.random(9)]
-    code = "import json, sys, numpy as np; from test_metrics_in_fit import figures\n"
+    code = "import json, sys, numpy as np; from support.metric_models import figures\n"
     code += "print('RESULT', json.dumps(figures([np.array(x) for x in json.load(sys.stdin)])))"
     process = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=SCRIPT.parent,
+        cwd=TESTS,
         env={**os.environ, "MASKLSTM_BACKEND": "reference"},
         input=json.dumps([array.tolist() for array in arrays]),
         capture_output=True,

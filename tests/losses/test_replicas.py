@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).with_name("replica_training.py")
+SCRIPT = Path(__file__).parents[1] / "support" / "replica_training.py"
 ARGUMENTS = [sys.executable, str(SCRIPT)]
 
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-FOLDER = Path(__file__).parent / "saved_models"
+FOLDER = Path(__file__).parents[1] / "saved_models"
 
 
 def test_there_are_some():

@@ -9,7 +9,7 @@ import pytest
 
 from masklstm._core import library
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 
 pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="the tests run away from the source tree")
 

@@ -562,7 +562,7 @@ def test_a_sum_of_element_losses_is_that_of_the_functional_api(rng):
     assert float(metric.loss_sum.numpy()) == float(sums.loss_sum)
 
 
-PAGE = Path(__file__).parent.parent / "docs" / "metrics.md"
+PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 
 @pytest.mark.skipif(not PAGE.exists(), reason="the tests run away from the source tree")

@@ -7,14 +7,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import test_accuracy
-import test_reference
 from gpu import formulas
 
 from masklstm import kernels, losses, reference
 from masklstm.losses.base import ElementwiseLoss
+from ops import test_accuracy, test_reference
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 HEADERS = ROOT / "csrc" / "losses"
 LIST = HEADERS / "losses.h"
 PAGE = ROOT / "docs" / "losses.md"
@@ -75,8 +74,8 @@ def places():
         "__all__ (masklstm/losses.py)": set().union(
             *(element_losses(getattr(losses, name)) for name in losses.__all__)
         ),
-        "LITERALS (tests/test_reference.py)": set(test_reference.LITERALS),
-        "ULP (tests/test_accuracy.py)": set(test_accuracy.ULP),
+        "LITERALS (tests/ops/test_reference.py)": set(test_reference.LITERALS),
+        "ULP (tests/ops/test_accuracy.py)": set(test_accuracy.ULP),
         "LOSSES (tests/gpu/formulas.py)": set(formulas.LOSSES),
     }
     if LIST.exists():

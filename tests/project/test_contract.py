@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 CONTRACT = TESTS.parent / "docs" / "contract.md"
 
 pytestmark = pytest.mark.skipif(
@@ -30,7 +30,7 @@ def rows():
 def test_every_sentence_has_a_test_that_exists():
     known = {
         f"{path.stem}::{node.name}"
-        for path in TESTS.glob("test_*.py")
+        for path in TESTS.rglob("test_*.py")
         for node in ast.parse(path.read_text()).body
         if isinstance(node, (ast.FunctionDef, ast.ClassDef))
     }

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
 EXAMPLES = [name for name in EXAMPLES if name not in ("shared", "study")]
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import REDUCTIONS, labels_and_predictions, loss_and_gradients
-from test_losses import ARGUMENTS, CASES, _case_id, bounded, lstm_data
-from test_ops import leading_shapes
+from losses.test_losses import ARGUMENTS, CASES, _case_id, bounded, lstm_data
 
 from masklstm import losses, ops, reference
 from masklstm._core import library
+from ops.test_ops import leading_shapes
 
 pytestmark = pytest.mark.skipif(not library.build["xla"], reason="built without XLA")
 NAN = float("nan")

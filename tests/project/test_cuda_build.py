@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "cuda-check"
 # The kernels that training steps run.
 HOT = ("SumVectors", "GradientOfVectors", "SumElements", "GradientOfElements")

@@ -5,8 +5,8 @@ NaN: the loss scale falls and nothing is learnt.
 import keras
 import numpy as np
 import pytest
-from test_losses import lstm_data, lstm_model
 
+from losses.test_losses import lstm_data, lstm_model
 from masklstm import losses
 
 

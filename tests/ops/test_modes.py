@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import labels_and_predictions, loss_and_gradients
-from test_losses import lstm_data, lstm_model
+from losses.test_losses import lstm_data, lstm_model
 
 from masklstm import losses, ops, reference
 

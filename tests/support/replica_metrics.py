@@ -10,9 +10,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 import tensorflow as tf
-from test_metrics_in_fit import all_metrics, compiled, data
 
 from masklstm import metrics
+from support.metric_models import all_metrics, compiled, data
 
 
 def evaluate(strategy, x, y, weight):

@@ -1,0 +1,55 @@
+"""A model with one metric of each class, for tests and for the processes that they start."""
+
+import keras
+import numpy as np
+
+from masklstm import losses, metrics
+
+NAN = float("nan")
+
+
+def all_metrics():
+    """One of each class, for labels 0 and 1."""
+    wrapped = {
+        "Loss": losses.MeanSquaredError(balance="timestep"),
+        "Masked": keras.metrics.AUC(name="auc"),
+    }
+    made = [
+        getattr(metrics, name)(*[wrapped[name]] if name in wrapped else [])
+        for name in metrics.__all__
+    ]
+    made.append(metrics.Masked(keras.metrics.R2Score(name="of_keras", class_aggregation=None)))
+    made.append(metrics.Loss(losses.Masked("kl_divergence"), name="of_rows"))
+    made[metrics.__all__.index("Loss")].name = "of_steps"  # not that of MeanSquaredError
+    return made
+
+
+def data(rng, samples=24, steps=5):
+    """Labels 0 and 1 with 40% missing, whole samples among them; weights of the steps."""
+    x = rng.normal(size=(samples, steps, 2)).astype("float32")
+    y = (x + 0.3 * rng.normal(size=x.shape) > 0).astype("float32")
+    y[rng.random(y.shape) < 0.4] = NAN
+    y[: samples // 4] = NAN
+    return x, y, rng.random((samples, steps)).astype("float32")
+
+
+def compiled(made=(), loss=None, **arguments):
+    keras.utils.set_random_seed(7)
+    model = keras.Sequential(
+        [
+            keras.Input((5, 2)),
+            keras.layers.SimpleRNN(4, return_sequences=True),
+            keras.layers.Dense(2, activation="sigmoid"),
+        ]
+    )
+    model.compile("sgd", loss or losses.MeanSquaredError(), metrics=list(made), **arguments)
+    return model
+
+
+def figures(arrays):
+    """What each metric says of labels, predictions and weights."""
+    results = {}
+    for metric in all_metrics():
+        metric.update_state(*arrays)
+        results[metric.name] = np.ravel(metric.result()).tolist()
+    return results
