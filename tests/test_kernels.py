@@ -374,7 +374,7 @@ def test_the_examples_in_the_docstrings():
 
 UNDEFINED = """
 #include <initializer_list>
-#include "csrc/kernels/simd_math.h"
+#include "csrc/cpu/simd_math.h"
 namespace masklstm {
 namespace {
 template <typename T>

@@ -1,4 +1,4 @@
-// What every loss has: a name, parameters, and three formulas over the values of value_math.h.
+// What every loss has: a name, parameters, and three formulas.
 //
 //   struct SomeLoss {
 //     static constexpr const char* kName;          // as users write it
@@ -10,6 +10,18 @@
 //   };
 //
 // The caller decides which elements are valid and zeroes the result where they are not.
+//
+// What a formula may be made of:
+//   A. A formula is a template over its value type V: a SIMD register on the CPU
+//      (csrc/cpu/simd_arithmetic.h), one number in a struct on a GPU (csrc/cuda/math.h), or an XLA
+//      operation. The vocabulary carries XLA's names and is found by argument-dependent lookup.
+//   B. The vocabulary: + - * /, Abs, Sign, Max, Min, Clamp(low, x, high), Select(predicate, a, b),
+//      the predicates Eq, Lt, Le, Gt, Ge, and ScalarLike(x, number), the constant of x's type; and
+//      Exp, Expm1, Log, Log1p, Logistic, Tanh, Pow.
+//   C. No `if` and no `?:` on values: both arms of a Select are computed, so both must be finite
+//      where the chosen one is.
+//   D. NaN in, NaN out: comparisons with NaN are false, Sign, Clamp, Max and Min of NaN are NaN.
+//      A diverged prediction must stay visible in loss and gradient.
 #ifndef MASKLSTM_CSRC_LOSSES_LOSS_H_
 #define MASKLSTM_CSRC_LOSSES_LOSS_H_
 

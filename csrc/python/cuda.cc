@@ -19,9 +19,9 @@
 #include "csrc/python/arguments.h"
 
 #ifdef MASKLSTM_HAS_CUDA
-#include "csrc/kernels/cuda_memory.h"
-#include "csrc/kernels/cuda_status.h"
-#include "csrc/kernels/masked_loss_cuda.h"
+#include "csrc/cuda/dispatch.h"
+#include "csrc/cuda/memory.h"
+#include "csrc/cuda/status.h"
 #endif
 
 namespace masklstm {

@@ -9,9 +9,10 @@
 #include <thread>
 #include <vector>
 
-#include "csrc/kernels/division.h"
-#include "csrc/kernels/masked_loss.h"
-#include "csrc/kernels/names.h"
+#include "csrc/core/division.h"
+#include "csrc/core/masked_loss.h"
+#include "csrc/core/names.h"
+#include "csrc/cpu/dispatch.h"
 #include "csrc/python/arguments.h"
 #include "csrc/python/cuda.h"
 
