@@ -11,12 +11,21 @@
 namespace masklstm {
 namespace {
 
+enum class Divisor { kOne, kValidCount, kWeightSum };
+
+MASKLSTM_HOST_DEVICE constexpr Divisor DivisorOf(Reduction reduction) {
+  if (reduction == Reduction::kMean) return Divisor::kValidCount;
+  if (reduction == Reduction::kMeanWithSampleWeight) return Divisor::kWeightSum;
+  return Divisor::kOne;
+}
+
 // `value` (loss_sum, or an upstream gradient) divided by the divisor of the reduction; where there
 // is nothing to divide by, 0, or NaN for a value that is not finite.
 MASKLSTM_HOST_DEVICE inline double Divided(double value, const Sums& sums, Reduction reduction) {
   double divisor = 1.0;
-  if (reduction == Reduction::kMean) divisor = static_cast<double>(sums.valid_count);
-  if (reduction == Reduction::kMeanWithSampleWeight) divisor = sums.weight_sum;
+  const Divisor which = DivisorOf(reduction);
+  if (which == Divisor::kValidCount) divisor = static_cast<double>(sums.valid_count);
+  if (which == Divisor::kWeightSum) divisor = sums.weight_sum;
   // Weights that add up to 0 do not hide a sum that is not finite: its difference to itself is NaN.
   return divisor == 0.0 ? value - value : value / divisor;
 }

@@ -1,5 +1,7 @@
 #include "csrc/core/masked_loss.h"
 
+#include "csrc/core/division.h"
+
 namespace masklstm {
 
 bool IsRowwise(const MaskedLossInputs& inputs, Reduction reduction) {
@@ -12,8 +14,13 @@ bool IsOneRow(const MaskedLossInputs& inputs, Reduction reduction) {
 }
 
 bool GradientNeedsSums(const MaskedLossInputs& inputs, Reduction reduction) {
-  return reduction == Reduction::kMean || reduction == Reduction::kMeanWithSampleWeight ||
-         IsOneRow(inputs, reduction);
+  return DivisorOf(reduction) != Divisor::kOne || IsOneRow(inputs, reduction);
+}
+
+void SetRows(const int64_t* shape, int rank, MaskedLossInputs* inputs) {
+  inputs->row_size = rank == 0 ? 1 : shape[rank - 1];
+  inputs->num_rows = 1;
+  for (int axis = 0; axis + 1 < rank; ++axis) inputs->num_rows *= shape[axis];
 }
 
 int GroupAxis(Balance balance, int rank) {

@@ -45,6 +45,9 @@ struct MaskedLossInputs {
   }
 };
 
+// Rows are what lies along the last axis of the labels' shape; a scalar is a row of one.
+void SetRows(const int64_t* shape, int rank, MaskedLossInputs* inputs);
+
 struct Sums {
   double loss_sum = 0.0;    // of w l over the valid elements
   double weight_sum = 0.0;  // of w over the valid elements

@@ -9,12 +9,12 @@
 namespace masklstm {
 namespace {
 
-std::string Interval(const Domain& domain) {
+Interval IntervalOf(const Domain& domain) {
   std::ostringstream text;
   text.imbue(std::locale::classic());
   text << (domain.includes_low ? '[' : '(') << domain.low << ", " << domain.high
        << (domain.includes_high ? ']' : ')');
-  return text.str();
+  return {domain.low, domain.high, domain.includes_low, domain.includes_high, text.str()};
 }
 
 // The value of the entry of that name.
@@ -31,15 +31,19 @@ bool Find(const Entry (&entries)[kSize], const std::string& name, Value Entry::*
 
 }  // namespace
 
+bool Interval::Contains(double value) const {
+  return Domain{lower, upper, includes_lower, includes_upper}.Contains(value);
+}
+
 const std::vector<LossDescription>& Losses() {
   static const std::vector<LossDescription> losses = [] {
     std::vector<LossDescription> result;
-    AllLosses::ForEach([&](const char* name, const auto& parameters) {
-      LossDescription loss{name, {}};
+    AllLosses::ForEach([&](const char* name, const auto& parameters, const Domain& labels,
+                           const Domain& predictions) {
+      LossDescription loss{name, {}, IntervalOf(labels), IntervalOf(predictions)};
       for (const Parameter& parameter : parameters) {
-        const Domain domain = parameter.domain;
-        loss.parameters.push_back({parameter.name, parameter.default_value, Interval(domain),
-                                   [domain](double value) { return domain.Contains(value); }});
+        loss.parameters.push_back(
+            {parameter.name, parameter.default_value, IntervalOf(parameter.domain)});
       }
       result.push_back(loss);
     });
@@ -71,11 +75,6 @@ bool FindDataType(const std::string& name, DataType* type) {
   return Find(kDataTypes, name, &DataTypeName::type, type);
 }
 
-bool IsFloatingPoint(DataType type) {
-  return type == DataType::kFloat16 || type == DataType::kBfloat16 || type == DataType::kFloat32 ||
-         type == DataType::kFloat64;
-}
-
 bool ParseNumber(const std::string& text, double* value) {
   const char* end = text.data() + text.size();
   const auto result = std::from_chars(text.data(), end, *value);
@@ -88,18 +87,19 @@ bool ParseMissing(const std::string& text, Missing* missing) {
   return missing->nonfinite || ParseNumber(text, &missing->sentinel);
 }
 
-bool ParseParameters(int loss, const std::string& text, double* parameters, std::string* error) {
+bool ParseParameters(int loss, const std::string& text, double (&parameters)[kMaxParameters],
+                     std::string* error) {
+  const std::vector<ParameterDescription>& known = Losses()[loss].parameters;
   std::istringstream parts(text);
   std::string part;
-  for (const ParameterDescription& parameter : Losses()[loss].parameters) {
+  for (size_t i = 0; i < known.size(); ++i) {
     std::getline(parts, part, ',');
-    if (!parts || !ParseNumber(part, parameters) || !parameter.accepts(*parameters)) {
-      *error = "Invalid value for parameter '" + parameter.name + "' of loss '" +
-               Losses()[loss].name + "'. Expected a number in " + parameter.domain +
+    if (!parts || !ParseNumber(part, &parameters[i]) || !known[i].domain.Contains(parameters[i])) {
+      *error = "Invalid value for parameter '" + known[i].name + "' of loss '" +
+               Losses()[loss].name + "'. Expected a number in " + known[i].domain.text +
                ". Received: parameters='" + text + "'";
       return false;
     }
-    ++parameters;
   }
   if (std::getline(parts, part)) {
     *error = "Too many parameters for loss '" + Losses()[loss].name + "'. Received: parameters='" +

@@ -2,24 +2,37 @@
 #ifndef MASKLSTM_CSRC_CORE_NAMES_H_
 #define MASKLSTM_CSRC_CORE_NAMES_H_
 
-#include <functional>
 #include <string>
 #include <vector>
 
+#include "csrc/core/data_types.h"
 #include "csrc/core/masked_loss.h"
+#include "csrc/core/stored_types.h"
 
 namespace masklstm {
+
+// A domain of a loss's header.
+struct Interval {
+  double lower;
+  double upper;
+  bool includes_lower;
+  bool includes_upper;
+  std::string text;  // as "(0, inf)"
+
+  bool Contains(double value) const;
+};
 
 struct ParameterDescription {
   std::string name;
   double default_value;
-  std::string domain;  // an interval, as "(0, inf)"
-  std::function<bool(double)> accepts;
+  Interval domain;
 };
 
 struct LossDescription {
   std::string name;
   std::vector<ParameterDescription> parameters;
+  Interval labels;
+  Interval predictions;
 };
 
 // All losses; a loss's position is MaskedLossInputs::loss.
@@ -65,22 +78,23 @@ inline constexpr ElementKindName kElementKinds[] = {
 };
 
 struct DataTypeName {
-  const char* name;
+  const char* name;     // NumPy's
+  const char* typestr;  // NumPy's
   DataType type;
+  int bytes;  // of a number
+  bool is_floating_point;
+  bool may_be_prediction;
 };
 
-// As NumPy and TensorFlow call them.
-inline constexpr DataTypeName kDataTypes[] = {
-    {"bool", DataType::kBool},         {"int8", DataType::kInt8},
-    {"int16", DataType::kInt16},       {"int32", DataType::kInt32},
-    {"int64", DataType::kInt64},       {"uint8", DataType::kUint8},
-    {"uint16", DataType::kUint16},     {"uint32", DataType::kUint32},
-    {"uint64", DataType::kUint64},     {"float16", DataType::kFloat16},
-    {"bfloat16", DataType::kBfloat16}, {"float32", DataType::kFloat32},
-    {"float64", DataType::kFloat64},
-};
-
-bool IsFloatingPoint(DataType type);
+#define MASKLSTM_NAME(type, Stored, name, typestr, tensorflow_type, role) \
+  {name,                                                                  \
+   typestr,                                                               \
+   DataType::type,                                                        \
+   sizeof(Stored),                                                        \
+   kIsFloatingPoint<Stored>,                                              \
+   role == Role::kLabelsAndPredictions},
+constexpr DataTypeName kDataTypes[] = {MASKLSTM_FOR_EACH_DATA_TYPE(MASKLSTM_NAME)};
+#undef MASKLSTM_NAME
 
 // False if there is none of that name.
 bool FindDataType(const std::string& name, DataType* type);
@@ -96,7 +110,8 @@ bool ParseMissing(const std::string& text, Missing* missing);
 
 // Numbers separated by commas, one for each parameter of the loss, each in its domain; otherwise
 // false, and `error` says what was expected.
-bool ParseParameters(int loss, const std::string& text, double* parameters, std::string* error);
+bool ParseParameters(int loss, const std::string& text, double (&parameters)[kMaxParameters],
+                     std::string* error);
 
 }  // namespace masklstm
 

@@ -1,24 +1,19 @@
 // The types that labels and predictions are stored in, and how their numbers become numbers of the
 // computing type (float or double) and back.
 //
-// Design:
-//   A. Half types are converted with integer arithmetic, by the same rules as the processor's own
-//      instructions, which are used where there are any: to the nearest, ties to even, NaN stays
-//      NaN. Half-type denormals keep their value even where float denormals are flushed to 0.
-//      A GPU has the instructions for Float16; by integers its arithmetic, not its memory, would
-//      set the speed.
-//   B. Missing labels are found in the stored type, before any rounding: 16777217 as an int32 is
-//      another label than the sentinel 16777216, although both become the same float.
+// Half types are converted with integer arithmetic, by the same rules as the processor's own
+// instructions, which are used where there are any: to the nearest, ties to even, NaN stays
+// NaN. Half-type denormals keep their value even where float denormals are flushed to 0.
+// A GPU has the instructions for Float16; by integers its arithmetic, not its memory, would
+// set the speed.
 #ifndef MASKLSTM_CSRC_CORE_STORED_TYPES_H_
 #define MASKLSTM_CSRC_CORE_STORED_TYPES_H_
 
 #include <cstdint>
 #include <cstring>
-#include <limits>
 #include <type_traits>
 
 #include "csrc/core/data_types.h"
-#include "csrc/core/missing.h"
 #include "csrc/losses/host_device.h"
 
 namespace masklstm {
@@ -104,62 +99,6 @@ MASKLSTM_HOST_DEVICE inline Float16 Narrow<Float16>(float x) {
 #endif
 }
 
-// Which stored labels are missing.
-template <typename Stored>
-class StoredMissing {
-  using Number = decltype(Widen(Stored{}));
-
- public:
-  explicit StoredMissing(const Missing& missing) {
-    if constexpr (std::is_floating_point_v<Number>) {
-      limit_ = missing.nonfinite ? std::numeric_limits<Number>::max()
-                                 : std::numeric_limits<Number>::infinity();
-      sentinel_ = RoundedSentinel(missing.sentinel);
-      has_sentinel_ = sentinel_ == sentinel_;
-    } else {
-      const double lowest = static_cast<double>(std::numeric_limits<Number>::lowest());
-      // The largest number itself may not be a double; the one after it is.
-      const double end = 2.0 * static_cast<double>(std::numeric_limits<Number>::max() / 2 + 1);
-      if (missing.sentinel >= lowest && missing.sentinel < end) {
-        sentinel_ = static_cast<Number>(missing.sentinel);
-        has_sentinel_ = static_cast<double>(sentinel_) == missing.sentinel;
-      }
-    }
-  }
-
-  bool IsValid(Number y_true) const {
-    if constexpr (std::is_floating_point_v<Number>) {
-      // False for NaN, since every comparison with it is.
-      return (y_true < 0 ? -y_true : y_true) <= limit_ && y_true != sentinel_;
-    } else {
-      return !has_sentinel_ || y_true != sentinel_;
-    }
-  }
-
-  Number limit() const { return limit_; }  // of the floating-point types
-  Number sentinel() const { return sentinel_; }
-  bool has_sentinel() const { return has_sentinel_; }
-
- private:
-  // The nearest number of the stored type. A finite sentinel beyond the type's range is no label's:
-  // NaN, which is missing anyway, takes its place.
-  static Number RoundedSentinel(double sentinel) {
-    const double magnitude = __builtin_fabs(sentinel);
-    const bool is_finite = magnitude < std::numeric_limits<double>::infinity();
-    Number rounded = std::numeric_limits<Number>::quiet_NaN();
-    if (!is_finite || magnitude <= static_cast<double>(std::numeric_limits<Number>::max())) {
-      rounded = static_cast<Number>(sentinel);
-      if constexpr (!std::is_same_v<Stored, Number>) rounded = Widen(Narrow<Stored>(rounded));
-    }
-    const bool overflowed = is_finite && __builtin_isinf(rounded);
-    return overflowed ? std::numeric_limits<Number>::quiet_NaN() : rounded;
-  }
-
-  Number limit_ = 0;
-  Number sentinel_ = 0;
-  bool has_sentinel_ = false;
-};
-
 template <typename Stored>
 inline constexpr bool kIsFloatingPoint = std::is_floating_point_v<decltype(Widen(Stored{}))>;
 
@@ -168,6 +107,10 @@ inline constexpr bool kIsFloatingPoint = std::is_floating_point_v<decltype(Widen
 template <typename Stored, typename T>
 inline constexpr bool kWidensExactly =
     kIsFloatingPoint<Stored> && sizeof(decltype(Widen(Stored{}))) <= sizeof(T);
+
+// What is computed with predictions of the stored type.
+template <typename Stored>
+using ComputingTypeOf = std::conditional_t<std::is_same_v<Stored, double>, double, float>;
 
 template <typename T>
 MASKLSTM_HOST_DEVICE const T* Offset(const void* array, int64_t index) {
@@ -187,34 +130,25 @@ T Read(const void* array, int64_t index) {
 #endif
 template <typename Visitor>
 MASKLSTM_HOST_DEVICE void VisitType(DataType type, Visitor&& visitor) {
-  switch (type) {
-    case DataType::kBool:
-      return visitor(Bool{});
-    case DataType::kInt8:
-      return visitor(int8_t{});
-    case DataType::kInt16:
-      return visitor(int16_t{});
-    case DataType::kInt32:
-      return visitor(int32_t{});
-    case DataType::kInt64:
-      return visitor(int64_t{});
-    case DataType::kUint8:
-      return visitor(uint8_t{});
-    case DataType::kUint16:
-      return visitor(uint16_t{});
-    case DataType::kUint32:
-      return visitor(uint32_t{});
-    case DataType::kUint64:
-      return visitor(uint64_t{});
-    case DataType::kFloat16:
-      return visitor(Float16{});
-    case DataType::kBfloat16:
-      return visitor(Bfloat16{});
-    case DataType::kFloat32:
-      return visitor(float{});
-    case DataType::kFloat64:
-      return visitor(double{});
-  }
+#define MASKLSTM_CASE(type, Stored, name, typestr, tensorflow_type, role) \
+  case DataType::type:                                                    \
+    return visitor(Stored{});
+  switch (type) { MASKLSTM_FOR_EACH_DATA_TYPE(MASKLSTM_CASE) }
+#undef MASKLSTM_CASE
+}
+
+// The same for a type that predictions may have.
+#if defined(__CUDACC__)
+#pragma nv_exec_check_disable
+#endif
+template <typename Visitor>
+MASKLSTM_HOST_DEVICE void VisitPredictionType(DataType type, Visitor&& visitor) {
+#define MASKLSTM_CASE(type, Stored, name, typestr, tensorflow_type, role) \
+  case DataType::type:                                                    \
+    if constexpr (role == Role::kLabelsAndPredictions) visitor(Stored{}); \
+    return;
+  switch (type) { MASKLSTM_FOR_EACH_DATA_TYPE(MASKLSTM_CASE) }
+#undef MASKLSTM_CASE
 }
 
 }  // namespace

@@ -13,8 +13,10 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 #include "csrc/core/masked_loss.h"
+#include "csrc/core/missing.h"
 #include "csrc/core/stored_types.h"
 #include "csrc/cpu/function_table.h"
 #include "csrc/cpu/simd.h"
@@ -33,6 +35,11 @@ template <typename T>
 constexpr bool Is(DataType type) {
   return type == (sizeof(T) == sizeof(double) ? DataType::kFloat64 : DataType::kFloat32);
 }
+
+// Whether predictions of the stored type become numbers of the computing type T by a conversion.
+template <typename Stored, typename T>
+constexpr bool kIsConverted =
+    std::is_same_v<ComputingTypeOf<Stored>, T> && !std::is_same_v<Stored, T>;
 
 // out = each of the values, kTimes times. The number is a constant, so that the compiler can make
 // shuffles of registers of it.
@@ -159,26 +166,22 @@ class Validity {
   explicit Validity(const MaskedLossInputs& inputs) {
     VisitType(inputs.label_type, [&](auto stored) {
       if constexpr (kWidensExactly<decltype(stored), T>) {
-        const StoredMissing<decltype(stored)> missing(inputs.missing);
-        limit_ = missing.limit();
-        sentinel_ = missing.sentinel();
+        const auto range = StoredMissing<decltype(stored)>(inputs.missing).range();
+        range_ = {range.limit, range.sentinel};
       }
     });
   }
 
   // False for NaN, since every comparison with it is.
   Mask<T> operator()(Vec<T> y_true) const {
-    return Le(Abs(y_true), Vec<T>::Broadcast(limit_)) &
-           Mask<T>{y_true.native != Vec<T>::Broadcast(sentinel_).native};
+    return Le(Abs(y_true), Vec<T>::Broadcast(range_.limit)) &
+           Mask<T>{y_true.native != Vec<T>::Broadcast(range_.sentinel).native};
   }
 
-  bool operator()(T y_true) const {
-    return (y_true < 0 ? -y_true : y_true) <= limit_ && y_true != sentinel_;
-  }
+  bool operator()(T y_true) const { return range_.Contains(y_true); }
 
  private:
-  T limit_ = std::numeric_limits<T>::infinity();
-  T sentinel_ = std::numeric_limits<T>::quiet_NaN();
+  ValidRange<T> range_ = {std::numeric_limits<T>::infinity(), std::numeric_limits<T>::quiet_NaN()};
 };
 
 // Ordinary is a number whose product with another one of these is a normal number of T, or 0.
@@ -277,11 +280,12 @@ template <typename T>
 const T* Predictions(const MaskedLossInputs& inputs, int64_t begin, int64_t count,
                      ChunkBuffers<T>* buffers) {
   if (Is<T>(inputs.prediction_type)) return Offset<T>(inputs.y_pred, begin);
-  if (inputs.prediction_type == DataType::kFloat16) {
-    WidenArray<Float16>(inputs.y_pred, begin, count, buffers->y_pred);
-  } else {
-    WidenArray<Bfloat16>(inputs.y_pred, begin, count, buffers->y_pred);
-  }
+  VisitPredictionType(inputs.prediction_type, [&](auto stored) {
+    using Stored = decltype(stored);
+    if constexpr (kIsConverted<Stored, T>) {
+      WidenArray<Stored>(inputs.y_pred, begin, count, buffers->y_pred);
+    }
+  });
   return buffers->y_pred;
 }
 

@@ -233,11 +233,12 @@ void WriteGradient(const MaskedLossInputs& inputs, int64_t begin, int64_t count,
   if constexpr (sizeof(T) == sizeof(float)) {
     alignas(64) T values[kChunk];
     map(values);
-    if (inputs.prediction_type == DataType::kFloat16) {
-      NarrowArray<Float16>(values, count, streams, gradient, begin);
-    } else {
-      NarrowArray<Bfloat16>(values, count, streams, gradient, begin);
-    }
+    VisitPredictionType(inputs.prediction_type, [&](auto stored) {
+      using Stored = decltype(stored);
+      if constexpr (kIsConverted<Stored, T>) {
+        NarrowArray<Stored>(values, count, streams, gradient, begin);
+      }
+    });
   }
 }
 
@@ -387,9 +388,10 @@ void SumRows(const MaskedLossInputs& inputs, int64_t row_size, int64_t begin, in
   });
 }
 
-int64_t SizeOf(DataType floating_type) {
-  if (floating_type == DataType::kFloat64) return sizeof(double);
-  return floating_type == DataType::kFloat32 ? sizeof(float) : sizeof(Float16);
+int64_t SizeOf(DataType type) {
+  int64_t size = 0;
+  VisitType(type, [&](auto stored) { size = sizeof(stored); });
+  return size;
 }
 
 // Whether the gradient from element `begin` on goes past the caches.

@@ -11,6 +11,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "csrc/core/missing.h"
 #include "csrc/core/stored_types.h"
 #include "csrc/cpu/simd.h"
 

@@ -68,9 +68,7 @@ void VisitLossAndComputingType(const MaskedLossInputs& inputs, Body&& body) {
 template <typename Body>
 void VisitLossAndStoredType(const MaskedLossInputs& inputs, Body&& body) {
   VisitLoss(inputs, [&](const auto& loss) {
-    VisitType(inputs.prediction_type, [&](auto stored) {
-      if constexpr (kIsFloatingPoint<decltype(stored)>) body(loss, stored);
-    });
+    VisitPredictionType(inputs.prediction_type, [&](auto stored) { body(loss, stored); });
   });
 }
 

@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "csrc/core/masked_loss.h"
+#include "csrc/core/missing.h"
 #include "csrc/core/stored_types.h"
 #include "csrc/losses/host_device.h"
 
@@ -16,8 +17,8 @@ namespace {
 
 // StoredMissing for a type that is known only when the kernel runs.
 struct MissingLabels {
-  float limit32, sentinel32;   // of labels that widen to float
-  double limit64, sentinel64;  // to double
+  ValidRange<float> floats;    // of labels that widen to float
+  ValidRange<double> doubles;  // to double
   int64_t integer_sentinel;    // the bits of an unsigned one
   bool has_integer_sentinel = false;
 
@@ -26,11 +27,9 @@ struct MissingLabels {
       const StoredMissing<decltype(stored)> rule(missing);
       using Number = decltype(rule.sentinel());
       if constexpr (std::is_same_v<Number, float>) {
-        limit32 = rule.limit();
-        sentinel32 = rule.sentinel();
+        floats = rule.range();
       } else if constexpr (std::is_same_v<Number, double>) {
-        limit64 = rule.limit();
-        sentinel64 = rule.sentinel();
+        doubles = rule.range();
       } else {
         integer_sentinel = static_cast<int64_t>(rule.sentinel());
         has_integer_sentinel = rule.has_sentinel();
@@ -38,13 +37,8 @@ struct MissingLabels {
     });
   }
 
-  // False for NaN, since every comparison with it is.
-  MASKLSTM_HOST_DEVICE bool IsValid(float label) const {
-    return (label < 0 ? -label : label) <= limit32 && label != sentinel32;
-  }
-  MASKLSTM_HOST_DEVICE bool IsValid(double label) const {
-    return (label < 0 ? -label : label) <= limit64 && label != sentinel64;
-  }
+  MASKLSTM_HOST_DEVICE bool IsValid(float label) const { return floats.Contains(label); }
+  MASKLSTM_HOST_DEVICE bool IsValid(double label) const { return doubles.Contains(label); }
   template <typename Integer>
   MASKLSTM_HOST_DEVICE bool IsValid(Integer label) const {
     return !has_integer_sentinel || static_cast<int64_t>(label) != integer_sentinel;
@@ -117,17 +111,17 @@ MASKLSTM_HOST_DEVICE bool ReadLabel(const CudaInputs& inputs, int64_t i, T* y_tr
 
 template <typename T>
 MASKLSTM_HOST_DEVICE T ReadPrediction(const CudaInputs& inputs, int64_t i) {
-  if constexpr (std::is_same_v<T, double>) {
+  if constexpr (std::is_same_v<T, double>) {  // there is no other type that is computed in doubles
     return static_cast<const double*>(inputs.y_pred)[i];
   } else {
-    switch (inputs.prediction_type) {
-      case DataType::kFloat16:
-        return Widen(static_cast<const Float16*>(inputs.y_pred)[i]);
-      case DataType::kBfloat16:
-        return Widen(static_cast<const Bfloat16*>(inputs.y_pred)[i]);
-      default:
-        return static_cast<const float*>(inputs.y_pred)[i];
-    }
+    T y_pred = 0;
+    VisitPredictionType(inputs.prediction_type, [&](auto stored) {
+      using Stored = decltype(stored);
+      if constexpr (std::is_same_v<ComputingTypeOf<Stored>, T>) {
+        y_pred = Widen(static_cast<const Stored*>(inputs.y_pred)[i]);
+      }
+    });
+    return y_pred;
   }
 }
 
@@ -150,22 +144,27 @@ MASKLSTM_HOST_DEVICE Element<T> ReadElement(const CudaInputs& inputs, int64_t i)
   return element;
 }
 
+template <typename Stored, typename T>
+MASKLSTM_HOST_DEVICE Stored Rounded(T value) {
+  if constexpr (std::is_same_v<Stored, T>) {
+    return value;
+  } else {
+    return Narrow<Stored>(value);
+  }
+}
+
 // Rounds a number of the gradient to the predictions' type.
 template <typename T>
 MASKLSTM_HOST_DEVICE void WriteGradient(DataType type, T value, int64_t i, void* gradient) {
   if constexpr (std::is_same_v<T, double>) {
     static_cast<double*>(gradient)[i] = value;
   } else {
-    switch (type) {
-      case DataType::kFloat16:
-        static_cast<Float16*>(gradient)[i] = Narrow<Float16>(value);
-        break;
-      case DataType::kBfloat16:
-        static_cast<Bfloat16*>(gradient)[i] = Narrow<Bfloat16>(value);
-        break;
-      default:
-        static_cast<float*>(gradient)[i] = value;
-    }
+    VisitPredictionType(type, [&](auto stored) {
+      using Stored = decltype(stored);
+      if constexpr (std::is_same_v<ComputingTypeOf<Stored>, T>) {
+        static_cast<Stored*>(gradient)[i] = Rounded<Stored>(value);
+      }
+    });
   }
 }
 

@@ -7,7 +7,6 @@
 
 #include <cstdint>
 #include <cstring>
-#include <type_traits>
 
 #include "csrc/core/division.h"
 #include "csrc/core/stored_types.h"
@@ -20,9 +19,6 @@ namespace masklstm {
 namespace {
 
 constexpr int kVectorBytes = 16;
-
-template <typename Stored>
-using ComputingTypeOf = std::conditional_t<std::is_same_v<Stored, double>, double, float>;
 
 template <typename Stored>
 struct Pack {
@@ -110,15 +106,6 @@ __global__ void __launch_bounds__(kThreads, kMinBlocks)
   }
   WeighByCount(&sums);
   output.Write(sums);
-}
-
-template <typename Stored, typename T>
-__device__ Stored Rounded(T value) {
-  if constexpr (std::is_same_v<Stored, T>) {
-    return value;
-  } else {
-    return Narrow<Stored>(value);
-  }
 }
 
 // `gradient` may be y_true or y_pred: a thread reads what it will overwrite before it writes.

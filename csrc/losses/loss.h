@@ -3,6 +3,8 @@
 //   struct SomeLoss {
 //     static constexpr const char* kName;          // as users write it
 //     static constexpr Parameter kParameters[];    // or NoParameters
+//     static constexpr Domain kLabels;             // where the loss is meant to be used
+//     static constexpr Domain kPredictions;
 //     explicit SomeLoss(const double* parameters); // in the order of kParameters
 //     template <typename V> MASKLSTM_HOST_DEVICE V Value(V y_true, V y_pred) const;
 //     ... V Derivative(V y_true, V y_pred) const;        // by y_pred
@@ -32,7 +34,9 @@
 namespace masklstm {
 namespace {
 
-// The values that a parameter may take. NaN lies in no domain.
+// The values that a parameter may take, or that labels or predictions are meant to have. NaN lies
+// in no domain. Only parameters are checked: labels and predictions outside are computed with all
+// the same.
 struct Domain {
   double low;
   double high;
@@ -41,6 +45,7 @@ struct Domain {
 
   static constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
+  static constexpr Domain All() { return {-kInfinity, kInfinity, false, false}; }
   static constexpr Domain Above(double low) { return {low, kInfinity, false, false}; }
   static constexpr Domain From(double low) { return {low, kInfinity, true, false}; }
   static constexpr Domain Between(double low, double high) { return {low, high, false, false}; }

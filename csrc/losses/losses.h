@@ -35,10 +35,10 @@ struct LossList {
     ((position++ == index ? visitor(Losses(parameters)) : void()), ...);
   }
 
-  // Calls visitor(name, parameters) for every loss, in order.
+  // Calls visitor(name, parameters, labels, predictions) for every loss, in order.
   template <typename Visitor>
   static void ForEach(Visitor&& visitor) {
-    (visitor(Losses::kName, Losses::kParameters), ...);
+    (visitor(Losses::kName, Losses::kParameters, Losses::kLabels, Losses::kPredictions), ...);
   }
 };
 

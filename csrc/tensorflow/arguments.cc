@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "csrc/core/error_texts.h"
 #include "csrc/cpu/dispatch.h"
 
 namespace masklstm {
@@ -13,19 +14,15 @@ using tensorflow::Tensor;
 using tensorflow::TensorShape;
 
 DataType DataTypeOf(tensorflow::DataType tensorflow_type) {
+#define MASKLSTM_CASE(type, Stored, name, typestr, tensorflow_type, role) \
+  case tensorflow::tensorflow_type:                                       \
+    return DataType::type;
   switch (tensorflow_type) {
-    case tensorflow::DT_HALF:
-      return DataType::kFloat16;
-    case tensorflow::DT_FLOAT:
-      return DataType::kFloat32;
-    case tensorflow::DT_DOUBLE:
-      return DataType::kFloat64;
-    default: {
-      DataType type;
-      FindDataType(tensorflow::DataTypeString(tensorflow_type), &type);
-      return type;
-    }
+    MASKLSTM_FOR_EACH_DATA_TYPE(MASKLSTM_CASE)
+    default:
+      LOG(FATAL) << "masklstm: no kernel has the type " << DataTypeString(tensorflow_type);
   }
+#undef MASKLSTM_CASE
 }
 
 namespace {
@@ -74,6 +71,10 @@ void Attributes::Read(OpKernelConstruction* context) {
     OP_REQUIRES_OK(context, context->GetAttr("balance", &balance_name));
     FindBalance(balance_name, &balance);
   }
+  if (context->HasAttr("kind")) {
+    OP_REQUIRES_OK(context, context->GetAttr("kind", &text));
+    FindElementKind(text, &kind);
+  }
   if (!context->HasAttr("reduction")) return;
   OP_REQUIRES_OK(context, context->GetAttr("reduction", &text));
   FindReduction(text, &reduction);
@@ -84,8 +85,7 @@ void Attributes::Read(OpKernelConstruction* context) {
 
 absl::Status CheckSameShape(const TensorShape& y_true, const TensorShape& y_pred) {
   if (y_true == y_pred) return absl::OkStatus();
-  return InvalidArgument("y_true and y_pred must have the same shape. Received: y_true with shape ",
-                         y_true.DebugString(), ", y_pred with shape ", y_pred.DebugString());
+  return InvalidArgument(ShapesDifferText(y_true.DebugString(), y_pred.DebugString()));
 }
 
 absl::Status CheckResults(Reduction reduction, const TensorShape& y_true,
@@ -108,8 +108,7 @@ absl::Status CheckResults(Reduction reduction, const TensorShape& y_true,
 absl::Status FindGroupAxis(const Attributes& attributes, const TensorShape& y_true, int* axis) {
   *axis = GroupAxis(attributes.balance, y_true.dims());
   if (*axis >= 0) return absl::OkStatus();
-  return InvalidArgument("y_true of shape ", y_true.DebugString(), " has no axis for balance='",
-                         attributes.balance_name, "'");
+  return InvalidArgument(NoGroupAxisText(y_true.DebugString(), attributes.balance_name));
 }
 
 absl::Status MakeView(const void* data, const TensorShape& shape, const char* name,
@@ -119,20 +118,12 @@ absl::Status MakeView(const void* data, const TensorShape& shape, const char* na
   if (data == nullptr) data = &kNothing;
   const auto dims = shape.dim_sizes();
   const auto full_dims = full.dim_sizes();
-  switch (MakeBroadcast(data, dims.data(), shape.dims(), full_dims.data(), full.dims(), view)) {
-    case BroadcastResult::kOk:
-      return absl::OkStatus();
-    case BroadcastResult::kShapesDiffer:
-      return InvalidArgument("Incompatible shape for argument '", name,
-                             "'. Expected a shape whose axes, from the ",
-                             "left, are those of y_true, ", full.DebugString(),
-                             ", or 1. Received: ", name, " with shape ", shape.DebugString());
-    case BroadcastResult::kTooManyAxes:
-      return InvalidArgument("Argument '", name, "' of shape ", shape.DebugString(),
-                             " repeats along too many ", "separate axes of y_true, ",
-                             full.DebugString(), ". Broadcast it to that shape first.");
-  }
-  return absl::InternalError("unknown BroadcastResult");
+  const BroadcastResult result =
+      MakeBroadcast(data, dims.data(), shape.dims(), full_dims.data(), full.dims(), view);
+  if (result == BroadcastResult::kOk) return absl::OkStatus();
+  const std::string text = shape.DebugString();
+  return InvalidArgument(BroadcastText(result, name, text, full.DebugString(),
+                                       absl::StrCat(name, " with shape ", text)));
 }
 
 absl::Status CheckNumber(int number, int most, const char* name) {
@@ -173,8 +164,7 @@ absl::Status ReadInputs(OpKernelContext* context, const Attributes& attributes,
   inputs->prediction_type = DataTypeOf(y_pred->dtype());
   inputs->y_true = y_true->data();
   inputs->y_pred = y_pred->data();
-  inputs->row_size = shape.dims() == 0 ? 1 : shape.dim_size(shape.dims() - 1);
-  inputs->num_rows = NumRows(shape);
+  SetRows(shape.dim_sizes().data(), shape.dims(), inputs);
   if (has_sample_weight) {
     TF_RETURN_IF_ERROR(MakeViews(context, "sample_weight", shape, inputs->weights));
   }

@@ -19,7 +19,7 @@ absl::Status InvalidArgument(const Args&... args) {
   return absl::InvalidArgumentError(absl::StrCat(args...));
 }
 
-// TensorFlow's type; its name for the halves is not NumPy's.
+// One of the types that the ops' attributes allow.
 DataType DataTypeOf(tensorflow::DataType type);
 
 // What a kernel knows before it sees a tensor.
@@ -30,8 +30,21 @@ struct Attributes {
   Reduction reduction = Reduction::kSumOfElements;
   Balance balance = Balance::kSample;
   std::string balance_name;
+  ElementKind kind = ElementKind::kValue;
 
   void Read(tensorflow::OpKernelConstruction* context);
+};
+
+// A kernel (TensorFlow's class `Kernel`) that has read its attributes.
+template <typename Kernel>
+class WithAttributes : public Kernel {
+ public:
+  explicit WithAttributes(tensorflow::OpKernelConstruction* context) : Kernel(context) {
+    attributes_.Read(context);
+  }
+
+ protected:
+  Attributes attributes_;
 };
 
 absl::Status CheckSameShape(const tensorflow::TensorShape& y_true,

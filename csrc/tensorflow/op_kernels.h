@@ -24,12 +24,12 @@
 
 namespace masklstm {
 
+using OpWithAttributes = WithAttributes<tensorflow::OpKernel>;
+
 template <typename Device>
-class MaskedLossOp : public tensorflow::OpKernel {
+class MaskedLossOp : public OpWithAttributes {
  public:
-  explicit MaskedLossOp(tensorflow::OpKernelConstruction* context) : OpKernel(context) {
-    attributes_.Read(context);
-  }
+  using OpWithAttributes::OpWithAttributes;
 
   void Compute(tensorflow::OpKernelContext* context) override {
     MaskedLossInputs inputs;
@@ -45,17 +45,12 @@ class MaskedLossOp : public tensorflow::OpKernel {
     OP_REQUIRES_OK(context, context->allocate_output(2, {}, &valid_count));
     Device::Loss(context, inputs, attributes_.reduction, loss, weight_sum, valid_count);
   }
-
- private:
-  Attributes attributes_;
 };
 
 template <typename Device>
-class MaskedLossGradOp : public tensorflow::OpKernel {
+class MaskedLossGradOp : public OpWithAttributes {
  public:
-  explicit MaskedLossGradOp(tensorflow::OpKernelConstruction* context) : OpKernel(context) {
-    attributes_.Read(context);
-  }
+  using OpWithAttributes::OpWithAttributes;
 
   void Compute(tensorflow::OpKernelContext* context) override {
     MaskedLossInputs inputs;
@@ -76,39 +71,26 @@ class MaskedLossGradOp : public tensorflow::OpKernel {
  private:
   static constexpr int kYTrue = 3;
   static constexpr int kYPred = 4;
-
-  Attributes attributes_;
 };
 
 template <typename Device>
-class MaskedLossElementsOp : public tensorflow::OpKernel {
+class MaskedLossElementsOp : public OpWithAttributes {
  public:
-  explicit MaskedLossElementsOp(tensorflow::OpKernelConstruction* context) : OpKernel(context) {
-    attributes_.Read(context);
-    std::string kind;
-    OP_REQUIRES_OK(context, context->GetAttr("kind", &kind));
-    FindElementKind(kind, &kind_);
-  }
+  using OpWithAttributes::OpWithAttributes;
 
   void Compute(tensorflow::OpKernelContext* context) override {
     MaskedLossInputs inputs;
     OP_REQUIRES_OK(context, ReadInputs(context, attributes_, false, &inputs));
     tensorflow::Tensor* elements;
     OP_REQUIRES_OK(context, context->allocate_output(0, context->input(0).shape(), &elements));
-    Device::Elements(context, inputs, kind_, elements);
+    Device::Elements(context, inputs, attributes_.kind, elements);
   }
-
- private:
-  Attributes attributes_;
-  ElementKind kind_;
 };
 
 template <typename Device>
-class MaskedGroupSumsOp : public tensorflow::OpKernel {
+class MaskedGroupSumsOp : public OpWithAttributes {
  public:
-  explicit MaskedGroupSumsOp(tensorflow::OpKernelConstruction* context) : OpKernel(context) {
-    attributes_.Read(context);
-  }
+  using OpWithAttributes::OpWithAttributes;
 
   void Compute(tensorflow::OpKernelContext* context) override {
     MaskedLossInputs inputs;
@@ -125,9 +107,6 @@ class MaskedGroupSumsOp : public tensorflow::OpKernel {
     OP_REQUIRES_OK(context, context->allocate_output(2, result_shape, &valid_count));
     Device::GroupSums(context, inputs, groups, loss_sum, weight_sum, valid_count);
   }
-
- private:
-  Attributes attributes_;
 };
 
 // One kernel for all types: they are told apart by the library underneath.

@@ -1,10 +1,13 @@
 // The ops: names, attributes, shapes.
 #include <string>
 
+#include "csrc/core/data_types.h"
+#include "csrc/core/error_texts.h"
 #include "csrc/core/names.h"
 #include "tensorflow/core/framework/common_shape_fns.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/shape_inference.h"
+#include "tensorflow/core/framework/types.h"
 
 namespace masklstm {
 namespace {
@@ -19,6 +22,20 @@ std::string Attribute(const std::string& name, const Entries& entries) {
   for (const auto& entry : entries) {
     allowed += (allowed.empty() ? "'" : ", '") + std::string(entry.name) + "'";
   }
+  return name + ": {" + allowed + "}";
+}
+
+// The types of an input, in TensorFlow's words.
+std::string TypeAttribute(const std::string& name, bool of_predictions) {
+  std::string allowed;
+  const auto add = [&](tensorflow::DataType type, Role role) {
+    if (of_predictions && role != Role::kLabelsAndPredictions) return;
+    allowed += (allowed.empty() ? "" : ", ") + tensorflow::DataTypeString(type);
+  };
+#define MASKLSTM_ADD(type, Stored, name, typestr, tensorflow_type, role) \
+  add(tensorflow::tensorflow_type, role);
+  MASKLSTM_FOR_EACH_DATA_TYPE(MASKLSTM_ADD)
+#undef MASKLSTM_ADD
   return name + ": {" + allowed + "}";
 }
 
@@ -53,11 +70,6 @@ absl::Status LossShape(InferenceContext* context) {
   return absl::OkStatus();
 }
 
-constexpr char kLabelTypes[] =
-    "Tlabel: {bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, half, bfloat16, "
-    "float, double}";
-constexpr char kPredictionTypes[] = "T: {half, bfloat16, float, double}";
-
 // One entry for each group: all that its axis of the labels has.
 absl::Status GroupsShape(InferenceContext* context) {
   ShapeHandle elements;
@@ -70,8 +82,7 @@ absl::Status GroupsShape(InferenceContext* context) {
   if (context->RankKnown(elements)) {
     const int axis = GroupAxis(balance, context->Rank(elements));
     if (axis < 0) {
-      return absl::InvalidArgumentError("y_true of shape " + context->DebugString(elements) +
-                                        " has no axis for balance='" + name + "'");
+      return absl::InvalidArgumentError(NoGroupAxisText(context->DebugString(elements), name));
     }
     num_groups = context->Dim(elements, axis);
   }
@@ -95,8 +106,8 @@ REGISTER_OP("Masklstm>MaskedLoss")
     .Output("reduced_loss: Tloss")
     .Output("weight_sum: double")
     .Output("valid_count: int64")
-    .Attr(kLabelTypes)
-    .Attr(kPredictionTypes)
+    .Attr(TypeAttribute("Tlabel", /*of_predictions=*/false))
+    .Attr(TypeAttribute("T", /*of_predictions=*/true))
     .Attr("Tloss: {float, double}")
     .Attr("Tweights: list({float, double}) >= 0")
     .Attr("num_masks: int >= 0 = 0")
@@ -115,8 +126,8 @@ REGISTER_OP("Masklstm>MaskedGroupSums")
     .Output("loss_sum: double")
     .Output("weight_sum: double")
     .Output("valid_count: int64")
-    .Attr(kLabelTypes)
-    .Attr(kPredictionTypes)
+    .Attr(TypeAttribute("Tlabel", /*of_predictions=*/false))
+    .Attr(TypeAttribute("T", /*of_predictions=*/true))
     .Attr("Tweights: list({float, double}) >= 0")
     .Attr("num_masks: int >= 0 = 0")
     .Attr(Attribute("loss", Losses()))
@@ -134,8 +145,8 @@ REGISTER_OP("Masklstm>MaskedLossGrad")
     .Input("sample_weight: Tweights")
     .Input("mask: num_masks * bool")
     .Output("gradient: T")
-    .Attr(kLabelTypes)
-    .Attr(kPredictionTypes)
+    .Attr(TypeAttribute("Tlabel", /*of_predictions=*/false))
+    .Attr(TypeAttribute("T", /*of_predictions=*/true))
     .Attr("Tloss: {float, double}")
     .Attr("Tweights: list({float, double}) >= 0")
     .Attr("num_masks: int >= 0 = 0")
@@ -150,8 +161,8 @@ REGISTER_OP("Masklstm>MaskedLossElements")
     .Input("y_pred: T")
     .Input("mask: num_masks * bool")
     .Output("elements: Tcompute")
-    .Attr(kLabelTypes)
-    .Attr(kPredictionTypes)
+    .Attr(TypeAttribute("Tlabel", /*of_predictions=*/false))
+    .Attr(TypeAttribute("T", /*of_predictions=*/true))
     .Attr("Tcompute: {float, double}")
     .Attr("num_masks: int >= 0 = 0")
     .Attr(Attribute("kind", kElementKinds))

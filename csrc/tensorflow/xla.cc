@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "csrc/core/division.h"
+#include "csrc/core/missing.h"
 #include "csrc/core/stored_types.h"
 #include "csrc/losses/losses.h"
 #include "csrc/tensorflow/arguments.h"
@@ -30,7 +32,6 @@
 namespace masklstm {
 namespace {
 
-using tensorflow::OpKernelConstruction;
 using tensorflow::TensorShape;
 using tensorflow::XlaOpKernel;
 using tensorflow::XlaOpKernelContext;
@@ -246,7 +247,7 @@ class Inputs {
     XlaOp observed;
     VisitType(type, [&](auto stored) {
       const StoredMissing<decltype(stored)> missing(attributes_->missing);
-      if (IsFloatingPoint(type)) {
+      if constexpr (kIsFloatingPoint<decltype(stored)>) {
         observed =
             attributes_->missing.nonfinite ? xla::IsFinite(y_true) : xla::Not(xla::IsNan(y_true));
       } else {
@@ -296,26 +297,18 @@ XlaOp DivideNoNan(XlaOp value, XlaOp divisor) {
 }
 
 XlaOp Divided(XlaOp value, XlaOp weight_sum, XlaOp valid_count, Reduction reduction) {
-  if (reduction == Reduction::kMean) {
-    return DivideNoNan(value, xla::ConvertElementType(valid_count, xla::F64));
-  }
-  if (reduction == Reduction::kMeanWithSampleWeight) return DivideNoNan(value, weight_sum);
-  return value;
+  const Divisor divisor = DivisorOf(reduction);
+  if (divisor == Divisor::kOne) return value;
+  return DivideNoNan(value, divisor == Divisor::kValidCount
+                                ? xla::ConvertElementType(valid_count, xla::F64)
+                                : weight_sum);
 }
 
 bool IsRowwise(Reduction reduction) {
   return reduction == Reduction::kNone || reduction == Reduction::kSumOfRows;
 }
 
-class Lowering : public XlaOpKernel {
- public:
-  explicit Lowering(OpKernelConstruction* context) : XlaOpKernel(context) {
-    attributes_.Read(context);
-  }
-
- protected:
-  Attributes attributes_;
-};
+using Lowering = WithAttributes<XlaOpKernel>;
 
 class MaskedLossLowering : public Lowering {
  public:
@@ -400,17 +393,13 @@ class MaskedLossGradLowering : public Lowering {
 
 class MaskedLossElementsLowering : public Lowering {
  public:
-  explicit MaskedLossElementsLowering(OpKernelConstruction* context) : Lowering(context) {
-    std::string kind;
-    OP_REQUIRES_OK(context, context->GetAttr("kind", &kind));
-    FindElementKind(kind, &kind_);
-  }
+  using Lowering::Lowering;
 
   void Compile(XlaOpKernelContext* context) override {
     Inputs inputs;
     OP_REQUIRES_OK(context, inputs.Read(context, attributes_, false));
     XlaOp elements;
-    switch (kind_) {
+    switch (attributes_.kind) {
       case ElementKind::kValid:
         elements = xla::One(inputs.builder(), inputs.type());
         break;
@@ -426,9 +415,6 @@ class MaskedLossElementsLowering : public Lowering {
     }
     context->SetOutput(0, inputs.WhereValid(elements));
   }
-
- private:
-  ElementKind kind_;
 };
 
 REGISTER_XLA_OP(Name("Masklstm>MaskedLoss"), MaskedLossLowering);
