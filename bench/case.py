@@ -111,12 +111,17 @@ class Case:
 def _numbers(loss: str, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Numbers, positive numbers or probabilities, where the loss is defined."""
     y_true, y_pred = np.random.default_rng(0).standard_normal((2, *shape), dtype=np.float32)
-    if loss in ("poisson", "squared_logarithmic_error"):
-        y_true, y_pred = np.exp(y_true), np.exp(y_pred)
-    if loss.startswith("binary"):
+    from masklstm import kernels
+
+    description = kernels.descriptions()[loss]
+    if description["labels"]["upper"] == 1:
         y_true = np.float32(y_true > 0)
-        if not loss.endswith("from_logits"):
-            y_pred = np.float32(0.05 + 0.9 / (1 + np.exp(-y_pred)))
+    elif description["labels"]["lower"] == 0:
+        y_true = np.exp(y_true)
+    if description["predictions"]["upper"] == 1:
+        y_pred = np.float32(0.05 + 0.9 / (1 + np.exp(-y_pred)))
+    elif description["predictions"]["lower"] == 0:
+        y_pred = np.exp(y_pred)
     return y_true, y_pred
 
 

@@ -4,8 +4,7 @@
 set(MASKLSTM_HAS_CUDA FALSE)
 set(MASKLSTM_CUDA_VERSION "")
 set(MASKLSTM_CUDA_ARCHITECTURE_LIST "")
-set(cuda_sources
-  csrc/kernels/cuda_memory.cc csrc/kernels/cuda_status.cc csrc/kernels/masked_loss_cuda.cu)
+set(cuda_sources csrc/cuda/dispatch.cu csrc/cuda/memory.cc csrc/cuda/status.cc)
 
 if(NOT MASKLSTM_CUDA MATCHES "^(AUTO|ON|OFF|EMULATED)$")
   message(FATAL_ERROR "MASKLSTM_CUDA must be AUTO, ON or OFF. Received: ${MASKLSTM_CUDA}")
@@ -20,7 +19,7 @@ if(MASKLSTM_CUDA STREQUAL "EMULATED")
   set(MASKLSTM_HAS_CUDA TRUE)
   set(MASKLSTM_CUDA_VERSION "emulated")
   add_library(masklstm_kernels_cuda STATIC ${cuda_sources})
-  set_source_files_properties(csrc/kernels/masked_loss_cuda.cu PROPERTIES LANGUAGE CXX)
+  set_source_files_properties(csrc/cuda/dispatch.cu PROPERTIES LANGUAGE CXX)
   target_include_directories(masklstm_kernels_cuda PRIVATE tests/cuda_emulator)
   target_compile_options(masklstm_kernels_cuda PRIVATE
     -O1 -U_FORTIFY_SOURCE -ffp-contract=off -Wno-unknown-pragmas $<$<COMPILE_LANGUAGE:CXX>:-xc++>)

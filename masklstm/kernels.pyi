@@ -10,6 +10,27 @@ class Parameter(TypedDict):
     domain: str
     accepts: Callable[[float], bool]
 
+@type_check_only
+class Interval(TypedDict):
+    lower: float
+    upper: float
+    includes_lower: bool
+    includes_upper: bool
+    text: str
+
+@type_check_only
+class Description(TypedDict):
+    parameters: list[Parameter]
+    labels: Interval
+    predictions: Interval
+
+@type_check_only
+class DataType(TypedDict):
+    typestr: str
+    bytes: int
+    floating_point: bool
+    prediction: bool
+
 # What lies in a GPU's memory: arrays of CuPy and Numba, tensors of PyTorch, a DeviceArray. Without
 # CUDA all functions refuse it.
 @type_check_only
@@ -108,6 +129,8 @@ def masked_loss_gradient(
     **parameters: float,
 ) -> _Out: ...
 def losses() -> dict[str, list[Parameter]]: ...
+def descriptions() -> dict[str, Description]: ...
+def types() -> dict[str, DataType]: ...
 def instruction_set() -> str: ...
 
 # The rest is there where masklstm was built with CUDA.

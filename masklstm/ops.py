@@ -49,11 +49,9 @@ def masked_loss(
         y_pred: Predictions of the same shape (one trailing axis of length 1 may be missing in
             either); float16, bfloat16, float32 or float64. float64 is computed in float64, all
             others in float32. Labels and predictions are read in the types that they have.
-        loss: Name of the element loss, a key of `masklstm.kernels.losses()`: `"squared_error"`,
-            `"absolute_error"`, `"huber"`, `"log_cosh"`, `"absolute_percentage_error"`,
-            `"squared_logarithmic_error"`, `"poisson"`, `"pinball"`, `"binary_crossentropy"`,
-            `"binary_crossentropy_from_logits"`, `"binary_focal_crossentropy"` or
-            `"binary_focal_crossentropy_from_logits"`.
+        loss: Name of the element loss, such as `"squared_error"`, `"huber"` or
+            `"binary_crossentropy_from_logits"`: a key of `masklstm.kernels.losses()`;
+            docs/losses.md has their formulas.
         sample_weight: Weights; a scalar, or of a shape whose axes match those of `y_true` from the
             left or are 1. `(batch,)` weighs samples, `(batch, time)` weighs steps.
         mask: Booleans, True = keep; shapes as for `sample_weight`.

@@ -6,7 +6,7 @@ definitions and shares no formula with the native code.
 
 import inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import keras
 import tensorflow as tf
@@ -17,15 +17,35 @@ from masklstm._core.reductions import check_balance, group_axis
 from masklstm._core.refusals import check_not_lost, number_or_nan, out_of_domain, unknown_name
 from masklstm._core.totals import MaskedSums, Reduction, divided
 
+LOSSES: dict[str, Callable[..., tf.Tensor]] = {}
+# For each loss the values that its parameters may take, as intervals.
+DOMAINS: dict[str, dict[str, str]] = {}
 
+_Loss = TypeVar("_Loss", bound=Callable[..., tf.Tensor])
+
+
+def _element_loss(**domains: str) -> Callable[[_Loss], _Loss]:
+    """Makes a function an element loss whose parameters have these domains."""
+
+    def add(function: _Loss) -> _Loss:
+        LOSSES[function.__name__] = function
+        DOMAINS[function.__name__] = domains
+        return function
+
+    return add
+
+
+@_element_loss()
 def squared_error(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
     return tf.square(y_pred - y_true)
 
 
+@_element_loss()
 def absolute_error(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
     return tf.abs(y_pred - y_true)
 
 
+@_element_loss(delta="(0, inf)")
 def huber(y_true: tf.Tensor, y_pred: tf.Tensor, delta: float = 1.0) -> tf.Tensor:
     error = y_pred - y_true
     near = tf.clip_by_value(error, -delta, delta)  # so that the square cannot overflow
@@ -43,11 +63,13 @@ def _nan_if_diverged(y_pred: tf.Tensor) -> tf.Tensor:
     return y_pred - y_pred
 
 
+@_element_loss()
 def log_cosh(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
     error = tf.abs(y_pred - y_true)
     return error + tf.math.softplus(-2 * error) - tf.math.log(tf.constant(2.0, error.dtype))
 
 
+@_element_loss(epsilon="(0, 0.5)")
 def absolute_percentage_error(
     y_true: tf.Tensor, y_pred: tf.Tensor, epsilon: float = 1e-7
 ) -> tf.Tensor:
@@ -55,6 +77,7 @@ def absolute_percentage_error(
     return 200 * half
 
 
+@_element_loss(epsilon="(0, 0.5)")
 def squared_logarithmic_error(
     y_true: tf.Tensor, y_pred: tf.Tensor, epsilon: float = 1e-7
 ) -> tf.Tensor:
@@ -64,11 +87,13 @@ def squared_logarithmic_error(
     return tf.square(log_of(y_pred) - log_of(y_true)) + _nan_if_diverged(y_pred)
 
 
+@_element_loss(epsilon="(0, 0.5)")
 def poisson(y_true: tf.Tensor, y_pred: tf.Tensor, epsilon: float = 1e-7) -> tf.Tensor:
     quarter = 0.25 * y_pred - 0.25 * y_true * tf.math.log(y_pred + epsilon)
     return 4 * quarter  # either term alone could overflow
 
 
+@_element_loss(quantile="(0, 1)")
 def pinball(y_true: tf.Tensor, y_pred: tf.Tensor, quantile: float = 0.5) -> tf.Tensor:
     half = _half_difference(y_true, y_pred)
     return 2 * (quantile * tf.nn.relu(half) + (1 - quantile) * tf.nn.relu(-half))
@@ -91,6 +116,7 @@ def _log(probability: tf.Tensor, rest: tf.Tensor) -> tf.Tensor:
     return tf.where(probability < 0.5, tf.math.log(probability), near_1)
 
 
+@_element_loss(label_smoothing="[0, 1]", epsilon="(0, 0.5)")
 def binary_crossentropy(
     y_true: tf.Tensor, y_pred: tf.Tensor, label_smoothing: float = 0.0, epsilon: float = 1e-7
 ) -> tf.Tensor:
@@ -99,6 +125,7 @@ def binary_crossentropy(
     return -(target * _log(clipped, rest) + (1 - target) * _log(rest, clipped))
 
 
+@_element_loss(label_smoothing="[0, 1]")
 def binary_crossentropy_from_logits(
     y_true: tf.Tensor, y_pred: tf.Tensor, label_smoothing: float = 0.0
 ) -> tf.Tensor:
@@ -112,6 +139,14 @@ def _balanced_classes(
     return target * alpha + (1 - target) * (1 - alpha) if apply_class_balancing else 1.0
 
 
+@_element_loss(
+    gamma="[0, inf)",
+    alpha="[0, 1]",
+    apply_class_balancing="[0, 1]",
+    from_logits="[0, 1]",
+    label_smoothing="[0, 1]",
+    epsilon="(0, 0.5)",
+)
 def binary_focal_crossentropy(
     y_true: tf.Tensor,
     y_pred: tf.Tensor,
@@ -133,6 +168,9 @@ def binary_focal_crossentropy(
     return losses * _balanced_classes(target, alpha, apply_class_balancing)
 
 
+@_element_loss(
+    gamma="[0, inf)", alpha="[0, 1]", apply_class_balancing="[0, 1]", label_smoothing="[0, 1]"
+)
 def binary_focal_crossentropy_from_logits(
     y_true: tf.Tensor,
     y_pred: tf.Tensor,
@@ -166,25 +204,6 @@ def _power_of_wrong(target: tf.Tensor, y_pred: tf.Tensor, gamma: float) -> tf.Te
     other = tf.where(is_probability, tf.zeros_like(y_pred), y_pred)
     wrong = target * tf.sigmoid(-other) + (1 - target) * tf.sigmoid(other)
     return tf.where(is_probability, tf.exp(gamma * log_wrong), tf.pow(wrong, gamma))
-
-
-LOSSES: dict[str, Callable[..., tf.Tensor]] = {
-    function.__name__: function
-    for function in (
-        squared_error,
-        absolute_error,
-        huber,
-        log_cosh,
-        absolute_percentage_error,
-        squared_logarithmic_error,
-        poisson,
-        pinball,
-        binary_crossentropy,
-        binary_crossentropy_from_logits,
-        binary_focal_crossentropy,
-        binary_focal_crossentropy_from_logits,
-    )
-}
 
 
 class _Elements(NamedTuple):
@@ -300,19 +319,6 @@ def _elements(tensors: Tensors, loss: str, parameters: dict[str, float]) -> _Ele
     return _Elements(valid, weight, weight * losses)
 
 
-# The values that parameters may take, as intervals.
-DOMAINS = {
-    "delta": "(0, inf)",
-    "quantile": "(0, 1)",
-    "gamma": "[0, inf)",
-    "alpha": "[0, 1]",
-    "apply_class_balancing": "[0, 1]",
-    "from_logits": "[0, 1]",
-    "label_smoothing": "[0, 1]",
-    "epsilon": "(0, 0.5)",
-}
-
-
 def check_loss(loss: str, parameters: dict[str, float]) -> None:
     """Raises the error that `masked_loss` would raise for this loss and these parameters."""
     if not isinstance(loss, str) or loss not in LOSSES:
@@ -322,7 +328,7 @@ def check_loss(loss: str, parameters: dict[str, float]) -> None:
     except TypeError as error:
         raise TypeError(f"Loss '{loss}': {error}. Received: {parameters}") from None
     for name, value in parameters.items():
-        domain = DOMAINS[name]
+        domain = DOMAINS[loss][name]
         low, high = (float(end) for end in domain[1:-1].split(","))
         number = number_or_nan(value)
         above = low <= number if domain[0] == "[" else low < number
@@ -337,7 +343,7 @@ def _formula(loss: str, parameters: dict[str, float], dtype: tf.DType) -> Callab
     if "epsilon" in inspect.signature(formula).parameters:
         parameters = {"epsilon": keras.config.epsilon(), **parameters}
     for name, value in parameters.items():
-        check_not_lost(name, DOMAINS[name], value, dtype)
+        check_not_lost(name, DOMAINS[loss][name], value, dtype)
     return lambda y_true, y_pred: formula(y_true, y_pred, **parameters)
 
 

@@ -9,30 +9,25 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import pytest
 import tensorflow as tf
+from gpu import formulas
+from gpu.formulas import within
 
 from masklstm import kernels
 from masklstm._core import library
 
-# Every loss with its default parameters, and with others where it has any.
-OTHER_PARAMETERS = {
-    "huber": [{"delta": 0.3}],
-    "pinball": [{"quantile": 0.9}],
-    "binary_crossentropy": [{"label_smoothing": 0.2}],
-    "binary_crossentropy_from_logits": [{"label_smoothing": 0.2}],
-    "binary_focal_crossentropy": [
-        {"gamma": 1.7, "alpha": 0.4, "apply_class_balancing": True, "label_smoothing": 0.1},
-        {"from_logits": True, "gamma": 3.0},
-    ],
-    "binary_focal_crossentropy_from_logits": [
-        {"gamma": 1.7, "alpha": 0.4, "apply_class_balancing": True, "label_smoothing": 0.1},
-        {"gamma": 0.5},
-    ],
-}
-LOSSES = [
-    (name, parameters)
-    for name in kernels.losses()
-    for parameters in ({}, *OTHER_PARAMETERS.get(name, []))
-]
+
+def parameters_of(loss):
+    """The default ones, and others where the loss has any; but for epsilon, whose other values
+    would need wider tolerances.
+    """
+    others = [
+        {name: value for name, value in some.items() if name != "epsilon"}
+        for some in formulas.LOSSES[loss].others
+    ]
+    return [{}, *filter(None, others)]
+
+
+LOSSES = [(loss, parameters) for loss in kernels.losses() for parameters in parameters_of(loss)]
 REDUCTIONS = ["mean", "mean_with_sample_weight", "sum", "none"]
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 
@@ -97,13 +92,16 @@ def labels_and_predictions(
     rng, shape, dtype, loss="squared_error", parameters=None, missing_share=0.4
 ):
     """Random ones where the loss is defined: numbers, positive numbers, or probabilities."""
+    if (parameters or {}).get("from_logits"):
+        loss += "_from_logits"
+    description = kernels.descriptions()[loss]
     y_true, y_pred = rng.normal(size=shape), 2 * rng.normal(size=shape)
-    if loss in ("poisson", "squared_logarithmic_error"):
-        y_true, y_pred = np.exp(y_true), np.exp(y_pred)
-    if loss.startswith("binary"):
-        y_true = np.where(rng.random(shape) < 0.5, np.round(rng.random(shape)), rng.random(shape))
-        if not (loss.endswith("from_logits") or (parameters or {}).get("from_logits")):
-            y_pred = 0.05 + 0.9 * rng.random(shape)
+
+    def between_0_and_1(y):  # half of them whole
+        return np.where(rng.random(shape) < 0.5, np.round(rng.random(shape)), rng.random(shape))
+
+    y_true = within(description["labels"], y_true, between_0_and_1)
+    y_pred = within(description["predictions"], y_pred, lambda y: 0.05 + 0.9 * rng.random(shape))
     y_true = np.where(rng.random(shape) < missing_share, np.nan, y_true)
     return y_true.astype(dtype), y_pred.astype(dtype)
 

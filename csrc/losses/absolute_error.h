@@ -10,6 +10,8 @@ namespace {
 struct AbsoluteError {
   static constexpr const char* kName = "absolute_error";
   static constexpr NoParameters kParameters{};
+  static constexpr Domain kLabels = Domain::All();
+  static constexpr Domain kPredictions = Domain::All();
 
   explicit AbsoluteError(const double*) {}
 

@@ -10,6 +10,8 @@ namespace {
 struct AbsolutePercentageError {
   static constexpr const char* kName = "absolute_percentage_error";
   static constexpr Parameter kParameters[] = {kEpsilonParameter};
+  static constexpr Domain kLabels = Domain::All();
+  static constexpr Domain kPredictions = Domain::All();
 
   explicit AbsolutePercentageError(const double* parameters) : epsilon(parameters[0]) {}
 

@@ -16,6 +16,8 @@ namespace {
 struct BinaryCrossentropy {
   static constexpr const char* kName = "binary_crossentropy";
   static constexpr Parameter kParameters[] = {kLabelSmoothingParameter, kEpsilonParameter};
+  static constexpr Domain kLabels = Domain::Within(0.0, 1.0);
+  static constexpr Domain kPredictions = Domain::Within(0.0, 1.0);
 
   explicit BinaryCrossentropy(const double* parameters)
       : label_smoothing(parameters[0]),

@@ -13,6 +13,8 @@ namespace {
 struct BinaryCrossentropyFromLogits {
   static constexpr const char* kName = "binary_crossentropy_from_logits";
   static constexpr Parameter kParameters[] = {kLabelSmoothingParameter};
+  static constexpr Domain kLabels = Domain::Within(0.0, 1.0);
+  static constexpr Domain kPredictions = Domain::All();
 
   explicit BinaryCrossentropyFromLogits(const double* parameters)
       : label_smoothing(parameters[0]) {}

@@ -20,6 +20,8 @@ struct BinaryFocalCrossentropy {
       kClassBalancingParameter, {"from_logits", /*default=*/0.0, Domain::Within(0.0, 1.0)},
       kLabelSmoothingParameter, kEpsilonParameter,
   };
+  static constexpr Domain kLabels = Domain::Within(0.0, 1.0);
+  static constexpr Domain kPredictions = Domain::Within(0.0, 1.0);
 
   explicit BinaryFocalCrossentropy(const double* parameters)
       : focus(parameters),

@@ -22,6 +22,8 @@ struct BinaryFocalCrossentropyFromLogits {
       kClassBalancingParameter,
       kLabelSmoothingParameter,
   };
+  static constexpr Domain kLabels = Domain::Within(0.0, 1.0);
+  static constexpr Domain kPredictions = Domain::All();
 
   explicit BinaryFocalCrossentropyFromLogits(const double* parameters)
       : BinaryFocalCrossentropyFromLogits(Focus(parameters), parameters + 3) {}

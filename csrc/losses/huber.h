@@ -12,6 +12,8 @@ struct Huber {
   static constexpr Parameter kParameters[] = {
       {"delta", /*default=*/1.0, Domain::Above(0.0)},
   };
+  static constexpr Domain kLabels = Domain::All();
+  static constexpr Domain kPredictions = Domain::All();
 
   explicit Huber(const double* parameters) : delta(parameters[0]) {}
 

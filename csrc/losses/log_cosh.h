@@ -14,6 +14,8 @@ namespace {
 struct LogCosh {
   static constexpr const char* kName = "log_cosh";
   static constexpr NoParameters kParameters{};
+  static constexpr Domain kLabels = Domain::All();
+  static constexpr Domain kPredictions = Domain::All();
 
   explicit LogCosh(const double*) {}
 

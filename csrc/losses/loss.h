@@ -1,8 +1,10 @@
-// What every loss has: a name, parameters, and three formulas over the values of value_math.h.
+// What every loss has: a name, parameters, and three formulas.
 //
 //   struct SomeLoss {
 //     static constexpr const char* kName;          // as users write it
 //     static constexpr Parameter kParameters[];    // or NoParameters
+//     static constexpr Domain kLabels;             // where the loss is meant to be used
+//     static constexpr Domain kPredictions;
 //     explicit SomeLoss(const double* parameters); // in the order of kParameters
 //     template <typename V> MASKLSTM_HOST_DEVICE V Value(V y_true, V y_pred) const;
 //     ... V Derivative(V y_true, V y_pred) const;        // by y_pred
@@ -10,6 +12,18 @@
 //   };
 //
 // The caller decides which elements are valid and zeroes the result where they are not.
+//
+// What a formula may be made of:
+//   A. A formula is a template over its value type V: a SIMD register on the CPU
+//      (csrc/cpu/simd_arithmetic.h), one number in a struct on a GPU (csrc/cuda/math.h), or an XLA
+//      operation. The vocabulary carries XLA's names and is found by argument-dependent lookup.
+//   B. The vocabulary: + - * /, Abs, Sign, Max, Min, Clamp(low, x, high), Select(predicate, a, b),
+//      the predicates Eq, Lt, Le, Gt, Ge, and ScalarLike(x, number), the constant of x's type; and
+//      Exp, Expm1, Log, Log1p, Logistic, Tanh, Pow.
+//   C. No `if` and no `?:` on values: both arms of a Select are computed, so both must be finite
+//      where the chosen one is.
+//   D. NaN in, NaN out: comparisons with NaN are false, Sign, Clamp, Max and Min of NaN are NaN.
+//      A diverged prediction must stay visible in loss and gradient.
 #ifndef MASKLSTM_CSRC_LOSSES_LOSS_H_
 #define MASKLSTM_CSRC_LOSSES_LOSS_H_
 
@@ -20,7 +34,9 @@
 namespace masklstm {
 namespace {
 
-// The values that a parameter may take. NaN lies in no domain.
+// The values that a parameter may take, or that labels or predictions are meant to have. NaN lies
+// in no domain. Only parameters are checked: labels and predictions outside are computed with all
+// the same.
 struct Domain {
   double low;
   double high;
@@ -29,6 +45,7 @@ struct Domain {
 
   static constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
+  static constexpr Domain All() { return {-kInfinity, kInfinity, false, false}; }
   static constexpr Domain Above(double low) { return {low, kInfinity, false, false}; }
   static constexpr Domain From(double low) { return {low, kInfinity, true, false}; }
   static constexpr Domain Between(double low, double high) { return {low, high, false, false}; }

@@ -3,9 +3,9 @@
 #ifndef MASKLSTM_CSRC_LOSSES_LOSSES_H_
 #define MASKLSTM_CSRC_LOSSES_LOSSES_H_
 
+#include <algorithm>
 #include <iterator>
 
-#include "csrc/kernels/masked_loss.h"
 #include "csrc/losses/absolute_error.h"
 #include "csrc/losses/absolute_percentage_error.h"
 #include "csrc/losses/binary_crossentropy.h"
@@ -24,9 +24,9 @@ namespace {
 
 template <typename... Losses>
 struct LossList {
-  static_assert(((std::size(Losses::kParameters) <= kMaxParameters) && ...),
-                "A loss has more parameters than fit MaskedLossInputs: raise kMaxParameters in "
-                "csrc/kernels/masked_loss.h");
+  // Of any loss: what holds the values of a loss's parameters has room for so many.
+  static constexpr int kMaxParameters =
+      std::max({0, static_cast<int>(std::size(Losses::kParameters))...});
 
   // Calls visitor(loss) with the loss at `index`, made from `parameters`.
   template <typename Visitor>
@@ -35,10 +35,10 @@ struct LossList {
     ((position++ == index ? visitor(Losses(parameters)) : void()), ...);
   }
 
-  // Calls visitor(name, parameters) for every loss, in order.
+  // Calls visitor(name, parameters, labels, predictions) for every loss, in order.
   template <typename Visitor>
   static void ForEach(Visitor&& visitor) {
-    (visitor(Losses::kName, Losses::kParameters), ...);
+    (visitor(Losses::kName, Losses::kParameters, Losses::kLabels, Losses::kPredictions), ...);
   }
 };
 

@@ -12,6 +12,8 @@ struct Pinball {
   static constexpr Parameter kParameters[] = {
       {"quantile", /*default=*/0.5, Domain::Between(0.0, 1.0)},
   };
+  static constexpr Domain kLabels = Domain::All();
+  static constexpr Domain kPredictions = Domain::All();
 
   explicit Pinball(const double* parameters) : quantile(parameters[0]) {}
 

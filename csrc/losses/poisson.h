@@ -12,6 +12,8 @@ namespace {
 struct Poisson {
   static constexpr const char* kName = "poisson";
   static constexpr Parameter kParameters[] = {kEpsilonParameter};
+  static constexpr Domain kLabels = Domain::From(0.0);
+  static constexpr Domain kPredictions = Domain::From(0.0);
 
   explicit Poisson(const double* parameters) : epsilon(parameters[0]) {}
 

@@ -10,6 +10,8 @@ namespace {
 struct SquaredError {
   static constexpr const char* kName = "squared_error";
   static constexpr NoParameters kParameters{};
+  static constexpr Domain kLabels = Domain::All();
+  static constexpr Domain kPredictions = Domain::All();
 
   explicit SquaredError(const double*) {}
 

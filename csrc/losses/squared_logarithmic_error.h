@@ -13,6 +13,8 @@ namespace {
 struct SquaredLogarithmicError {
   static constexpr const char* kName = "squared_logarithmic_error";
   static constexpr Parameter kParameters[] = {kEpsilonParameter};
+  static constexpr Domain kLabels = Domain::From(0.0);
+  static constexpr Domain kPredictions = Domain::From(0.0);
 
   explicit SquaredLogarithmicError(const double* parameters) : epsilon(parameters[0]) {}
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "csrc/core/error_texts.h"
+
 namespace masklstm {
 namespace {
 
@@ -33,18 +35,15 @@ std::optional<double> ToNumber(const py::object& object) {
 }
 
 // The array's type, one of the library's own.
-DataType DataTypeOf(const ArrayView& array, const char* name, bool is_floating_point) {
-  DataType type;
+DataType DataTypeOf(const ArrayView& array, const char* name, bool is_prediction) {
   std::string names;
   for (const DataTypeName& known : kDataTypes) {
-    if (is_floating_point && !IsFloatingPoint(known.type)) continue;
+    if (is_prediction && !known.may_be_prediction) continue;
+    if (array.dtype == known.name) return known.type;
     names += (names.empty() ? "" : ", ") + std::string(known.name);
   }
-  if (!FindDataType(array.dtype, &type) || (is_floating_point && !IsFloatingPoint(type))) {
-    throw py::type_error("Expected '" + std::string(name) + "' to have one of the dtypes " + names +
-                         ". Received: " + array.dtype);
-  }
-  return type;
+  throw py::type_error("Expected '" + std::string(name) + "' to have one of the dtypes " + names +
+                       ". Received: " + array.dtype);
 }
 
 Broadcast MakeView(const std::optional<ArrayView>& array, const char* name,
@@ -53,18 +52,12 @@ Broadcast MakeView(const std::optional<ArrayView>& array, const char* name,
   if (!array) return view;
   RequireDtype(*array, name, dtype);
   static const char kNothing = 0;  // an empty array may have no memory, but it was given
-  switch (MakeBroadcast(array->data ? array->data : &kNothing, array->shape.data(),
-                        array->shape.size(), y_true.shape.data(), y_true.shape.size(), &view)) {
-    case BroadcastResult::kOk:
-      break;
-    case BroadcastResult::kShapesDiffer:
-      throw py::value_error("Incompatible shape for argument '" + std::string(name) +
-                            "'. Expected a shape whose axes, from the left, are those of y_true, " +
-                            y_true.ShapeText() + ", or 1. Received: " + array->ShapeText());
-    case BroadcastResult::kTooManyAxes:
-      throw py::value_error("Argument '" + std::string(name) + "' of shape " + array->ShapeText() +
-                            " repeats along too many separate axes of y_true, " +
-                            y_true.ShapeText() + ". Broadcast it to that shape first.");
+  const BroadcastResult result =
+      MakeBroadcast(array->data ? array->data : &kNothing, array->shape.data(), array->shape.size(),
+                    y_true.shape.data(), y_true.shape.size(), &view);
+  if (result != BroadcastResult::kOk) {
+    const std::string shape = array->ShapeText();
+    throw py::value_error(BroadcastText(result, name, shape, y_true.ShapeText(), shape));
   }
   return view;
 }
@@ -142,17 +135,11 @@ MaskedLossInputs MakeInputs(const ArrayView& y_true, const ArrayView& y_pred,
   inputs.label_type = DataTypeOf(y_true, "y_true", false);
   inputs.prediction_type = DataTypeOf(y_pred, "y_pred", true);
   if (y_true.shape != y_pred.shape) {
-    throw py::value_error(
-        "y_true and y_pred must have the same shape. Received: y_true with shape " +
-        y_true.ShapeText() + ", y_pred with shape " + y_pred.ShapeText());
+    throw py::value_error(ShapesDifferText(y_true.ShapeText(), y_pred.ShapeText()));
   }
   inputs.y_true = y_true.data;
   inputs.y_pred = y_pred.data;
-  inputs.row_size = y_true.shape.empty() ? 1 : y_true.shape.back();
-  inputs.num_rows = 1;
-  for (size_t axis = 0; axis + 1 < y_true.shape.size(); ++axis) {
-    inputs.num_rows *= y_true.shape[axis];
-  }
+  SetRows(y_true.shape.data(), y_true.shape.size(), &inputs);
   inputs.weights[0] = MakeView(sample_weight, "sample_weight", ComputingType(inputs), y_true);
   inputs.mask = MakeView(mask, "mask", "bool", y_true);
 
@@ -185,13 +172,13 @@ MaskedLossInputs MakeInputs(const ArrayView& y_true, const ArrayView& y_pred,
     const bool is_double = inputs.computing_type() == DataType::kFloat64;
     const double least =
         is_double ? std::numeric_limits<double>::min() : std::numeric_limits<float>::min();
-    const bool is_lost = inputs.parameters[i] < least && !description.accepts(0.0);
-    if (is_lost || !description.accepts(inputs.parameters[i])) {
+    const bool is_lost = inputs.parameters[i] < least && !description.domain.Contains(0.0);
+    if (is_lost || !description.domain.Contains(inputs.parameters[i])) {
       const std::string for_type =
           is_lost ? ", for " + ComputingType(inputs) + " of at least " + Repr(py::float_(least))
                   : "";
       throw py::value_error("Invalid value for argument '" + description.name +
-                            "'. Expected a number in " + description.domain + for_type +
+                            "'. Expected a number in " + description.domain.text + for_type +
                             ". Received: " + description.name + "=" + Repr(value));
     }
   }
@@ -213,8 +200,7 @@ Groups MakeGroups(const std::string& name, const ArrayView& y_true) {
   if (!FindBalance(name, &balance)) ThrowUnknownName("balance", name, kBalances);
   const int axis = GroupAxis(balance, static_cast<int>(y_true.shape.size()));
   if (axis < 0) {
-    throw py::value_error("y_true of shape " + y_true.ShapeText() + " has no axis for balance='" +
-                          name + "'");
+    throw py::value_error(NoGroupAxisText(y_true.ShapeText(), name));
   }
   return GroupsAlong(axis, y_true.shape.data(), y_true.shape.size());
 }

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "csrc/kernels/masked_loss.h"
-#include "csrc/kernels/names.h"
+#include "csrc/core/masked_loss.h"
+#include "csrc/core/names.h"
 
 namespace masklstm {
 

@@ -19,9 +19,9 @@
 #include "csrc/python/arguments.h"
 
 #ifdef MASKLSTM_HAS_CUDA
-#include "csrc/kernels/cuda_memory.h"
-#include "csrc/kernels/cuda_status.h"
-#include "csrc/kernels/masked_loss_cuda.h"
+#include "csrc/cuda/dispatch.h"
+#include "csrc/cuda/memory.h"
+#include "csrc/cuda/status.h"
 #endif
 
 namespace masklstm {
@@ -67,30 +67,18 @@ namespace py = pybind11;
 
 #ifdef MASKLSTM_HAS_CUDA
 
-struct TypeString {
-  const char* name;
-  const char* text;  // as the interface spells it
-};
-
-constexpr TypeString kTypeStrings[] = {
-    {"bool", "|b1"},    {"int8", "|i1"},    {"int16", "<i2"},    {"int32", "<i4"},
-    {"int64", "<i8"},   {"uint8", "|u1"},   {"uint16", "<u2"},   {"uint32", "<u4"},
-    {"uint64", "<u8"},  {"float16", "<f2"}, {"bfloat16", "<V2"}, {"float32", "<f4"},
-    {"float64", "<f8"},
-};
-
 std::string TypeStringOf(const std::string& dtype) {
-  for (const TypeString& type : kTypeStrings) {
-    if (dtype == type.name) return type.text;
+  for (const DataTypeName& type : kDataTypes) {
+    if (dtype == type.name) return type.typestr;
   }
   throw py::type_error("Expected a boolean, integer or floating-point dtype. Received: " + dtype);
 }
 
 // The type's name; empty if there is none.
 std::string NameOf(const std::string& type_string) {
-  for (const TypeString& type : kTypeStrings) {
+  for (const DataTypeName& type : kDataTypes) {
     // The byte order of a type without one is written in several ways.
-    const std::string text = type.text;
+    const std::string text = type.typestr;
     if (type_string == text || type_string == "|" + text.substr(1)) return type.name;
   }
   return "";
@@ -225,8 +213,8 @@ class Interface {
     const py::object text = Get("typestr");
     const std::string dtype = py::isinstance<py::str>(text) ? NameOf(py::str(text)) : "";
     std::string known;
-    for (const TypeString& type : kTypeStrings) {
-      known += (known.empty() ? "" : ", ") + std::string(type.text);
+    for (const DataTypeName& type : kDataTypes) {
+      known += (known.empty() ? "" : ", ") + std::string(type.typestr);
     }
     if (dtype.empty()) Refuse("typestr", "one of " + known);
     return dtype;

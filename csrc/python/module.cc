@@ -9,9 +9,10 @@
 #include <thread>
 #include <vector>
 
-#include "csrc/kernels/division.h"
-#include "csrc/kernels/masked_loss.h"
-#include "csrc/kernels/names.h"
+#include "csrc/core/division.h"
+#include "csrc/core/masked_loss.h"
+#include "csrc/core/names.h"
+#include "csrc/cpu/dispatch.h"
 #include "csrc/python/arguments.h"
 #include "csrc/python/cuda.h"
 
@@ -163,21 +164,59 @@ py::array MaskedLossGradient(const py::array& y_true, const py::array& y_pred,
   return gradient;
 }
 
+py::list ParametersOf(const LossDescription& loss) {
+  py::list parameters;
+  for (const ParameterDescription& parameter : loss.parameters) {
+    py::dict entry;
+    entry["name"] = parameter.name;
+    entry["default"] = parameter.default_value;
+    entry["domain"] = parameter.domain.text;
+    entry["accepts"] = py::cpp_function(
+        [domain = parameter.domain](double value) { return domain.Contains(value); });
+    parameters.append(entry);
+  }
+  return parameters;
+}
+
 py::dict LossTable() {
   py::dict losses;
-  for (const LossDescription& loss : Losses()) {
-    py::list parameters;
-    for (const ParameterDescription& parameter : loss.parameters) {
-      py::dict entry;
-      entry["name"] = parameter.name;
-      entry["default"] = parameter.default_value;
-      entry["domain"] = parameter.domain;
-      entry["accepts"] = py::cpp_function(parameter.accepts);
-      parameters.append(entry);
-    }
-    losses[py::str(loss.name)] = parameters;
-  }
+  for (const LossDescription& loss : Losses()) losses[py::str(loss.name)] = ParametersOf(loss);
   return losses;
+}
+
+py::dict ToDict(const Interval& interval) {
+  py::dict entries;
+  entries["lower"] = interval.lower;
+  entries["upper"] = interval.upper;
+  entries["includes_lower"] = interval.includes_lower;
+  entries["includes_upper"] = interval.includes_upper;
+  entries["text"] = interval.text;
+  return entries;
+}
+
+py::dict Descriptions() {
+  py::dict descriptions;
+  for (const LossDescription& loss : Losses()) {
+    py::dict entries;
+    entries["parameters"] = ParametersOf(loss);
+    entries["labels"] = ToDict(loss.labels);
+    entries["predictions"] = ToDict(loss.predictions);
+    descriptions[py::str(loss.name)] = entries;
+  }
+  return descriptions;
+}
+
+py::dict Types() {
+  py::dict types;
+  for (const DataTypeName& type : kDataTypes) {
+    py::dict entries;
+    entries["typestr"] = type.typestr;
+    entries["bytes"] = type.bytes;
+    entries["floating_point"] = type.is_floating_point;
+    entries["prediction"] = type.may_be_prediction;
+    types[py::str(type.name)] = entries;
+  }
+  return types;
 }
 
 constexpr char kModuleDoc[] = R"(The native kernels on NumPy arrays, without TensorFlow.
@@ -276,6 +315,14 @@ PYBIND11_MODULE(kernels, module) {
   module.def("losses", &LossTable,
              "All losses: a dict from name to the list of the loss's parameters, each a dict with "
              "name, default, domain (an interval, as text) and accepts (a predicate).");
+  module.def("descriptions", &Descriptions,
+             "All losses: a dict from name to a dict with parameters (as in losses()), labels and "
+             "predictions. These say where the loss is meant to be used, as intervals: dicts with "
+             "lower, upper, includes_lower, includes_upper and text. Values outside of them are "
+             "not refused.");
+  module.def("types", &Types,
+             "All types that labels may have: a dict from NumPy's name to a dict with typestr, "
+             "bytes, floating_point, and prediction (whether predictions may have it as well).");
   module.def(
       "instruction_set",
       [] {

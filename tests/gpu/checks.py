@@ -41,15 +41,15 @@ def computing_type(dtype):
     return np.float64 if dtype == "float64" else np.float32
 
 
-def example(loss, shape, dtype, rng, missing_share=0.3):
+def example(kernels, loss, shape, dtype, rng, missing_share=0.3):
     """Labels with gaps and predictions, as stored; and which labels are there."""
-    t, p = formulas.numbers(loss, shape, rng)
+    t, p = formulas.numbers(kernels.descriptions()[loss], shape, rng)
     valid = rng.random(shape) >= missing_share
     return np.where(valid, t, np.nan).astype(TYPES[dtype]), p.astype(TYPES[dtype]), valid
 
 
 def expected(loss, t, p, valid, weight, reduction):
-    value, derivative = formulas.LOSSES[loss]
+    value, derivative, _ = formulas.LOSSES[loss]
     t = np.where(valid, t.astype(np.float64), 0.5)
     p = np.where(valid, p.astype(np.float64), 0.5)
     return (

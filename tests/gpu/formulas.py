@@ -1,8 +1,19 @@
 """Every loss and its derivative by y_pred in NumPy, float64, with default parameters."""
 
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
 import numpy as np
 
 EPSILON = 1e-7
+
+
+class Formula(NamedTuple):
+    value: Callable[..., Any]
+    derivative: Callable[..., Any]
+    others: Sequence[
+        dict[str, float]
+    ] = ()  # parameters other than the defaults; each of the loss has one
 
 
 def clipped(p):
@@ -38,35 +49,54 @@ def percent(t):
 
 
 LOSSES = {
-    "squared_error": (lambda t, p: (p - t) ** 2, lambda t, p: 2 * (p - t)),
-    "absolute_error": (lambda t, p: np.abs(p - t), lambda t, p: np.sign(p - t)),
-    "huber": (
+    "squared_error": Formula(
+        lambda t, p: (p - t) ** 2,
+        lambda t, p: 2 * (p - t),
+    ),
+    "absolute_error": Formula(
+        lambda t, p: np.abs(p - t),
+        lambda t, p: np.sign(p - t),
+    ),
+    "huber": Formula(
         lambda t, p: np.where(np.abs(p - t) <= 1, (p - t) ** 2 / 2, np.abs(p - t) - 0.5),
         lambda t, p: np.clip(p - t, -1, 1),
+        others=[{"delta": 0.3}],
     ),
-    "log_cosh": (
+    "log_cosh": Formula(
         lambda t, p: np.logaddexp(p - t, t - p) - np.log(2),
         lambda t, p: np.tanh(p - t),
     ),
-    "absolute_percentage_error": (
+    "absolute_percentage_error": Formula(
         lambda t, p: percent(t) * np.abs(p - t),
         lambda t, p: percent(t) * np.sign(p - t),
+        others=[{"epsilon": 0.4}],
     ),
-    "squared_logarithmic_error": (
+    "squared_logarithmic_error": Formula(
         lambda t, p: logarithms(t, p) ** 2,
         lambda t, p: np.where(p < EPSILON, 0, 2 * logarithms(t, p) / (1 + p)),
+        others=[{"epsilon": 0.4}],
     ),
-    "poisson": (lambda t, p: p - t * np.log(p + EPSILON), lambda t, p: 1 - t / (p + EPSILON)),
-    "pinball": (lambda t, p: np.abs(p - t) / 2, lambda t, p: np.sign(p - t) / 2),
-    "binary_crossentropy": (
+    "poisson": Formula(
+        lambda t, p: p - t * np.log(p + EPSILON),
+        lambda t, p: 1 - t / (p + EPSILON),
+        others=[{"epsilon": 0.01}],
+    ),
+    "pinball": Formula(
+        lambda t, p: np.abs(p - t) / 2,
+        lambda t, p: np.sign(p - t) / 2,
+        others=[{"quantile": 0.9}],
+    ),
+    "binary_crossentropy": Formula(
         lambda t, p: crossentropy(t, clipped(p)),
         lambda t, p: np.where(inside(p), crossentropy_slope(t, clipped(p)), 0),
+        others=[{"label_smoothing": 0.2, "epsilon": 0.1}],
     ),
-    "binary_crossentropy_from_logits": (
+    "binary_crossentropy_from_logits": Formula(
         lambda t, p: np.maximum(p, 0) - p * t + np.log1p(np.exp(-np.abs(p))),
         lambda t, p: sigmoid(p) - t,
+        others=[{"label_smoothing": 0.2}],
     ),
-    "binary_focal_crossentropy": (
+    "binary_focal_crossentropy": Formula(
         lambda t, p: wrong(t, clipped(p)) ** 2 * crossentropy(t, clipped(p)),
         lambda t, p: np.where(
             inside(p),
@@ -74,8 +104,12 @@ LOSSES = {
             + wrong(t, clipped(p)) ** 2 * crossentropy_slope(t, clipped(p)),
             0,
         ),
+        others=[
+            {"gamma": 1.7, "alpha": 0.4, "apply_class_balancing": True, "label_smoothing": 0.1},
+            {"from_logits": True, "gamma": 3.0},
+        ],
     ),
-    "binary_focal_crossentropy_from_logits": (
+    "binary_focal_crossentropy_from_logits": Formula(
         lambda t, p: wrong(t, sigmoid(p)) ** 2 * crossentropy(t, sigmoid(p)),
         lambda t, p: (
             sigmoid(p)
@@ -85,20 +119,33 @@ LOSSES = {
                 + wrong(t, sigmoid(p)) ** 2 * crossentropy_slope(t, sigmoid(p))
             )
         ),
+        others=[
+            {"gamma": 1.7, "alpha": 0.4, "apply_class_balancing": True, "label_smoothing": 0.1},
+            {"gamma": 0.5},
+        ],
     ),
 }
 
 
-def numbers(loss, shape, rng):
-    """Labels and predictions where the loss is defined."""
+def within(interval, x, probabilities):
+    """Numbers of any size as numbers of the interval; `probabilities` are what [0, 1] gets."""
+    lower, upper = interval["lower"], interval["upper"]
+    if np.isinf(lower) and np.isinf(upper):
+        return x
+    if np.isinf(upper):
+        return lower + np.exp(x)
+    if np.isinf(lower):
+        return upper - np.exp(x)
+    return lower + (upper - lower) * probabilities(x)
+
+
+def numbers(description, shape, rng):
+    """Labels and predictions where the loss is defined; `description` is the kernels' own."""
     t, p = rng.standard_normal((2, *shape))
-    if loss in ("poisson", "squared_logarithmic_error"):
-        t, p = np.exp(t), np.exp(p)
-    if loss.startswith("binary"):
-        t = np.float64(t > 0)
-        if not loss.endswith("from_logits"):
-            p = 0.05 + 0.9 * sigmoid(p)
-    return t, p
+    return (
+        within(description["labels"], t, lambda t: np.float64(t > 0)),
+        within(description["predictions"], p, lambda p: 0.05 + 0.9 * sigmoid(p)),
+    )
 
 
 def reduced(losses, valid, weight, reduction):

@@ -14,7 +14,7 @@ from .checks import TYPES, Shifted, example, short
 @pytest.mark.parametrize("shift", [1, 2, 3, 5])
 @pytest.mark.parametrize("dtype", TYPES)
 def test_arrays_of_any_alignment(kernels, rng, dtype, shift):
-    t, p, _ = example("squared_error", (5000,), dtype, rng)
+    t, p, _ = example(kernels, "squared_error", (5000,), dtype, rng)
     device_t, device_p = kernels.to_device(t), kernels.to_device(p)
     shifted = [Shifted(array, shift) for array in (device_t, device_p)]
     aligned = [kernels.to_device(array[shift:].copy()) for array in (t, p)]
@@ -33,7 +33,7 @@ def test_arrays_of_any_alignment(kernels, rng, dtype, shift):
 @pytest.mark.parametrize("reduction", ["mean", "none"])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_gradient_in_the_memory_of_an_input(kernels, rng, over, reduction, weighted):
-    t, p, _ = example("squared_error", (900, 7), "float32", rng)
+    t, p, _ = example(kernels, "squared_error", (900, 7), "float32", rng)
     arrays = {"y_true": kernels.to_device(t), "y_pred": kernels.to_device(p)}
     options = {"reduction": reduction}
     if weighted:
@@ -46,7 +46,7 @@ def test_a_gradient_in_the_memory_of_an_input(kernels, rng, over, reduction, wei
 def test_many_streams_at_once(kernels, torch, rng):
     """Nothing is shared between streams, and nothing runs on another one than it was given."""
     streams = [torch.cuda.Stream() for _ in range(16)]
-    t, p, _ = example("squared_error", (100_003,), "float32", rng)
+    t, p, _ = example(kernels, "squared_error", (100_003,), "float32", rng)
     host_t, host_p = (torch.from_numpy(x).pin_memory() for x in (t, p))
     options = {"reduction": "sum_of_elements"}
     want = kernels.masked_loss(t, p, **options)[0]
@@ -70,7 +70,7 @@ def test_many_streams_at_once(kernels, torch, rng):
 
 def test_arrays_of_one_stream_may_be_used_on_another_and_forgotten(kernels, torch, rng):
     stream = torch.cuda.Stream()
-    t, p, _ = example("squared_error", (1_000_003,), "float32", rng)
+    t, p, _ = example(kernels, "squared_error", (1_000_003,), "float32", rng)
     want = kernels.masked_loss(t, p)[0]
     for _ in range(20):
         with torch.cuda.stream(stream):
@@ -83,7 +83,7 @@ def test_arrays_of_one_stream_may_be_used_on_another_and_forgotten(kernels, torc
 
 
 def test_the_number_of_launches(kernels, rng):
-    t, p, _ = example("squared_error", (5000, 3), "float32", rng)
+    t, p, _ = example(kernels, "squared_error", (5000, 3), "float32", rng)
     arrays = [kernels.to_device(x) for x in (t, p)]
     for function, options, most in (
         (kernels.masked_loss, {}, 2),
@@ -98,7 +98,7 @@ def test_the_number_of_launches(kernels, rng):
 
 
 def test_arguments_that_do_not_fit_are_refused(kernels, rng):
-    t, p, _ = example("squared_error", (6, 3), "float32", rng)
+    t, p, _ = example(kernels, "squared_error", (6, 3), "float32", rng)
     device_t, device_p = kernels.to_device(t), kernels.to_device(p)
     with pytest.raises(TypeError, match=r"Expected 'y_pred' to be in a GPU's memory.*ndarray"):
         kernels.masked_loss(device_t, p)

@@ -18,7 +18,7 @@ SIZES = (
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("dtype", TYPES)
 def test_sizes_around_the_borders_of_vectors_and_blocks(kernels, rng, size, dtype):
-    t, p, valid = example("squared_error", (size,), dtype, rng)
+    t, p, valid = example(kernels, "squared_error", (size,), dtype, rng)
     check(kernels, "squared_error", t, p, valid, dtype, "mean")
     weight = np.ones((size,), computing_type(dtype))
     check_long(kernels, t, p, valid, weight)
@@ -39,7 +39,7 @@ def check_long(kernels, t, p, valid, weight):
 def test_large_sizes(kernels, emulated, rng, size, dtype):
     if emulated:
         pytest.skip("takes too long in the emulator")
-    t, p, valid = example("squared_error", (size,), dtype, rng)
+    t, p, valid = example(kernels, "squared_error", (size,), dtype, rng)
     check(kernels, "squared_error", t, p, valid, dtype, "mean")
     check_long(kernels, t, p, valid, np.ones((size,), computing_type(dtype)))
 
@@ -52,7 +52,7 @@ def test_large_sizes(kernels, emulated, rng, size, dtype):
 def test_rows_of_every_length(kernels, emulated, rng, num_rows, row_size):
     if emulated and num_rows * row_size > 50_000:
         pytest.skip("takes too long in the emulator")
-    t, p, valid = example("squared_error", (num_rows, row_size), "float32", rng)
+    t, p, valid = example(kernels, "squared_error", (num_rows, row_size), "float32", rng)
     valid[0], t[0] = False, np.nan  # a row without labels
     weight = rng.random((num_rows, 1)).astype(np.float32)
     for reduction in ("none", "sum"):

@@ -11,21 +11,6 @@ import tensorflow as tf
 from masklstm import kernels
 from masklstm._core import library
 
-ULP = {  # value, derivative
-    "squared_error": (2, 1),
-    "absolute_error": (1, 0.5),
-    "huber": (2.5, 1),
-    "log_cosh": (5, 4),
-    "absolute_percentage_error": (2.5, 1.5),
-    "squared_logarithmic_error": (10, 8),
-    "poisson": (3, 3),  # of the larger of its two terms
-    "pinball": (2, 0.5),
-    "binary_crossentropy": (4, 4),
-    "binary_crossentropy_from_logits": (5, 4),
-    "binary_focal_crossentropy": (8, 10),
-    "binary_focal_crossentropy_from_logits": (8, 10),
-}
-
 # XLA has its own exponentials and logarithms, and joins products with sums. Its float64 log(1 + x)
 # is off by so much near x = -0.41.
 ULP_UNDER_XLA = {
@@ -48,16 +33,19 @@ def points(loss, dtype):
     largest = 18 if dtype == "float32" else 150
     magnitude = 10.0 ** rng.uniform(-largest / 2, largest, (2, count))
     t, p = magnitude * rng.choice([-1, 1], (2, count))
-    if loss in ("poisson", "squared_logarithmic_error"):
-        t, p = np.abs(t), np.abs(p)
-    if loss == "log_cosh":
+    labels, predictions = (kernels.descriptions()[loss][x] for x in ("labels", "predictions"))
+    if labels["lower"] == 0:
+        t = np.abs(t)
+    if predictions["lower"] == 0:
+        p = np.abs(p)
+    if loss == "log_cosh":  # everything that it does happens at small errors
         t, p = np.zeros(count), 10.0 ** rng.uniform(-9, 4, count) * np.sign(p)
-    if loss.startswith("binary"):
+    if labels["upper"] == 1:
         t = rng.choice([0.0, 1.0, 0.25, 0.5, 0.9], count)
         # Near 0 and near 1, beyond the clipping too.
         p = 10.0 ** rng.uniform(-9, 0, count)
         p = np.where(rng.random(count) < 0.5, p, 1 - p)
-        if loss.endswith("from_logits"):
+        if np.isinf(predictions["upper"]):
             p = 10.0 ** rng.uniform(-6, 1.9, count) * rng.choice([-1, 1], count)
     elif loss != "log_cosh":
         # A third of the pairs: neighbours of a few units in the last place, or a few percent.
@@ -66,69 +54,129 @@ def points(loss, dtype):
     return t.astype(dtype), p.astype(dtype)
 
 
-def exact(loss, t, p, dtype):
-    """Value, derivative and the sizes that their errors are measured against, as long doubles.
+ULP = {}  # of value and derivative
+EXACT = {}
 
+
+def exact_form(value, derivative):
+    """Enters a loss: its exact form, and how many ulp value and derivative may be off.
+
+    Exact forms take long doubles (label, prediction, epsilon, 1 - epsilon), and return value,
+    derivative and the sizes that their errors are measured against; none if those are their own.
     Where terms of both signs are added up, the size is that of the largest term.
     """
+
+    def enter(function):
+        ULP[function.__name__] = (value, derivative)
+        EXACT[function.__name__] = function
+        return function
+
+    return enter
+
+
+def exact(loss, t, p, dtype):
+    """Value, derivative and the sizes that their errors are measured against, as long doubles."""
     real = np.longdouble
     epsilon, one_less = (real(np.dtype(dtype).type(x)) for x in (1e-7, 1 - 1e-7))
-    t, p = real(t), real(p)
+    value, slope, *sizes = EXACT[loss](real(t), real(p), epsilon, one_less)
+    return (value, slope, *(sizes or (np.abs(value), np.abs(slope))))
+
+
+@exact_form(2, 1)
+def squared_error(t, p, epsilon, one_less):
+    return (p - t) ** 2, 2 * (p - t)
+
+
+@exact_form(1, 0.5)
+def absolute_error(t, p, epsilon, one_less):
+    return np.abs(p - t), np.sign(p - t)
+
+
+@exact_form(2.5, 1)
+def huber(t, p, epsilon, one_less):
     e = p - t
-    value, slope = None, None
-    if loss == "squared_error":
-        value, slope = e * e, 2 * e
-    elif loss == "absolute_error":
-        value, slope = np.abs(e), np.sign(e)
-    elif loss == "huber":
-        value = np.where(np.abs(e) <= 1, e * e / 2, np.abs(e) - real(0.5))
-        slope = np.clip(e, -1, 1)
-    elif loss == "log_cosh":
-        a = np.abs(e)
-        small = np.log1p(2 * np.sinh(np.minimum(a, 1) / 2) ** 2)
-        value = np.where(a < 1, small, a + np.log1p(np.exp(-2 * a)) - np.log(real(2)))
-        slope = np.tanh(e)
-    elif loss == "absolute_percentage_error":
-        scale = np.maximum(np.abs(t), epsilon)
-        value, slope = 100 * np.abs(e) / scale, 100 * np.sign(e) / scale
-    elif loss == "squared_logarithmic_error":
-        a, b = np.maximum(t, epsilon), np.maximum(p, epsilon)
-        distance = np.log1p((b - a) / (1 + a))
-        distance = np.where(b < a, -np.log1p((a - b) / (1 + b)), distance)
-        value = distance**2
-        slope = np.where(p < epsilon, 0, 2 * np.where(p < t, -1, 1) * np.abs(distance) / (1 + p))
-    elif loss == "poisson":
-        value, slope = p - t * np.log(p + epsilon), 1 - t / (p + epsilon)
-        terms = np.maximum(np.abs(p), np.abs(t * np.log(p + epsilon)))
-        return value, slope, terms, np.maximum(1, t / (p + epsilon))
-    elif loss == "pinball":
-        value, slope = np.abs(e) / 2, np.sign(e) / 2
-    elif loss.endswith("from_logits"):
-        tail = np.exp(-np.abs(p))
-        value = np.where(p > 0, p * (1 - t), -p * t) + np.log1p(tail)
-        major, tail = 1 / (1 + tail), tail / (1 + tail)
-        label = np.where(p > 0, 1 - t, t)
-        slope = np.where(p > 0, label - tail, tail - label)
-        size = np.maximum(label, tail)
-        if loss == "binary_focal_crossentropy_from_logits":
-            q = label * major + (1 - label) * tail
-            turn = 2 * q * (1 - 2 * t) * major * tail * value
-            value, slope = q**2 * value, turn + q**2 * slope
-            size = np.abs(turn) + q**2 * size
-        return value, slope, value, size
-    else:
-        c = np.clip(p, epsilon, one_less)
-        value = -t * np.log(c) - (1 - t) * np.log1p(-c)
-        slope = (c - t) / (c * (1 - c))
-        if loss == "binary_focal_crossentropy":
-            q = t * (1 - c) + (1 - t) * c
-            terms = 2 * q * (1 - 2 * t) * value, q**2 * slope
-            value, slope = q**2 * value, terms[0] + terms[1]
-            size = np.abs(terms[0]) + np.abs(terms[1])
-        slope = np.where((p < epsilon) | (p > one_less), 0, slope)
-        if loss == "binary_focal_crossentropy":
-            return value, slope, value, size
-    return value, slope, np.abs(value), np.abs(slope)
+    value = np.where(np.abs(e) <= 1, e * e / 2, np.abs(e) - np.longdouble(0.5))
+    return value, np.clip(e, -1, 1)
+
+
+@exact_form(5, 4)
+def log_cosh(t, p, epsilon, one_less):
+    e = p - t
+    a = np.abs(e)
+    small = np.log1p(2 * np.sinh(np.minimum(a, 1) / 2) ** 2)
+    large = a + np.log1p(np.exp(-2 * a)) - np.log(np.longdouble(2))
+    return np.where(a < 1, small, large), np.tanh(e)
+
+
+@exact_form(2.5, 1.5)
+def absolute_percentage_error(t, p, epsilon, one_less):
+    scale = np.maximum(np.abs(t), epsilon)
+    return 100 * np.abs(p - t) / scale, 100 * np.sign(p - t) / scale
+
+
+@exact_form(10, 8)
+def squared_logarithmic_error(t, p, epsilon, one_less):
+    a, b = np.maximum(t, epsilon), np.maximum(p, epsilon)
+    distance = np.log1p((b - a) / (1 + a))
+    distance = np.where(b < a, -np.log1p((a - b) / (1 + b)), distance)
+    slope = np.where(p < epsilon, 0, 2 * np.where(p < t, -1, 1) * np.abs(distance) / (1 + p))
+    return distance**2, slope
+
+
+@exact_form(3, 3)
+def poisson(t, p, epsilon, one_less):
+    value, slope = p - t * np.log(p + epsilon), 1 - t / (p + epsilon)
+    terms = np.maximum(np.abs(p), np.abs(t * np.log(p + epsilon)))
+    return value, slope, terms, np.maximum(1, t / (p + epsilon))
+
+
+@exact_form(2, 0.5)
+def pinball(t, p, epsilon, one_less):
+    return np.abs(p - t) / 2, np.sign(p - t) / 2
+
+
+@exact_form(4, 4)
+def binary_crossentropy(t, p, epsilon, one_less):
+    c = np.clip(p, epsilon, one_less)
+    value = -t * np.log(c) - (1 - t) * np.log1p(-c)
+    return value, np.where(clipped(p, epsilon, one_less), 0, (c - t) / (c * (1 - c)))
+
+
+def clipped(p, epsilon, one_less):
+    return (p < epsilon) | (p > one_less)
+
+
+@exact_form(5, 4)
+def binary_crossentropy_from_logits(t, p, epsilon, one_less):
+    tail = np.exp(-np.abs(p))
+    value = np.where(p > 0, p * (1 - t), -p * t) + np.log1p(tail)
+    tail = tail / (1 + tail)
+    label = np.where(p > 0, 1 - t, t)
+    slope = np.where(p > 0, label - tail, tail - label)
+    return value, slope, value, np.maximum(label, tail)
+
+
+@exact_form(8, 10)
+def binary_focal_crossentropy(t, p, epsilon, one_less):
+    c = np.clip(p, epsilon, one_less)
+    value = -t * np.log(c) - (1 - t) * np.log1p(-c)
+    q = t * (1 - c) + (1 - t) * c
+    terms = 2 * q * (1 - 2 * t) * value, q**2 * ((c - t) / (c * (1 - c)))
+    value, slope = q**2 * value, terms[0] + terms[1]
+    size = np.abs(terms[0]) + np.abs(terms[1])
+    return value, np.where(clipped(p, epsilon, one_less), 0, slope), value, size
+
+
+@exact_form(8, 10)
+def binary_focal_crossentropy_from_logits(t, p, epsilon, one_less):
+    value, slope, _, size = binary_crossentropy_from_logits(t, p, epsilon, one_less)
+    tail = np.exp(-np.abs(p))
+    major, tail = 1 / (1 + tail), tail / (1 + tail)
+    label = np.where(p > 0, 1 - t, t)
+    q = label * major + (1 - label) * tail
+    turn = 2 * q * (1 - 2 * t) * major * tail * value
+    value, slope = q**2 * value, turn + q**2 * slope
+    return value, slope, value, np.abs(turn) + q**2 * size
 
 
 @pytest.mark.parametrize("mode", ["native", "xla"])

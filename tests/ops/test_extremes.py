@@ -7,37 +7,16 @@ import tensorflow as tf
 from conftest import LOSSES, case_id, loss_and_gradients
 
 from masklstm import kernels, losses, ops, reference
+from ops.test_reference import POINTS
 
 LN2 = 0.6931471805599453
 NEAR_EPSILON = -np.log(1e-7)
-
-# Pairs of a label and a prediction, and what is known of the loss without computing it.
-EXTREMES = {
-    "squared_error": [(0.0, 1e15), (-1e15, 0.0)],
-    "absolute_error": [(0.0, 1e38), (-1e38, 1e38)],
-    "huber": [(0.0, 1e30), (1e30, 0.0), (0.0, 1e-30)],
-    "log_cosh": [(0.0, 1e4), (0.0, -1e4), (0.0, 1e30), (0.0, 1e-6), (1e4, 0.0)],
-    "absolute_percentage_error": [(0.0, 1e20), (1e-20, 1.0), (1e30, -1e30)],
-    "squared_logarithmic_error": [(0.0, 1e30), (1e30, 0.0), (-5.0, 3.0), (3.0, -5.0)],
-    "poisson": [(0.0, 1e30), (1e30, 2.0), (5.0, 0.0)],
-    "pinball": [(0.0, 1e38), (1e38, 0.0)],
-    "binary_crossentropy": [(1.0, 0.0), (0.0, 0.0), (1.0, 1.0), (0.0, 1.0), (1.0, -3.0)],
-    "binary_crossentropy_from_logits": [(t, p) for t in (0.0, 1.0) for p in (1e4, -1e4, 1e30, 0.0)],
-    "binary_focal_crossentropy": [(1.0, 0.0), (0.0, 0.0), (1.0, 1.0), (0.0, 1.0)],
-    "binary_focal_crossentropy_from_logits": [
-        (t, p) for t in (0.0, 1.0) for p in (1e4, -1e4, 1e30, 0.0)
-    ],
-}
-
-
-def test_every_loss_is_here():
-    assert set(EXTREMES) == set(kernels.losses())
 
 
 @pytest.mark.parametrize("case", LOSSES, ids=case_id)
 def test_finite_and_right(case, dtype, run):
     loss, parameters = case
-    pairs = EXTREMES[loss]
+    pairs = POINTS[loss].extremes
     if parameters.get("from_logits"):
         pairs = [(t, p) for t in (0.0, 1.0) for p in (1e4, -1e4, 30.0)]
     y_true, y_pred = (np.array(x, dtype)[:, None] for x in zip(*pairs, strict=True))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -17,6 +18,7 @@ from gpu import stub
 
 from masklstm import kernels, ops
 from masklstm._core import library
+from masklstm._core.types import PREDICTION_DTYPES
 
 ROOT = Path(__file__).parents[2]
 KERNEL_REDUCTIONS = [*REDUCTIONS, "sum_of_elements"]
@@ -74,6 +76,28 @@ def example(dtype, shape, loss="poisson", parameters=None):
     y_true, y_pred = labels_and_predictions(rng, shape, dtype, loss, parameters)
     weight = rng.random(shape[:-1]).astype(dtype)
     return y_true, y_pred, weight, rng.random(shape) < 0.9
+
+
+@pytest.mark.parametrize("name", kernels.types())
+def test_the_table_of_types_is_numpy_s(name):
+    entry = kernels.types()[name]
+    dtype = np.dtype(getattr(ml_dtypes, name, name))
+    assert (dtype.name, dtype.str) == (name, entry["typestr"])
+    assert dtype.itemsize == entry["bytes"]
+    assert entry["floating_point"] == ("float" in name)
+    y, p = np.ones(3, dtype), np.full(3, 2, "float32")
+    assert kernels.masked_loss(y, p) == (1.0, 3.0, 3)
+    if entry["prediction"]:
+        assert kernels.masked_loss_gradient(p, y).dtype == dtype
+    else:
+        with pytest.raises(TypeError, match="y_pred"):
+            kernels.masked_loss_gradient(p, y)
+
+
+def test_predictions_are_of_the_same_types_for_tensorflow():
+    """In Python and in the op, whose attribute lists them."""
+    expected = [name for name, entry in kernels.types().items() if entry["prediction"]]
+    assert [dtype.name for dtype in PREDICTION_DTYPES] == expected
 
 
 @pytest.mark.parametrize("shape", [(70000, 1), (700, 101), (9000, 7)], ids=str)
@@ -375,7 +399,7 @@ def test_the_examples_in_the_docstrings():
 
 UNDEFINED = """
 #include <initializer_list>
-#include "csrc/kernels/simd_math.h"
+#include "csrc/cpu/simd_math.h"
 namespace masklstm {
 namespace {
 template <typename T>

@@ -1,6 +1,7 @@
 """The oracle against numbers computed by hand from the definitions."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -17,53 +18,94 @@ WEIGHT = np.array([2.0, 0.5, NAN])  # by row; that of an invalid row does not co
 
 LN2, LN4, EPSILON = math.log(2), math.log(4), 1e-7
 
-# For each loss three points: label, prediction, value, derivative.
-LITERALS = {
-    "squared_error": [(1, 2, 1, 2), (0, 2, 4, 4), (5, 2, 9, -6)],
-    "absolute_error": [(1, 2, 1, 1), (0, 2, 2, 1), (5, 2, 3, -1)],
-    "huber": [(1, 2, 0.5, 1), (0, 2, 1.5, 1), (5, 2, 2.5, -1)],
-    "log_cosh": [
-        (1, 2, 0.4337808304830271, 0.7615941559557649),
-        (0, 2, 1.3250027473578645, 0.9640275800758169),
-        (5, 2, 2.309328504577785, -0.9950547536867305),
-    ],
-    "absolute_percentage_error": [(1, 2, 100, 100), (2, 1, 50, -50), (-4, -2, 50, 25)],
-    "squared_logarithmic_error": [
-        (1, 3, LN2**2, LN2 / 2),
-        (3, 1, LN2**2, -LN2),
-        (7, 1, LN4**2, -LN4),
-    ],
-    "poisson": [
-        (0, 2, 2, 1),
-        (4, 1, 1 - 4 * math.log1p(EPSILON), 1 - 4 / (1 + EPSILON)),
-        (2, 1, 1 - 2 * math.log1p(EPSILON), 1 - 2 / (1 + EPSILON)),
-    ],
-    "pinball": [(1, 2, 0.5, 0.5), (0, 2, 1, 0.5), (5, 2, 1.5, -0.5)],
-    "binary_crossentropy": [(1, 0.5, LN2, -2), (0, 0.5, LN2, 2), (1, 0.25, LN4, -4)],
-    "binary_crossentropy_from_logits": [
-        (1, 0, LN2, -0.5),
-        (0, 0, LN2, 0.5),
-        (1, math.log(3), math.log(4 / 3), -0.25),
-    ],
-    "binary_focal_crossentropy": [
-        (1, 0.5, 0.25 * LN2, -LN2 - 0.5),
-        (0, 0.5, 0.25 * LN2, LN2 + 0.5),
-        (1, 0.25, 0.5625 * LN4, -1.5 * LN4 - 2.25),
-    ],
-    "binary_focal_crossentropy_from_logits": [
-        (1, 0, 0.25 * LN2, -0.25 * LN2 - 0.125),
-        (0, 0, 0.25 * LN2, 0.25 * LN2 + 0.125),
-        (1, math.log(3), math.log(4 / 3) / 16, -(1.5 * math.log(4 / 3) + 0.25) / 16),
-    ],
+
+class Points(NamedTuple):
+    literals: list  # three: label, prediction, value, derivative
+    extremes: list  # label, prediction; for test_extremes.py
+
+
+POINTS = {
+    "squared_error": Points(
+        literals=[(1, 2, 1, 2), (0, 2, 4, 4), (5, 2, 9, -6)],
+        extremes=[(0.0, 1e15), (-1e15, 0.0)],
+    ),
+    "absolute_error": Points(
+        literals=[(1, 2, 1, 1), (0, 2, 2, 1), (5, 2, 3, -1)],
+        extremes=[(0.0, 1e38), (-1e38, 1e38)],
+    ),
+    "huber": Points(
+        literals=[(1, 2, 0.5, 1), (0, 2, 1.5, 1), (5, 2, 2.5, -1)],
+        extremes=[(0.0, 1e30), (1e30, 0.0), (0.0, 1e-30)],
+    ),
+    "log_cosh": Points(
+        literals=[
+            (1, 2, 0.4337808304830271, 0.7615941559557649),
+            (0, 2, 1.3250027473578645, 0.9640275800758169),
+            (5, 2, 2.309328504577785, -0.9950547536867305),
+        ],
+        extremes=[(0.0, 1e4), (0.0, -1e4), (0.0, 1e30), (0.0, 1e-6), (1e4, 0.0)],
+    ),
+    "absolute_percentage_error": Points(
+        literals=[(1, 2, 100, 100), (2, 1, 50, -50), (-4, -2, 50, 25)],
+        extremes=[(0.0, 1e20), (1e-20, 1.0), (1e30, -1e30)],
+    ),
+    "squared_logarithmic_error": Points(
+        literals=[
+            (1, 3, LN2**2, LN2 / 2),
+            (3, 1, LN2**2, -LN2),
+            (7, 1, LN4**2, -LN4),
+        ],
+        extremes=[(0.0, 1e30), (1e30, 0.0), (-5.0, 3.0), (3.0, -5.0)],
+    ),
+    "poisson": Points(
+        literals=[
+            (0, 2, 2, 1),
+            (4, 1, 1 - 4 * math.log1p(EPSILON), 1 - 4 / (1 + EPSILON)),
+            (2, 1, 1 - 2 * math.log1p(EPSILON), 1 - 2 / (1 + EPSILON)),
+        ],
+        extremes=[(0.0, 1e30), (1e30, 2.0), (5.0, 0.0)],
+    ),
+    "pinball": Points(
+        literals=[(1, 2, 0.5, 0.5), (0, 2, 1, 0.5), (5, 2, 1.5, -0.5)],
+        extremes=[(0.0, 1e38), (1e38, 0.0)],
+    ),
+    "binary_crossentropy": Points(
+        literals=[(1, 0.5, LN2, -2), (0, 0.5, LN2, 2), (1, 0.25, LN4, -4)],
+        extremes=[(1.0, 0.0), (0.0, 0.0), (1.0, 1.0), (0.0, 1.0), (1.0, -3.0)],
+    ),
+    "binary_crossentropy_from_logits": Points(
+        literals=[
+            (1, 0, LN2, -0.5),
+            (0, 0, LN2, 0.5),
+            (1, math.log(3), math.log(4 / 3), -0.25),
+        ],
+        extremes=[(t, p) for t in (0.0, 1.0) for p in (1e4, -1e4, 1e30, 0.0)],
+    ),
+    "binary_focal_crossentropy": Points(
+        literals=[
+            (1, 0.5, 0.25 * LN2, -LN2 - 0.5),
+            (0, 0.5, 0.25 * LN2, LN2 + 0.5),
+            (1, 0.25, 0.5625 * LN4, -1.5 * LN4 - 2.25),
+        ],
+        extremes=[(1.0, 0.0), (0.0, 0.0), (1.0, 1.0), (0.0, 1.0)],
+    ),
+    "binary_focal_crossentropy_from_logits": Points(
+        literals=[
+            (1, 0, 0.25 * LN2, -0.25 * LN2 - 0.125),
+            (0, 0, 0.25 * LN2, 0.25 * LN2 + 0.125),
+            (1, math.log(3), math.log(4 / 3) / 16, -(1.5 * math.log(4 / 3) + 0.25) / 16),
+        ],
+        extremes=[(t, p) for t in (0.0, 1.0) for p in (1e4, -1e4, 1e30, 0.0)],
+    ),
 }
 BACKENDS = [reference, ops]
 
 
 @pytest.mark.parametrize("backend", BACKENDS, ids=["reference", "native"])
-@pytest.mark.parametrize("loss", LITERALS)
+@pytest.mark.parametrize("loss", POINTS)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_literals(backend, loss, weighted):
-    (t1, p1, a, da), (t2, p2, b, db), (t3, p3, c, dc) = LITERALS[loss]
+    (t1, p1, a, da), (t2, p2, b, db), (t3, p3, c, dc) = POINTS[loss].literals
     y_true = np.array([[t1, NAN], [t2, t3], [NAN, NAN]], "float64")
     y_pred = np.array([[p1, 9.0], [p2, p3], [7.0, NAN]], "float64")
     v, w = (2.0, 0.5) if weighted else (1.0, 1.0)

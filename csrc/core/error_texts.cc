@@ -1,0 +1,31 @@
+#include "csrc/core/error_texts.h"
+
+namespace masklstm {
+
+std::string ShapesDifferText(const std::string& y_true, const std::string& y_pred) {
+  return "y_true and y_pred must have the same shape. Received: y_true with shape " + y_true +
+         ", y_pred with shape " + y_pred;
+}
+
+std::string BroadcastText(BroadcastResult result, const std::string& name, const std::string& shape,
+                          const std::string& full, const std::string& received) {
+  switch (result) {
+    case BroadcastResult::kOk:
+      break;
+    case BroadcastResult::kShapesDiffer:
+      return "Incompatible shape for argument '" + name +
+             "'. Expected a shape whose axes, from the left, are those of y_true, " + full +
+             ", or 1. Received: " + received;
+    case BroadcastResult::kTooManyAxes:
+      return "Argument '" + name + "' of shape " + shape +
+             " repeats along too many separate axes of y_true, " + full +
+             ". Broadcast it to that shape first.";
+  }
+  return "";
+}
+
+std::string NoGroupAxisText(const std::string& y_true, const std::string& balance) {
+  return "y_true of shape " + y_true + " has no axis for balance='" + balance + "'";
+}
+
+}  // namespace masklstm

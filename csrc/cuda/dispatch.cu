@@ -1,0 +1,238 @@
+// The CUDA kernels' launches.
+//
+// Design:
+//   A. Labels and predictions of one floating-point type, without mask and weights, take the fast
+//      way (vectors.h): each thread has several loads of 16 bytes under way before it
+//      computes. All else is read element by element (general.h, rows.h, groups.h).
+//   B. A sum is split over a number of blocks that depends on the number of elements alone; each
+//      block adds up in a fixed tree, a second launch of one block adds up the blocks' sums.
+//   C. Contraction to fused multiply-add is off, as on the CPU: formulas without exp and log give
+//      the same element losses and gradients, bit by bit.
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <type_traits>
+
+#include "csrc/core/masked_loss.h"
+#include "csrc/cuda/dispatch.h"
+#include "csrc/cuda/general.h"
+#include "csrc/cuda/groups.h"
+#include "csrc/cuda/launch.h"
+#include "csrc/cuda/rows.h"
+#include "csrc/cuda/vectors.h"
+#include "csrc/losses/losses.h"
+
+namespace masklstm {
+namespace {
+
+constexpr int64_t kSumBlocks = 2048;  // at most, of one sum: each leaves a partial one
+constexpr int64_t kMapBlocks = 4096;  // at most, of a gradient: each computes its scale
+
+bool IsAligned(const void* address) {
+  return reinterpret_cast<uintptr_t>(address) % kVectorBytes == 0;
+}
+
+// Whether there are only labels and predictions, of one type.
+bool IsPlain(const MaskedLossInputs& inputs) {
+  return inputs.label_type == inputs.prediction_type && !inputs.mask.IsPresent() &&
+         !inputs.weights[0].IsPresent() && !inputs.weights[1].IsPresent();
+}
+
+// As many blocks as there are parts, and at least one, which writes the results.
+unsigned NumBlocks(int64_t total, int64_t of_block, int64_t most) {
+  return static_cast<unsigned>(
+      std::max<int64_t>(1, std::min(most, (total + of_block - 1) / of_block)));
+}
+
+// Calls body(loss) with the loss of the inputs.
+template <typename Body>
+void VisitLoss(const MaskedLossInputs& inputs, Body&& body) {
+  AllLosses::Visit(inputs.loss, inputs.parameters, body);
+}
+
+// Calls body(loss, T{}) with the computing type as well.
+template <typename Body>
+void VisitLossAndComputingType(const MaskedLossInputs& inputs, Body&& body) {
+  VisitLoss(inputs, [&](const auto& loss) {
+    if (inputs.computing_type() == DataType::kFloat64) {
+      body(loss, double{});
+    } else {
+      body(loss, float{});
+    }
+  });
+}
+
+// Calls body(loss, Stored{}) with the type of the predictions.
+template <typename Body>
+void VisitLossAndStoredType(const MaskedLossInputs& inputs, Body&& body) {
+  VisitLoss(inputs, [&](const auto& loss) {
+    VisitPredictionType(inputs.prediction_type, [&](auto stored) { body(loss, stored); });
+  });
+}
+
+int64_t ElementsOfBlock(const MaskedLossInputs& inputs) {
+  int64_t elements = kElementsOfTile;
+  if (!IsPlain(inputs)) return elements;
+  VisitType(inputs.prediction_type, [&](auto stored) {
+    using Vector = Pack<decltype(stored)>;
+    elements = Vector::kTile * Vector::kSize;
+  });
+  return elements;
+}
+
+unsigned BlocksOfSum(const MaskedLossInputs& inputs, Reduction reduction) {
+  if (IsRowwise(inputs, reduction) && !IsOneRow(inputs, reduction)) {
+    const Rows rows(inputs.num_rows, inputs.row_size);
+    return NumBlocks(rows.count, rows.PerBlock(), kSumBlocks);
+  }
+  return NumBlocks(inputs.num_elements(), ElementsOfBlock(inputs), kSumBlocks);
+}
+
+}  // namespace
+
+int64_t CudaScratchBytes(const MaskedLossInputs& inputs, Reduction reduction) {
+  const int64_t num_blocks = BlocksOfSum(inputs, reduction);
+  return num_blocks == 1 ? 0 : num_blocks * sizeof(Sums);
+}
+
+std::string CudaMaskedLoss(const MaskedLossInputs& inputs, Reduction reduction, void* scratch,
+                           const CudaLossOutputs& outputs, void* stream) {
+  if (IsOneRow(inputs, reduction)) {
+    CudaLossOutputs of_row = outputs;
+    if (reduction == Reduction::kNone) {
+      of_row.loss_is_double = inputs.computing_type() == DataType::kFloat64;
+    }
+    return CudaMaskedLoss(inputs, Reduction::kMean, scratch, of_row, stream);
+  }
+  Launches launches(stream);
+  const unsigned num_blocks = BlocksOfSum(inputs, reduction);
+  SumsOutput output{static_cast<Sums*>(scratch), outputs, reduction};
+  if (IsRowwise(inputs, reduction)) {
+    const Rows rows(inputs.num_rows, inputs.row_size);
+    VisitLossAndComputingType(inputs, [&](const auto& loss, auto type) {
+      using T = decltype(type);
+      T* row_means = nullptr;
+      if (reduction == Reduction::kNone) {
+        row_means = static_cast<T*>(outputs.loss);
+        output.outputs.loss = nullptr;
+      }
+      launches.Add(SumRows<std::decay_t<decltype(loss)>, T>, num_blocks, loss, CudaInputs(inputs),
+                   rows, row_means, CudaGroupSums{}, output);
+    });
+  } else if (IsPlain(inputs)) {
+    VisitLossAndStoredType(inputs, [&](const auto& loss, auto type) {
+      using Stored = decltype(type);
+      using Loss = std::decay_t<decltype(loss)>;
+      const bool is_aligned = IsAligned(inputs.y_true) && IsAligned(inputs.y_pred);
+      launches.Add(is_aligned ? SumVectors<Loss, Stored, true> : SumVectors<Loss, Stored, false>,
+                   num_blocks, loss, MissingLabels(inputs.missing, inputs.label_type),
+                   static_cast<const Stored*>(inputs.y_true),
+                   static_cast<const Stored*>(inputs.y_pred), inputs.num_elements(), output);
+    });
+  } else {
+    VisitLossAndComputingType(inputs, [&](const auto& loss, auto type) {
+      launches.Add(SumElements<std::decay_t<decltype(loss)>, decltype(type)>, num_blocks, loss,
+                   CudaInputs(inputs), output);
+    });
+  }
+  if (num_blocks > 1) launches.Add(FinishSums, 1u, output, static_cast<int>(num_blocks));
+  return launches.error();
+}
+
+std::string CudaMaskedLossGradient(const MaskedLossInputs& inputs, Reduction reduction,
+                                   const CudaScale& scale, void* gradient, void* stream) {
+  if (inputs.num_elements() == 0) return "";
+  const bool is_rowwise = IsRowwise(inputs, reduction);
+  if (IsOneRow(inputs, reduction)) {
+    CudaScale of_row = scale;
+    if (reduction == Reduction::kNone) {
+      of_row.loss_gradient_is_double = inputs.computing_type() == DataType::kFloat64;
+    }
+    return CudaMaskedLossGradient(inputs, Reduction::kMean, of_row, gradient, stream);
+  }
+  Launches launches(stream);
+  const unsigned num_blocks = NumBlocks(inputs.num_elements(), ElementsOfBlock(inputs), kMapBlocks);
+  if (is_rowwise) {
+    const Rows rows(inputs.num_rows, inputs.row_size);
+    const unsigned blocks = NumBlocks(rows.count, rows.PerBlock(), kMapBlocks);
+    VisitLossAndComputingType(inputs, [&](const auto& loss, auto type) {
+      using T = decltype(type);
+      const void* row_gradients = reduction == Reduction::kNone ? scale.loss_gradient : nullptr;
+      launches.Add(GradientOfRows<std::decay_t<decltype(loss)>, T>, blocks, loss,
+                   CudaInputs(inputs), rows, scale, static_cast<const T*>(row_gradients), gradient);
+    });
+  } else if (IsPlain(inputs) && IsAligned(inputs.y_true) && IsAligned(inputs.y_pred) &&
+             IsAligned(gradient)) {
+    VisitLossAndStoredType(inputs, [&](const auto& loss, auto type) {
+      using Stored = decltype(type);
+      launches.Add(GradientOfVectors<std::decay_t<decltype(loss)>, Stored>, num_blocks, loss,
+                   MissingLabels(inputs.missing, inputs.label_type),
+                   static_cast<const Stored*>(inputs.y_true),
+                   static_cast<const Stored*>(inputs.y_pred), inputs.num_elements(), scale,
+                   reduction, static_cast<Stored*>(gradient));
+    });
+  } else {
+    VisitLossAndComputingType(inputs, [&](const auto& loss, auto type) {
+      launches.Add(GradientOfElements<std::decay_t<decltype(loss)>, decltype(type)>, num_blocks,
+                   loss, CudaInputs(inputs), scale, reduction, gradient);
+    });
+  }
+  return launches.error();
+}
+
+int64_t CudaGroupScratchBytes(const MaskedLossInputs& inputs, const Groups& groups) {
+  const int64_t size = inputs.num_elements();
+  if (groups.num_groups == 1) return CudaScratchBytes(inputs, Reduction::kSumOfElements);
+  if (size == 0 || size == groups.num_groups * groups.group_size) return 0;
+  const Columns columns(groups, size);
+  return columns.num_chunks * columns.count * sizeof(Sums);
+}
+
+std::string CudaMaskedGroupSums(const MaskedLossInputs& inputs, const Groups& groups, void* scratch,
+                                const CudaGroupSums& sums, void* stream) {
+  if (groups.num_groups == 0) return "";
+  if (groups.num_groups == 1) {
+    const CudaLossOutputs outputs{sums.loss_sum, true, sums.weight_sum, sums.valid_count};
+    return CudaMaskedLoss(inputs, Reduction::kSumOfElements, scratch, outputs, stream);
+  }
+  Launches launches(stream);
+  const int64_t size = inputs.num_elements();
+  if (size == 0 || size == groups.num_groups * groups.group_size) {  // one row each
+    const Rows rows(groups.num_groups, size == 0 ? 0 : groups.group_size);
+    VisitLossAndComputingType(inputs, [&](const auto& loss, auto type) {
+      using T = decltype(type);
+      launches.Add(SumRows<std::decay_t<decltype(loss)>, T>,
+                   NumBlocks(rows.count, rows.PerBlock(), kMapBlocks), loss, CudaInputs(inputs),
+                   rows, static_cast<T*>(nullptr), sums, SumsOutput{});
+    });
+    return launches.error();
+  }
+  const Columns columns(groups, size);
+  const dim3 grid(static_cast<unsigned>((columns.count + kThreads - 1) / kThreads),
+                  static_cast<unsigned>(columns.num_chunks));
+  Sums* const partial = static_cast<Sums*>(scratch);
+  VisitLossAndComputingType(inputs, [&](const auto& loss, auto type) {
+    launches.Add(SumColumns<std::decay_t<decltype(loss)>, decltype(type)>, grid, loss,
+                 CudaInputs(inputs), columns, partial);
+  });
+  launches.Add(SumGroups, NumBlocks(groups.num_groups, 1, kMapBlocks), columns, groups,
+               static_cast<const Sums*>(partial), sums);
+  return launches.error();
+}
+
+std::string CudaMaskedLossElements(const MaskedLossInputs& inputs, ElementKind kind, void* elements,
+                                   void* stream) {
+  if (inputs.num_elements() == 0) return "";
+  Launches launches(stream);
+  VisitLossAndComputingType(inputs, [&](const auto& loss, auto type) {
+    using T = decltype(type);
+    launches.Add(MapElements<std::decay_t<decltype(loss)>, T>,
+                 NumBlocks(inputs.num_elements(), kElementsOfTile, kMapBlocks), loss,
+                 CudaInputs(inputs), kind, static_cast<T*>(elements));
+  });
+  return launches.error();
+}
+
+}  // namespace masklstm
