@@ -1,6 +1,7 @@
 """Fixtures that run one test body over modes, dtypes and the list of losses."""
 
 import contextlib
+import functools
 import os
 import resource
 
@@ -63,9 +64,42 @@ def run(request):
         return lambda function, *arguments: function(*arguments)
     if request.param == "xla" and not _native.build["xla"]:
         pytest.skip("built without XLA")
-    return lambda function, *arguments: tf.function(
-        function, autograph=False, jit_compile=request.param == "xla"
-    )(*arguments)
+    is_compiled = request.param == "xla"
+    return lambda function, *arguments: traced(function, is_compiled)(*arguments)
+
+
+def traced(function, jit_compile):
+    """That of a module, instead of one inside of a test, is traced once for each signature."""
+    if "<locals>" not in getattr(function, "__qualname__", "<locals>"):
+        return _traced_once(function, jit_compile)
+    return tf.function(function, autograph=False, jit_compile=jit_compile)
+
+
+@functools.cache
+def _traced_once(function, jit_compile):
+    return tf.function(function, autograph=False, jit_compile=jit_compile)
+
+
+_computed_once = {}
+
+
+@pytest.fixture
+def once(request):
+    """Calls a function for the first of a test's modes; the others get the same result.
+
+    It is for what the modes of `run` are compared with, which takes as long as they do. They run
+    one after the other, with the same random numbers: the last result alone is kept.
+    """
+    parameters = [(k, repr(v)) for k, v in request.node.callspec.params.items() if k != "run"]
+    key = request.node.nodeid.split("[")[0], *parameters
+
+    def result(function, *arguments):
+        if key not in _computed_once:
+            _computed_once.clear()
+            _computed_once[key] = function(*arguments)
+        return _computed_once[key]
+
+    return result
 
 
 @pytest.fixture
