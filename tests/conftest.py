@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import inspect
 import os
 import resource
 
@@ -12,6 +13,12 @@ import pytest
 import tensorflow as tf
 
 from masklstm import _native, kernels
+
+
+def pytest_collection_modifyitems(items):
+    """Puts the build with CUDA first: begun last, it would leave the other processes idle."""
+    items.sort(key=lambda item: item.path.name != "test_cuda_build.py")
+
 
 # Every loss with its default parameters, and with others where it has any.
 OTHER_PARAMETERS = {
@@ -58,26 +65,26 @@ def run(request):
     """Calls a function of tensors in one of TensorFlow's modes.
 
     Tracing and compiling take longer than all else: a test that has several cases, such as the
-    reductions, lets one function compute them all.
+    reductions, lets one function compute them all, and one that calls a function again gets the
+    program of the first call. The functions of a module are kept for all tests.
     """
     if request.param == "eager":
         return lambda function, *arguments: function(*arguments)
     if request.param == "xla" and not _native.build["xla"]:
         pytest.skip("built without XLA")
     is_compiled = request.param == "xla"
-    return lambda function, *arguments: traced(function, is_compiled)(*arguments)
+    traced_here = functools.cache(traced.__wrapped__)
 
+    def called(function, *arguments):
+        is_of_module = inspect.isfunction(function) and "<locals>" not in function.__qualname__
+        return (traced if is_of_module else traced_here)(function, is_compiled)(*arguments)
 
-def traced(function, jit_compile):
-    """That of a module, instead of one inside of a test, is traced once for each signature."""
-    if "<locals>" not in getattr(function, "__qualname__", "<locals>"):
-        return _traced_once(function, jit_compile)
-    return tf.function(function, autograph=False, jit_compile=jit_compile)
+    return called
 
 
 @functools.cache
-def _traced_once(function, jit_compile):
-    return tf.function(function, autograph=False, jit_compile=jit_compile)
+def traced(function, is_compiled):
+    return tf.function(function, autograph=False, jit_compile=is_compiled)
 
 
 _computed_once = {}
