@@ -36,7 +36,7 @@ demo: $(VENV)/.installed  ## train an LSTM on real labels with gaps; leaves a pi
 	$(BIN)/masklstm demo
 
 test: $(VENV)/.installed  ## run the tests and the examples in the docstrings
-	$(BIN)/python -m pytest --numprocesses 2 --doctest-modules --doctest-glob=README.md tests masklstm README.md
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --doctest-modules --doctest-glob=README.md tests masklstm README.md
 
 fuzz: $(VENV)/.installed  ## compare 20,000 random cases with the reference
 	MASKLSTM_FUZZ_CASES=20000 $(BIN)/python -m pytest tests/ops/test_properties.py

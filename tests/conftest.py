@@ -1,6 +1,8 @@
 """Fixtures that run one test body over modes, dtypes and the list of losses."""
 
 import contextlib
+import functools
+import inspect
 import os
 import resource
 
@@ -14,6 +16,11 @@ from gpu.formulas import within
 
 from masklstm import kernels
 from masklstm._core import library
+
+
+def pytest_collection_modifyitems(items):
+    """Puts the build with CUDA first: begun last, it would leave the other processes idle."""
+    items.sort(key=lambda item: item.path.name != "test_cuda_build.py")
 
 
 def parameters_of(loss):
@@ -53,15 +60,48 @@ def run(request):
     """Calls a function of tensors in one of TensorFlow's modes.
 
     Tracing and compiling take longer than all else: a test that has several cases, such as the
-    reductions, lets one function compute them all.
+    reductions, lets one function compute them all, and one that calls a function again gets the
+    program of the first call. The functions of a module are kept for all tests.
     """
     if request.param == "eager":
         return lambda function, *arguments: function(*arguments)
     if request.param == "xla" and not library.build["xla"]:
         pytest.skip("built without XLA")
-    return lambda function, *arguments: tf.function(
-        function, autograph=False, jit_compile=request.param == "xla"
-    )(*arguments)
+    is_compiled = request.param == "xla"
+    traced_here = functools.cache(traced.__wrapped__)
+
+    def called(function, *arguments):
+        is_of_module = inspect.isfunction(function) and "<locals>" not in function.__qualname__
+        return (traced if is_of_module else traced_here)(function, is_compiled)(*arguments)
+
+    return called
+
+
+@functools.cache
+def traced(function, is_compiled):
+    return tf.function(function, autograph=False, jit_compile=is_compiled)
+
+
+_computed_once = {}
+
+
+@pytest.fixture
+def once(request):
+    """Calls a function for the first of a test's modes; the others get the same result.
+
+    It is for what the modes of `run` are compared with, which takes as long as they do. They run
+    one after the other, with the same random numbers: the last result alone is kept.
+    """
+    parameters = [(k, repr(v)) for k, v in request.node.callspec.params.items() if k != "run"]
+    key = request.node.nodeid.split("[")[0], *parameters
+
+    def result(function, *arguments):
+        if key not in _computed_once:
+            _computed_once.clear()
+            _computed_once[key] = function(*arguments)
+        return _computed_once[key]
+
+    return result
 
 
 @pytest.fixture

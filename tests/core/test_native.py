@@ -196,28 +196,28 @@ t = rng.normal(size=(40000, 5))
 t[rng.random(t.shape) < 0.3] = np.nan
 p = rng.normal(size=t.shape)
 for dtype in ("float64",):
-    for shape in ((), (1, 5), (40000, 1)):
-        for options in (
-            {}, {"reduction": "mean_with_sample_weight"}, {"reduction": "sum"},
-            {"reduction": "none"}, {"balance": "feature"},
-        ):
-            def results(t, p, w, u):
-                with tf.GradientTape(persistent=True) as outer:
-                    outer.watch([p, w, u])
-                    with tf.GradientTape() as inner:
-                        inner.watch([p, w])
-                        loss = ops.masked_loss(t, p, "log_cosh", sample_weight=w, **options)
-                        loss = loss * u
-                    by_p, by_w = inner.gradient(loss, [p, w])
-                return [by_p, by_w, *outer.gradient(by_p, [p, w, u]), outer.gradient(by_w, w),
-                        outer.gradient(by_w, u)]
+    for options in (
+        {}, {"reduction": "mean_with_sample_weight"}, {"reduction": "sum"},
+        {"reduction": "none"}, {"balance": "feature"},
+    ):
+        def results(t, p, w, u):
+            with tf.GradientTape(persistent=True) as outer:
+                outer.watch([p, w, u])
+                with tf.GradientTape() as inner:
+                    inner.watch([p, w])
+                    loss = ops.masked_loss(t, p, "log_cosh", sample_weight=w, **options)
+                    loss = loss * u
+                by_p, by_w = inner.gradient(loss, [p, w])
+            return [by_p, by_w, *outer.gradient(by_p, [p, w, u]), outer.gradient(by_w, w),
+                    outer.gradient(by_w, u)]
+        graphs = {}  # one for weights of each rank
+        for shape in ((), (1, 5), (40000, 1)):
             tensors = [tf.constant(x, dtype) for x in (t, p, np.full(shape, 0.7), 1.3)]
             by_axes = [tf.TensorSpec([None] * len(x.shape), dtype) for x in tensors]
+            if len(shape) not in graphs:
+                graphs[len(shape)] = tf.function(results, input_signature=by_axes)
             found = []
-            for function in (
-                results,
-                tf.function(results, input_signature=by_axes),
-            ):
+            for function in (results, graphs[len(shape)]):
                 found.append([x if x is None else x.numpy() for x in function(*tensors)])
             for mode in found:
                 pairs = zip(mode, found[0], strict=True)

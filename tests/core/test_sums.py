@@ -69,15 +69,20 @@ def test_sums_and_means_are_within_one_ulp(make, weighted, run, rng):
         "mean": loss_sum / len(losses),
         "mean_with_sample_weight": loss_sum / weight_sum,
     }
-    for reduction, value in exact.items():
 
-        def loss(y_true, y_pred, reduction=reduction):
-            return ops.masked_loss(
-                y_true, y_pred, "absolute_error", sample_weight=weight, reduction=reduction
+    def losses_by_reduction(y_true, y_pred, *weights):
+        return {
+            reduction: ops.masked_loss(
+                y_true, y_pred, "absolute_error", *weights, reduction=reduction
             )
+            for reduction in exact
+        }
 
-        result = run(loss, tf.constant(y_true[:, None]), tf.constant(y_pred[:, None]))
-        assert ulp_between(result, value) <= 1.0
+    tensors = [tf.constant(x[:, None]) for x in (y_true, y_pred)]
+    tensors += [] if weight is None else [tf.constant(weight)]
+    results = run(losses_by_reduction, *tensors)
+    for reduction, value in exact.items():
+        assert ulp_between(results[reduction], value) <= 1.0, reduction
     if make is not tenths_beyond_the_integers_of_float32:
         # A plain float32 sum would have lost it: the data is as hard as it is meant to be.
         naive = np.add.accumulate((np.abs(y_pred[valid]) * weights).astype("float32"))[-1]

@@ -215,6 +215,8 @@ def lstm_model(loss, optimizer="adam", features=2, activation=None, **compile_ar
         ]
     )
     model.compile(optimizer, loss=loss, **compile_arguments)
+    # Else the first step would make the optimizer's variables, and then be traced once more.
+    model.optimizer.build(model.trainable_variables)
     return model
 
 

@@ -99,16 +99,26 @@ def test_the_largest_numbers(backend, dtype, run):
         known = {"M": largest, "ONE": 1 + real(1e-7), "log": np.log}
         return real(eval(x, known) if isinstance(x, str) else x)
 
-    for loss, parameters, label, prediction, value, slope in LARGEST:
-        t, p = (np.array([number(x) * largest], dtype) for x in (label, prediction))
+    def results(t, p, loss, parameters):
+        with tf.GradientTape() as outer:
+            outer.watch(p)
+            found = loss_and_gradients(backend.masked_loss, t, p, loss=loss, **parameters)
+        return [*found, outer.gradient(found[1], p)]
 
-        def results(t, p, loss=loss, parameters=parameters):
-            with tf.GradientTape() as outer:
-                outer.watch(p)
-                found = loss_and_gradients(backend.masked_loss, t, p, loss=loss, **parameters)
-            return [*found, outer.gradient(found[1], p)]
+    def of_every_case(labels, predictions):
+        return [
+            results(t, p, loss, parameters)
+            for t, p, (loss, parameters, *_) in zip(labels, predictions, LARGEST, strict=True)
+        ]
 
-        found = run(results, tf.constant(t), tf.constant(p))
+    labels, predictions = (
+        [tf.constant(np.array([number(case[i]) * largest], dtype)) for case in LARGEST]
+        for i in (2, 3)
+    )
+    of_cases = run(of_every_case, labels, predictions)
+    for found, (loss, parameters, label, prediction, value, slope) in zip(
+        of_cases, LARGEST, strict=True
+    ):
         case = f"{loss} {parameters} {label} {prediction}"
         tolerance = 1e-5 if dtype == "float32" else 1e-13
         least = {"rtol": tolerance, "atol": 4 * np.finfo(dtype).tiny, "err_msg": case}

@@ -42,7 +42,7 @@ def test_numeric_gradients(reduction, shape, loss_case, rng):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
 
 
-def test_second_derivatives(loss_case, run, rng):
+def test_second_derivatives(loss_case, run, once, rng):
     """The gradient of a function of the gradient, by predictions, weights and upstream."""
     loss, parameters = loss_case
     y_true, y_pred = away_from_kinks(rng, (4, 3), loss, parameters)
@@ -81,7 +81,7 @@ def test_second_derivatives(loss_case, run, rng):
         tf.nest.map_structure(tf.constant, upstreams),
     ]
     actual = run(lambda *xs: all_cases(ops, *xs), *tensors)
-    expected = all_cases(reference, *tensors)
+    expected = once(all_cases, reference, *tensors)
     for case, a, b in zip(cases, actual, expected, strict=True):
         assert_all_close(a, b, "float64", case)
 

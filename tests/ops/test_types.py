@@ -30,6 +30,15 @@ def bits(tensors):
     return [np.asarray(x).tobytes() for x in tensors]
 
 
+def of_every_reduction(y_true, y_pred, weight):
+    return [
+        loss_and_gradients(
+            ops.masked_loss, y_true, y_pred, weight, loss="huber", reduction=reduction
+        )
+        for reduction in REDUCTIONS
+    ]
+
+
 @pytest.mark.parametrize("predictions", PREDICTIONS)
 @pytest.mark.parametrize("labels", LABELS)
 def test_every_pair_of_types(labels, predictions, run, rng):
@@ -38,17 +47,10 @@ def test_every_pair_of_types(labels, predictions, run, rng):
     y_true = labels_of_type(rng, labels, (130, 9))
     y_pred = tf.cast(5 * rng.normal(size=(130, 9)), predictions)
     weight = tf.constant(rng.random(130), computing)
-
-    def results(y_true, y_pred):
-        return [
-            loss_and_gradients(
-                ops.masked_loss, y_true, y_pred, weight, loss="huber", reduction=reduction
-            )
-            for reduction in REDUCTIONS
-        ]
-
-    found = run(results, y_true, y_pred)
-    computed = run(results, tf.cast(y_true, computing), tf.cast(y_pred, computing))
+    found = run(of_every_reduction, y_true, y_pred, weight)
+    computed = run(
+        of_every_reduction, tf.cast(y_true, computing), tf.cast(y_pred, computing), weight
+    )
     for reduction, actual, expected in zip(REDUCTIONS, found, computed, strict=True):
         assert actual[0].dtype == computing
         assert actual[1].dtype == predictions

@@ -1,12 +1,10 @@
 """The benchmarks' own promises: wrong results are not timed, and figures come from the rounds."""
 
 import io
-import itertools
 import json
 import re
 from dataclasses import asdict
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +12,7 @@ import pytest
 pytest.importorskip("bench", reason="the tests run away from the source tree")
 
 from rich.console import Console
+from support import fake_providers
 
 from bench import bars, measure, providers, report, tables, worker
 from bench.case import Case
@@ -24,43 +23,8 @@ ROOT = Path(__file__).parents[2]
 CASE = Case(2**10)
 
 
-def altered(name):
-    """NumPy's provider, or one that is wrong in the way that its name says."""
-    from bench.providers import numpy_where
-
-    def make(case, arrays):
-        run = numpy_where.make(case, arrays)
-        calls = itertools.count()
-
-        def altered_run():
-            loss, gradient = run()
-            if name == "wrong later" and next(calls) >= 2:  # after those of prepare()
-                loss = loss * 1.01
-            if name == "wrong count":  # divides by all elements
-                loss = loss * np.mean(~np.isnan(arrays.y_true))
-            if name == "wrong gradient":
-                gradient = np.where(gradient == 0, np.float32(1e-3), gradient)
-            if name == "nan":
-                loss = np.float32(np.nan)
-            if name == "dies":
-                raise SystemExit(3)
-            return loss, gradient
-
-        return altered_run
-
-    if name == "absent":
-        raise ImportError("no such library")
-    return SimpleNamespace(NAME=name, make=make)
-
-
-def serve(connection, name):
-    """Runs in the worker's process."""
-    providers.load = altered
-    worker.serve(connection, name)
-
-
 def run(*names, rounds=3):
-    with measure.Workers(serve) as workers:
+    with measure.Workers(fake_providers.serve) as workers:
         experiment = Experiment("size: fake", tuple(Entry(name, CASE) for name in names))
         return measure.run(experiment, workers, rounds), workers.absent
 
