@@ -5,6 +5,7 @@ import functools
 import inspect
 import os
 import resource
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -82,7 +83,7 @@ def traced(function, is_compiled):
     return tf.function(function, autograph=False, jit_compile=is_compiled)
 
 
-_computed_once = {}
+_computed_once: dict[Any, Any] = {}
 
 
 @pytest.fixture
