@@ -53,15 +53,15 @@ format: $(VENV)/.installed  ## put the sources into shape
 	$(BIN)/clang-format -i $(shell find csrc -name '*.h' -o -name '*.cc' -o -name '*.cu')
 
 docs: $(VENV)/.installed  ## regenerate docs/why.md, xla.md, masked.md and classic-*.md
-	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python docs/why.py > docs/why.md.new
+	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python docs/scripts/why.py > docs/why.md.new
 	mv docs/why.md.new docs/why.md
-	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python docs/xla.py > docs/xla.md.new
+	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python docs/scripts/xla.py > docs/xla.md.new
 	mv docs/xla.md.new docs/xla.md
-	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python docs/masked.py > docs/masked.md.new
+	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python docs/scripts/masked.py > docs/masked.md.new
 	mv docs/masked.md.new docs/masked.md
 	for name in masking_layer custom_loss imputed_labels; do \
 		page=docs/classic-$$(echo $$name | tr _ -).md; \
-		TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python docs/classic.py $$name > $$page.new && mv $$page.new $$page || exit 1; \
+		TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python docs/scripts/classic.py $$name > $$page.new && mv $$page.new $$page || exit 1; \
 	done
 
 bench: $(VENV)/.installed  ## time it against what else there is: five minutes, a table and a plot

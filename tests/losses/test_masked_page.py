@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from support import keras_in_numpy
 
-PAGE = Path(__file__).parents[2] / "docs" / "masked.py"
+PAGE = Path(__file__).parents[2] / "docs" / "scripts" / "masked.py"
 
 if not PAGE.exists():
     pytest.skip("the tests run away from the source tree", allow_module_level=True)

@@ -15,7 +15,9 @@ pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="the tests run away fr
 
 
 def printed(name):
-    process = subprocess.run([sys.executable, DOCS / name], capture_output=True, text=True)
+    process = subprocess.run(
+        [sys.executable, DOCS / "scripts" / name], capture_output=True, text=True
+    )
     assert process.returncode == 0, process.stderr[-2000:]
     return process.stdout
 

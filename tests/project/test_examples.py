@@ -21,7 +21,7 @@ def example(request):
     """A pair: the module, and what its `run` returned."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "examples")
-        patch.syspath_prepend(ROOT / "docs")
+        patch.syspath_prepend(ROOT / "docs" / "scripts")
         module = importlib.import_module(request.param)
         yield module, module.run()
         for name in (*EXAMPLES, "shared", "classic"):

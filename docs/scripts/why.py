@@ -1,6 +1,6 @@
 """Prints docs/why.md: the pitfalls of a masked loss, as code that is run, beside masklstm.
 
-    python docs/why.py > docs/why.md
+    python docs/scripts/why.py > docs/why.md
 
 A pitfall is a function: its docstring says what goes wrong, its body is the code that people write
 (and that the page shows), and the page's figures are what it returns.

@@ -1,6 +1,6 @@
 """Prints docs/masked.md: what counts for each loss and metric of Keras within `Masked`.
 
-python docs/masked.py > docs/masked.md
+python docs/scripts/masked.py > docs/masked.md
 """
 
 import inspect
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import keras
 import numpy as np

@@ -1,6 +1,6 @@
 """Prints docs/classic-*.md, a page for an example, which is run for it.
 
-    python docs/classic.py masking_layer > docs/classic-masking-layer.md
+    python docs/scripts/classic.py masking_layer > docs/classic-masking-layer.md
 
 Of the training the page states only facts, since the last digits differ from machine to machine.
 """
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
 import shared
 

@@ -1,6 +1,6 @@
 """Prints docs/xla.md: what the ops become under XLA, and how fast they are there.
 
-    python docs/xla.py > docs/xla.md
+    python docs/scripts/xla.py > docs/xla.md
 
 The program is compiled here; the times are those of bench/results/full.json (`make bench-full`).
 """
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import tensorflow as tf
 
