@@ -128,6 +128,14 @@ def test_call_gives_unweighted_row_means(keras_case, rng):
     np.testing.assert_allclose(cls(**arguments).call(y_true, y_pred), expected, rtol=2e-6)
 
 
+def test_call_leaves_the_keras_mask_to_the_reduction():
+    """As Keras's losses do: `call` gives the rows, and `__call__` masks and reduces them."""
+    y_pred = tf.constant([[2.0, 5.0], [4.0, 8.0]])
+    y_pred._keras_mask = tf.constant([[True, False], [False, False]])
+    rows = losses.MeanSquaredError().call([[1.0, 3.0], [NAN, 5.0]], y_pred)
+    np.testing.assert_array_equal(rows, [2.5, 9.0])
+
+
 @pytest.mark.parametrize("name", ["float16", "bfloat16", "float32", "float64"])
 def test_the_result_has_the_losss_dtype(name, case):
     cls, arguments = case

@@ -13,16 +13,17 @@ import numpy as np
 import pytest
 from support import keras_in_numpy
 
-PAGE = Path(__file__).parents[2] / "docs" / "scripts" / "masked.py"
+DOCS = Path(__file__).parents[2] / "docs"
+SCRIPT = DOCS / "scripts" / "masked.py"
 
-if not PAGE.exists():
+if not SCRIPT.exists():
     pytest.skip("the tests run away from the source tree", allow_module_level=True)
 
-spec = importlib.util.spec_from_file_location("masked_page", PAGE)
+spec = importlib.util.spec_from_file_location("masked_page", SCRIPT)
 page = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(page)
 
-TEXT = PAGE.with_suffix(".md").read_text() if PAGE.with_suffix(".md").exists() else ""
+TEXT = (DOCS / "masked.md").read_text()
 LOSSES, METRICS = list(page.losses()), list(page.metrics())
 
 

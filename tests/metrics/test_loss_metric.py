@@ -93,6 +93,15 @@ def test_a_keras_mask(rng):
     np.testing.assert_allclose(metric.result(), np.mean((y_true - y_pred)[mask] ** 2), rtol=1e-6)
 
 
+def test_float32_predictions_are_computed_in_float64(rng):
+    y_pred = rng.normal(size=(64, 3)).astype("float32")
+    y_true = rng.normal(size=(64, 3))
+    metric = metrics.Loss(losses.MeanSquaredError())
+    metric.update_state(y_true, tf.constant(y_pred))
+    expected = np.mean((y_true - y_pred.astype("float64")) ** 2)
+    np.testing.assert_allclose(metric.result(), expected, rtol=1e-14)
+
+
 @pytest.mark.parametrize("balance", BALANCES)
 def test_nothing_valid_is_nan_and_changes_nothing(balance, rng):
     y_true, y_pred, _ = data(rng)
