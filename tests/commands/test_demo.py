@@ -37,6 +37,13 @@ SHIPPED = Path(command.__file__).with_name("beijing_pm25.csv.gz")
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 
+def test_the_earlier_path_of_the_data_still_leads_there():
+    from masklstm.demo.options import SHIPPED_DATA
+    from masklstm.demo.table import read_table as earlier
+
+    assert (SHIPPED_DATA, earlier) == (SHIPPED, read_table)
+
+
 def run(*options: str) -> int:
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)

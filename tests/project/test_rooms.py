@@ -21,6 +21,7 @@ ROOMS = (
     "inspection",
     "",  # masklstm/__init__.py
     "commands",
+    "demo",
     "__main__",
 )
 MOST_LINES = 400
