@@ -529,7 +529,7 @@ class TestPicture:
         assert "output a&lt;b" in shown
         assert "missing  1 (50.0%)" in shown
         monkeypatch.delitem(sys.modules, "masklstm.inspection.picture", raising=False)
-        monkeypatch.delattr(masklstm, "_inspection_picture", raising=False)
+        monkeypatch.delattr(masklstm.inspection, "picture", raising=False)
         monkeypatch.setitem(sys.modules, "matplotlib", None)
         assert found["c"]._repr_html_().startswith("<pre>labels")
         assert "<img" not in found["c"]._repr_html_()
@@ -641,7 +641,7 @@ def test_importing_masklstm_needs_nothing_that_only_pictures_need():
 
 def test_without_matplotlib_the_picture_says_what_it_needs(monkeypatch):
     monkeypatch.delitem(sys.modules, "masklstm.inspection.picture", raising=False)
-    monkeypatch.delattr(masklstm, "_inspection_picture", raising=False)
+    monkeypatch.delattr(masklstm.inspection, "picture", raising=False)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"masklstm\[demo\]"):
         masklstm.inspect([1.0]).plot()
