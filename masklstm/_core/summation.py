@@ -1,8 +1,8 @@
 """Sums of plain tensors in an order that depends on nothing but their shape.
 
 TensorFlow's own sums cut a tensor into as many parts as there are threads, which changes the last
-bits of a result. The native op does not: the weights of elements whose loss is of no interest are
-added up by it.
+bits of a result. The native op does not: it adds up the weights of
+elements whose loss is ignored.
 """
 
 from collections.abc import Callable
