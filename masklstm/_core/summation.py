@@ -1,8 +1,7 @@
 """Sums of plain tensors in an order that depends on nothing but their shape.
 
 TensorFlow's own sums cut a tensor into as many parts as there are threads, which changes the last
-bits of a result. The native op does not: it adds up the weights of
-elements whose loss is ignored.
+bits of a result. The native op does not: it adds up the weights of elements whose loss is ignored.
 """
 
 from collections.abc import Callable
