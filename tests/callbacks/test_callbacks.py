@@ -1,72 +1,20 @@
-"""`masklstm.callbacks.MissingLabels`: what it logs and warns of, and that it leaves no trace."""
+"""`masklstm.callbacks.MissingLabels`: what it logs and warns of."""
 
 import importlib
 import re
 import subprocess
 import sys
-import warnings
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from support.watched_training import MODES, assert_is_left_alone, fit, small_model
 
 from masklstm import losses, metrics
-from masklstm._core import library
 from masklstm.callbacks import MissingLabels
-from masklstm.layers import MaskedLoss
 
 NAN = np.nan
-
-
-@pytest.fixture(autouse=True)
-def seed():
-    keras.utils.set_random_seed(0)
-
-
-@pytest.fixture
-def x(rng):
-    return rng.normal(size=(12, 3)).astype("float32")
-
-
-@pytest.fixture
-def y(x):
-    """Twelve labels; 3 of the first 8 are missing, and all of the last 4."""
-    y = x.sum(axis=1, keepdims=True)
-    y[[1, 2, 5]] = NAN
-    y[8:] = NAN
-    return y
-
-
-def small_model(loss=None, **options):
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
-    options = {"optimizer": keras.optimizers.SGD(0.01), **options}
-    model.compile(loss=loss or losses.MeanSquaredError(), **options)
-    return model
-
-
-def fit(model, x, y=None, watch=None, **arguments):
-    """History and warnings of a training without shuffling."""
-    arguments = {"batch_size": None if y is None else 4, "verbose": 0, **arguments}
-    callbacks = [watch or MissingLabels(), *arguments.pop("callbacks", [])]
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        history = model.fit(x, y, shuffle=False, callbacks=callbacks, **arguments).history
-    texts = [str(each.message) for each in caught]
-    return history, [text for text in texts if text.startswith("MissingLabels: ")]
-
-
-def assert_is_left_alone(model):
-    assert "compute_loss" not in vars(model)
-    for kind in ("train", "test"):
-        assert getattr(model, f"{kind}_function", None) is None or not hasattr(
-            getattr(model, f"{kind}_function"), "unwatched"
-        )
-
-
-MODES = [{}, {"run_eagerly": True}, {"steps_per_execution": 2}]
-if library.build["xla"]:
-    MODES.append({"jit_compile": True})
 
 
 @pytest.mark.parametrize("mode", MODES, ids=str)
@@ -85,20 +33,6 @@ def test_the_valid_share_and_the_batches_without_a_label(mode, data, x, y):
     assert "1 of 3 batches of the training in epoch 1 have no label at all" in text
     assert np.isfinite(history["loss"]).all()
     assert_is_left_alone(model)
-
-
-@pytest.mark.parametrize("mode", MODES, ids=str)
-def test_it_changes_no_training(mode, x, y):
-    weights = []
-    for callbacks in ([], [MissingLabels()]):
-        keras.utils.set_random_seed(1)
-        model = small_model(**mode)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model.fit(x, y, epochs=3, batch_size=4, verbose=0, callbacks=callbacks)
-        weights.append(model.get_weights())
-    for with_it, without in zip(*weights, strict=True):
-        np.testing.assert_array_equal(with_it, without)
 
 
 def test_validation_has_a_share_of_its_own(x, y):
@@ -315,150 +249,6 @@ def test_in_validation(x, y):
     assert "not finite since batch 1 of the validation in epoch 1" in text
 
 
-def endpoint_model(loss=None, **arguments):
-    """Its labels are its second input."""
-    inputs, labels = keras.Input((4, 2)), keras.Input((4, 1))
-    endpoint = MaskedLoss(loss or losses.MeanSquaredError(), **arguments)
-    return keras.Model([inputs, labels], endpoint(keras.layers.Dense(1)(inputs), labels))
-
-
-@pytest.mark.parametrize("mode", MODES, ids=str)
-def test_labels_that_are_inputs(mode):
-    """What the layer's loss counts is counted; their gaps are no fault of the inputs."""
-    x, y = np.zeros((8, 4, 2)), np.zeros((8, 4, 1))
-    y[:4], y[5] = NAN, NAN
-    model = endpoint_model()
-    model.compile("sgd", **mode)
-    history, texts = fit(model, [x, y], batch_size=4, epochs=2)
-    assert history["valid_share"] == [3 / 8] * 2
-    (text,) = texts
-    assert "1 of 2 batches of the training in epoch 1 have no label at all" in text
-    x[6] = NAN
-    _, texts = fit(model, [x, y], batch_size=4)
-    assert "since batch 2 of the training" in texts[0]
-    assert "from the inputs: 8 of their values" in texts[0]
-    assert_is_left_alone(model)
-    assert all("compute_loss" not in vars(layer) for layer in model.layers)
-
-
-def test_infinite_labels_that_are_inputs():
-    y = np.full((8, 4, 1), NAN)
-    y[0, 0] = np.inf
-    model = endpoint_model()
-    model.compile("sgd")
-    _, texts = fit(model, [np.zeros((8, 4, 2)), y])
-    assert "from the labels: 1 are infinite" in texts[0]
-
-
-def test_several_endpoints(x, y):
-    """A share for each, and one for the labels of a compiled loss."""
-    inputs, label_a, label_b = keras.Input((3,)), keras.Input((1,)), keras.Input((1,))
-    y_pred = keras.layers.Dense(1)(inputs)
-    a = MaskedLoss(losses.MeanSquaredError(), name="a")(y_pred, label_a)
-    b = MaskedLoss(losses.MeanSquaredError(missing=-1), name="b")(a, label_b)
-    model = keras.Model([inputs, label_a, label_b], keras.layers.Identity(name="c")(b))
-    model.compile("sgd")
-    minus_one = np.where(np.arange(12) < 3, -1.0, 2.0)[:, None]
-    history, texts = fit(model, [x, y, minus_one])
-    assert texts == []
-    assert (history["a_valid_share"], history["b_valid_share"]) == ([5 / 12], [9 / 12])
-    assert history["valid_share"] == [14 / 24]
-    model.compile("sgd", losses.MeanSquaredError())
-    history, _ = fit(model, [x, y, minus_one], np.zeros((12, 1)), batch_size=12)
-    assert history["c_valid_share"] == [1.0]
-    assert history["valid_share"] == [26 / 36]
-
-
-def test_labels_beside_an_endpoint_that_no_loss_counts():
-    x, y = np.zeros((8, 4, 2)), np.full((8, 4, 1), NAN)
-    model = endpoint_model()
-    model.compile("sgd")
-    history, _ = fit(model, [x, np.zeros_like(y)], y)
-    assert history["valid_share"] == [1.0]
-
-
-@pytest.mark.parametrize(
-    ("metric", "words"),
-    [
-        (metrics.MeanAbsoluteError(name="mae"), None),
-        ("mae", "metrics=mae in compile"),
-        (keras.metrics.MeanAbsoluteError(), "metrics=mean_absolute_error in compile"),
-    ],
-)
-def test_compiled_metrics_beside_labels_that_are_inputs(metric, words):
-    """masklstm's find the labels; of others the way out is said before Keras fails."""
-    x, y = np.zeros((8, 4, 2)), np.ones((8, 4, 1))
-    y[::2] = NAN
-    model = endpoint_model()
-    model.compile(keras.optimizers.SGD(0.0), metrics=[metric])
-    if words is None:
-        history, texts = fit(model, [x, y])
-        assert history["mae"] == [1.0]
-        assert texts == []
-    else:
-        with (
-            pytest.warns(UserWarning, match=rf"(?s)MaskedLoss\(loss, metrics=.*{words}"),
-            pytest.raises((ValueError, AttributeError, TypeError)),
-        ):
-            model.fit([x, y], verbose=0, callbacks=[MissingLabels()])
-        assert_is_left_alone(model)
-
-
-def test_metrics_of_an_endpoint_that_do_not_skip_gaps():
-    x, y = np.zeros((8, 4, 2)), np.ones((8, 4, 1))
-    y[::2] = NAN
-    ours = metrics.BinaryAccuracy(name="ours")
-    model = endpoint_model(metrics=[keras.metrics.BinaryAccuracy(name="keras"), ours])
-    model.compile(keras.optimizers.SGD(0.0))
-    _, texts = fit(model, [x, y])
-    (text,) = texts
-    assert "MissingLabels: keras came out finite in epoch 1, but wrong" in text
-
-
-class Counting(keras.losses.Loss):
-    """Counts how often it is traced."""
-
-    traced = 0
-
-    def call(self, y_true, y_pred):
-        self.traced += 1
-        return keras.ops.mean(keras.ops.square(y_true - y_pred), axis=-1)
-
-
-def test_several_callbacks_see_the_same_in_one_trace(x, y):
-    loss = Counting()
-    model = small_model(loss)
-    sentinel = np.where(np.isnan(y), -5, y)
-    callbacks = [MissingLabels(-5), MissingLabels(-5), MissingLabels()]
-    seen = []
-    for callback in callbacks:
-        callback._warn_once = lambda subject, text, seen=seen: seen.append((subject, text))
-    history = model.fit(x, sentinel, batch_size=4, verbose=0, shuffle=False, callbacks=callbacks)
-    assert loss.traced == 1
-    assert len(seen) == 2
-    assert all("1 of 3 batches of the training" in text for _, text in seen)
-    assert history.history["valid_share"] == [1.0]  # the last one's
-    assert_is_left_alone(model)
-
-
-def test_it_is_traced_once_for_all_fits(x, y):
-    loss = Counting()
-    model = small_model(loss)
-    full = np.nan_to_num(y)
-    same = MissingLabels()
-    for watch in (same, same, MissingLabels(), MissingLabels(-7), MissingLabels(-7)):
-        before = loss.traced
-        fit(model, x, full, watch, validation_data=(x, full), validation_batch_size=4, epochs=2)
-        expected = 2 if before == 0 or (watch.missing and before == 2) else 0
-        assert loss.traced - before == expected  # training and validation
-        assert_is_left_alone(model)
-    model.fit(x, full, batch_size=4, verbose=0)
-    assert loss.traced == 5
-    model.fit(x, full, batch_size=4, verbose=0)
-    fit(model, x, full, validation_data=(x, full), validation_batch_size=4)
-    assert loss.traced == 5
-
-
 @pytest.mark.parametrize("mode", MODES, ids=str)
 def test_a_validation_without_labels_has_no_loss(mode, x, y):
     """Neither for callbacks nor for `evaluate`."""
@@ -584,20 +374,6 @@ def test_losses_and_labels_of_several_outputs(loss, labels, x):
     assert history["valid_share"] == [0.5 if loss == "without a" else 0.75]
 
 
-def test_a_model_that_was_compiled_meanwhile_keeps_its_steps(x, y):
-    class Recompile(keras.callbacks.Callback):
-        def on_train_end(self, logs=None):
-            self.model.compile(keras.optimizers.SGD(0.0), losses.MeanSquaredError())
-            self.model.make_train_function()
-
-    model = small_model()
-    fit(model, x, y)
-    fit(model, x, y, Recompile(), callbacks=[MissingLabels()])
-    before = model.get_weights()
-    model.fit(x, y, verbose=0)
-    np.testing.assert_array_equal(model.get_weights()[0], before[0])
-
-
 @pytest.mark.parametrize("metric", ["mae", metrics.MeanAbsoluteError()], ids=["Keras", "ours"])
 def test_a_metric_that_does_not_skip_gaps(metric, x, y):
     model = small_model(losses.MeanSquaredError())
@@ -606,14 +382,6 @@ def test_a_metric_that_does_not_skip_gaps(metric, x, y):
     expected = 1 if metric == "mae" else 0
     assert sum("mae came out NaN in epoch 1, though the loss" in text for text in texts) == expected
     assert len(texts) == expected
-
-
-@pytest.fixture
-def mixed_float16():
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_float16")
-    yield
-    keras.config.set_dtype_policy(before)
 
 
 @pytest.mark.usefixtures("mixed_float16")
@@ -633,91 +401,6 @@ def test_a_warning_comes_once_in_each_fit(x, y):
         history, texts = fit(model, x, y, watch, epochs=2)
         assert len(texts) == 1
         assert history["valid_share"] == [5 / 12] * 2
-
-
-def test_the_next_fit_has_its_own_function_for_steps_again(x, y):
-    model = small_model()
-    model.fit(x, y, verbose=0)
-    function = model.train_function
-    fit(model, x, y)
-    assert model.train_function is function
-    model.fit(x, y, verbose=0)
-    assert model.train_function is function
-
-
-class Boom(keras.callbacks.Callback):
-    def on_epoch_begin(self, epoch, logs=None):
-        raise RuntimeError("boom")
-
-
-class FailingLoss(keras.losses.Loss):
-    def call(self, y_true, y_pred):
-        tf.debugging.assert_less(y_true, 0.0)
-        return y_pred
-
-
-@pytest.mark.parametrize("mode", MODES[:2], ids=str)
-def test_after_an_error_in_a_step_the_model_is_as_it_was(mode, x, y):
-    model = small_model(FailingLoss(), **mode)
-    with pytest.raises(tf.errors.InvalidArgumentError):
-        fit(model, x, y)
-    assert_is_left_alone(model)
-
-
-def test_after_an_error_in_another_callback_training_goes_on(x, y):
-    model = small_model()
-    with pytest.raises(RuntimeError, match="boom"):
-        fit(model, x, y, callbacks=[Boom()])
-    assert "compute_loss" not in vars(model)
-    assert np.isfinite(model.fit(x, y, verbose=0).history["loss"]).all()
-    history, texts = fit(model, x, y)
-    assert history["valid_share"] == [5 / 12]
-    assert len(texts) == 1
-    assert_is_left_alone(model)
-
-
-def test_training_that_stops_early(x, y):
-    stop = keras.callbacks.TerminateOnNaN()
-    model = small_model("mse")
-    _, texts = fit(model, x, y, epochs=3, callbacks=[stop])
-    assert sum("came from the labels" in text for text in texts) == 1
-    assert_is_left_alone(model)
-
-
-class OwnLoss(keras.Sequential):
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
-        return losses.MeanSquaredError()(y, y_pred, sample_weight)
-
-
-class OwnStep(keras.Sequential):
-    def train_step(self, data):
-        x, y = data
-        self(x)
-        return {"loss": tf.reduce_mean(y)}
-
-
-def test_a_model_with_a_loss_of_its_own(x, y):
-    model = OwnLoss([keras.layers.Dense(1)])
-    model.compile("sgd")
-    history, _ = fit(model, x, y)
-    assert history["valid_share"] == [5 / 12]
-
-
-def test_a_step_that_cannot_be_watched(x, y):
-    model = OwnStep([keras.layers.Dense(1)])
-    model.compile("sgd")
-    history, texts = fit(model, x, y)
-    (text,) = texts
-    assert "no batch was seen in the training" in text
-    assert np.isnan(history["valid_share"]).all()
-
-
-def test_a_model_that_was_watched_is_saved_and_loaded(x, y, tmp_path):
-    model = small_model()
-    fit(model, x, y)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
 
 
 REPLICAS = """
