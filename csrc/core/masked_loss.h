@@ -81,7 +81,7 @@ bool IsOneRow(const MaskedLossInputs& inputs, Reduction reduction);
 // Whether the gradient depends on the sums of the forward pass.
 bool GradientNeedsSums(const MaskedLossInputs& inputs, Reduction reduction);
 
-// Which elements share one say, however many of them are missing.
+// Which elements form a group: groups count equally, however many of their elements are missing.
 enum class Balance { kSample, kTimestep, kFeature };
 
 // The axis along which the groups lie, of labels of shape (batch, ..., features): the first, the
