@@ -107,7 +107,7 @@ def _clipped(y_pred: tf.Tensor, epsilon: float) -> tuple[tf.Tensor, tf.Tensor]:
     """The clipped probability and what is left to 1: epsilon also where it is lost beside 1."""
     below_1 = tf.where(y_pred < 1, y_pred, tf.stop_gradient(y_pred))
     clipped = tf.clip_by_value(below_1, epsilon, 1 - epsilon) + _nan_if_diverged(y_pred)
-    return clipped, tf.where(clipped == 1, tf.cast(epsilon, clipped.dtype), 1 - clipped)
+    return clipped, tf.where(clipped == 1, tf.constant(epsilon, clipped.dtype), 1 - clipped)
 
 
 def _log(probability: tf.Tensor, rest: tf.Tensor) -> tf.Tensor:
@@ -246,7 +246,7 @@ def loss_of_tensors(
     """`masked_loss` of standardised arguments."""
     reduction, balance, normalizer = how
     if normalizer is not None:
-        normalizer = tf.cast(normalizer, tf.float64)
+        normalizer = tf.convert_to_tensor(normalizer, tf.float64)
     elements = _elements(tensors, loss, parameters)
     if balance is not None:
         result = _balanced(_sums(elements, _other_axes(elements, balance)), reduction, normalizer)

@@ -92,7 +92,7 @@ class Reduction(NamedTuple):
         if kind == "sum":
             return totals.loss_sum
         if self.normalizer is not None:
-            return divided(totals.loss_sum, tf.cast(self.normalizer, tf.float64))
+            return divided(totals.loss_sum, tf.convert_to_tensor(self.normalizer, tf.float64))
         return divided(totals.loss_sum, divisor_of(kind, *totals[1:]))
 
     def _of_groups(self, sums: MaskedSums) -> MaskedSums:

@@ -60,6 +60,15 @@ class TestLiterals:
         for value in self.loss(normalizer=8, balance="sample"):
             assert value == pytest.approx(((1 + 4 + 9) / 3 + 16) / 8)
 
+    def test_normalizer_keeps_its_digits(self):
+        """A Python number is no float32 on its way, which 0.1 and 2**-1000 would not survive."""
+        y_true, y_pred = np.array([[1.0]]), np.array([[3.0]])
+        for normalizer in (0.1, 2.0**-1000, np.float64(0.1), tf.constant(0.1, tf.float64)):
+            for backend in (ops, reference):
+                assert backend.masked_loss(y_true, y_pred, normalizer=normalizer) == 4 / normalizer
+        loss = losses.MeanSquaredError(normalizer=0.1, dtype="float64")
+        assert loss(y_true, y_pred) == 4 / 0.1
+
     def test_sums(self):
         for backend in (ops, reference):
             sums = backend.masked_sums(self.y_true, self.y_pred, balance="timestep")
