@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Protocol, TypedDict, TypeVar, final, overload, type_check_only
 
 import numpy as np
@@ -132,6 +132,42 @@ def losses() -> dict[str, list[Parameter]]: ...
 def descriptions() -> dict[str, Description]: ...
 def types() -> dict[str, DataType]: ...
 def instruction_set() -> str: ...
+
+@type_check_only
+class RecurrentGradients(TypedDict):
+    sequences: np.ndarray[Any, Any] | None
+    kernel: np.ndarray[Any, Any]
+    recurrent_kernel: np.ndarray[Any, Any]
+    bias: np.ndarray[Any, Any] | None
+    initial_states: list[np.ndarray[Any, Any]]
+
+def recurrent(
+    cell: str,
+    sequences: np.ndarray[Any, Any],
+    kernel: np.ndarray[Any, Any],
+    recurrent_kernel: np.ndarray[Any, Any],
+    bias: np.ndarray[Any, Any] | None = None,
+    initial_states: Sequence[np.ndarray[Any, Any]] = (),
+    mask: np.ndarray[Any, Any] | None = None,
+    go_backwards: bool = False,
+    zero_output_for_mask: bool = False,
+    threads: int = 1,
+) -> tuple[np.ndarray[Any, Any], list[np.ndarray[Any, Any]]]: ...
+def recurrent_gradients(
+    cell: str,
+    sequences: np.ndarray[Any, Any],
+    kernel: np.ndarray[Any, Any],
+    recurrent_kernel: np.ndarray[Any, Any],
+    bias: np.ndarray[Any, Any] | None = None,
+    initial_states: Sequence[np.ndarray[Any, Any]] = (),
+    mask: np.ndarray[Any, Any] | None = None,
+    go_backwards: bool = False,
+    zero_output_for_mask: bool = False,
+    output_gradient: np.ndarray[Any, Any] | None = None,
+    state_gradients: Sequence[np.ndarray[Any, Any]] = (),
+    of_sequences: bool = True,
+    threads: int = 1,
+) -> RecurrentGradients: ...
 
 # The rest is there where masklstm was built with CUDA.
 

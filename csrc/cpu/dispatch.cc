@@ -33,7 +33,9 @@ Choice Choose() {
       {"avx512", &kAvx512Kernels,
        __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")},
-      {"avx2", &kAvx2Kernels, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c")},
+      {"avx2", &kAvx2Kernels,
+       __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c") &&
+           __builtin_cpu_supports("fma")},
 #endif
       {"baseline", &kBaselineKernels, true},
   };

@@ -6,7 +6,6 @@
 
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "csrc/core/division.h"
@@ -15,33 +14,13 @@
 #include "csrc/cpu/dispatch.h"
 #include "csrc/python/arguments.h"
 #include "csrc/python/cuda.h"
+#include "csrc/python/numpy_arrays.h"
+#include "csrc/python/recurrent.h"
 
 namespace masklstm {
 namespace {
 
 namespace py = pybind11;
-
-// A dense, row-major array; an error for others: a silent copy would hide its cost.
-ArrayView ViewOf(const py::array& array, const char* name) {
-  const std::vector<int64_t> shape(array.shape(), array.shape() + array.ndim());
-  // The type as text, since bfloat16 is no type of NumPy's own. It marks foreign byte order, too.
-  const ArrayView view{array.data(), py::str(array.dtype()), shape};
-  if (py::hasattr(array, "mask")) {
-    throw py::value_error("Expected '" + std::string(name) +
-                          "' to be a plain array, since NumPy's masks would be lost. Fill the gaps "
-                          "of labels with NaN: filled(numpy.nan). Received: a masked array");
-  }
-  if ((array.flags() & py::array::c_style) == 0) {
-    ThrowNotDense(view, name, array.attr("strides"),
-                  "make a dense copy with numpy.ascontiguousarray");
-  }
-  return view;
-}
-
-std::optional<ArrayView> ViewOf(const std::optional<py::array>& array, const char* name) {
-  if (!array) return std::nullopt;
-  return ViewOf(*array, name);
-}
 
 // The arguments that all functions share.
 struct Arguments {
@@ -62,28 +41,6 @@ struct Arguments {
                           missing, parameters)) {}
 };
 
-ParallelFor Threads(int threads) {
-  if (threads < 1) {
-    throw py::value_error("Invalid value for argument 'threads'. Expected at least 1. Received: " +
-                          std::to_string(threads));
-  }
-  return [threads](int64_t total, int64_t, const std::function<void(int64_t, int64_t)>& work) {
-    const int64_t parts = std::min<int64_t>(threads, total);
-    std::vector<std::thread> others;
-    int64_t started = 1;  // the calling thread has the first part
-    try {
-      for (; started < parts; ++started) {
-        others.emplace_back(work, total * started / parts, total * (started + 1) / parts);
-      }
-    } catch (const std::exception&) {
-      // No thread or no memory for one more: the calling thread does the rest.
-      work(total * started / parts, total);
-    }
-    work(0, total / parts);
-    for (std::thread& thread : others) thread.join();
-  };
-}
-
 // An array of the labels' shape; `drop` trailing axes are left out.
 py::array EmptyLike(const py::array& y_true, const py::dtype& dtype, int drop) {
   const py::ssize_t rank = std::max<py::ssize_t>(0, y_true.ndim() - drop);
@@ -97,7 +54,7 @@ py::tuple MaskedLoss(const py::array& y_true, const py::array& y_pred, const std
   const Arguments arguments(y_true, y_pred, loss, sample_weight, mask, missing, parameters);
   const MaskedLossInputs& inputs = arguments.inputs;
   const Reduction reduction = MakeReduction(reduction_name);
-  const ParallelFor parallel_for = Threads(threads);
+  const ParallelFor parallel_for = ThreadsOf(threads);
   py::object result;
   void* row_means = nullptr;
   if (reduction == Reduction::kNone) {
@@ -123,7 +80,7 @@ py::tuple MaskedGroupSums(const py::array& y_true, const py::array& y_pred, cons
   const Arguments arguments(y_true, y_pred, loss, sample_weight, mask, missing, parameters);
   const MaskedLossInputs& inputs = arguments.inputs;
   const Groups groups = MakeGroups(balance, arguments.y_true);
-  const ParallelFor parallel_for = Threads(threads);
+  const ParallelFor parallel_for = ThreadsOf(threads);
   std::vector<Sums> sums(groups.num_groups);
   {
     py::gil_scoped_release release;
@@ -149,7 +106,7 @@ py::array MaskedLossGradient(const py::array& y_true, const py::array& y_pred,
   const Arguments arguments(y_true, y_pred, loss, sample_weight, mask, missing, parameters);
   const MaskedLossInputs& inputs = arguments.inputs;
   const Reduction reduction = MakeReduction(reduction_name);
-  const ParallelFor parallel_for = Threads(threads);
+  const ParallelFor parallel_for = ThreadsOf(threads);
   py::array gradient = out ? *out : EmptyLike(y_true, y_pred.dtype(), 0);
   CheckOut(ViewOf(gradient, "out"), gradient.writeable(), arguments.y_true, arguments.y_pred,
            arguments.sample_weight, arguments.mask);
@@ -297,6 +254,7 @@ PYBIND11_MODULE(kernels, module) {
   if (InstructionSet(&error).empty()) throw py::import_error(error);
   module.doc() = kModuleDoc;
   DefineCuda(module);  // first: NumPy would try to make arrays of its own of those of a GPU
+  DefineRecurrent(module);
   module.def("masked_loss", &MaskedLoss, kMaskedLossDoc, py::arg("y_true"), py::arg("y_pred"),
              py::arg("loss") = "squared_error", py::arg("sample_weight") = py::none(),
              py::arg("mask") = py::none(), py::arg("reduction") = "mean",

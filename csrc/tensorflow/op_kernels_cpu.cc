@@ -1,10 +1,10 @@
 // The ops on the CPU.
-#include <new>
 #include <vector>
 
 #include "csrc/core/division.h"
 #include "csrc/core/masked_loss.h"
 #include "csrc/cpu/dispatch.h"
+#include "csrc/tensorflow/memory.h"
 #include "csrc/tensorflow/op_kernels.h"
 #include "csrc/tensorflow/threads.h"
 #include "tensorflow/core/framework/op_kernel.h"
@@ -26,17 +26,6 @@ void WriteScalar(double value, Tensor* tensor) {
     tensor->scalar<double>()() = value;
   } else {
     tensor->scalar<float>()() = static_cast<float>(value);
-  }
-}
-
-// Runs compute(), and turns a lack of memory for the library's own sums into TensorFlow's error for
-// it: an exception would end the process.
-template <typename Compute>
-void WithMemory(OpKernelContext* context, const Compute& compute) {
-  try {
-    compute();
-  } catch (const std::bad_alloc&) {
-    context->SetStatus(absl::ResourceExhaustedError("masklstm: out of memory for partial sums"));
   }
 }
 

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
+from tensorflow.python.ops import control_flow_util
 
 __all__ = [
     "CompiledMetric",
@@ -18,12 +19,16 @@ __all__ = [
     "get_attribute",
     "get_keras_mask",
     "given_metrics",
+    "is_compiled_by_xla",
+    "is_needed",
+    "is_traced_for_export",
     "layers_within",
     "metric_function",
     "op_def_registry",
     "row_axis",
     "set_direction",
     "stand_in",
+    "text_attribute",
     "with_keras_mask",
 ]
 
@@ -86,6 +91,43 @@ def get_attribute(op: Any, name: str) -> Any:
     if not isinstance(attributes, tuple):
         return op.get_attr(name)
     return dict(zip(attributes[::2], attributes[1::2], strict=True))[name]
+
+
+def text_attribute(op: Any, name: str) -> str:
+    value = get_attribute(op, name)
+    return str(value.decode() if isinstance(value, bytes) else value)
+
+
+def is_needed(op: Any, index: int) -> bool:
+    """False if an eager tape says that nobody asked for the gradient of this input of an op."""
+    return index not in (getattr(op, "skip_input_indices", None) or ())
+
+
+def is_compiled_by_xla() -> bool:
+    """Whether a function is traced here that XLA will compile (`jit_compile=True`)."""
+    graph = tf.compat.v1.get_default_graph()
+    return bool(control_flow_util.GraphOrParentsInXlaContext(graph))
+
+
+# Modules whose functions trace a model to write it down, for other processes to run.
+_EXPORTERS = (
+    "keras.src.export.",
+    "tensorflow.lite.",
+    "tensorflow.python.saved_model.",
+    "tf2onnx.",
+)
+
+
+def is_traced_for_export() -> bool:
+    """Whether a function is traced here whose graph is to be saved or converted."""
+    if tf.executing_eagerly():
+        return False
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith(_EXPORTERS):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def metric_function(metric: Any) -> Any:

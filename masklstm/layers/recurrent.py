@@ -1,6 +1,12 @@
-"""`LSTM` and `GRU`: Keras's layers, which run on cuDNN whatever the mask.
+"""`LSTM` and `GRU`: Keras's layers, native on a CPU and on cuDNN with a GPU, whatever the mask.
 
-Design:
+All of it is done in `inner_loop`, which all ways of computing pass through, so that states, dropout
+and everything else stay Keras's.
+
+Design of the native way (`native_recurrence`):
+    A. One op runs the steps that the mask keeps, of each row by itself.
+
+Design of Keras's way, for cuDNN and for whatever the native op does not do:
     A. cuDNN takes masks that are padding on the right, with at least one step in each row. For any
        other one Keras fails, or the user has to turn cuDNN off and gets a slow loop.
     B. A masked step leaves the state as it was. So the kept steps of a row, moved to its left, are
@@ -10,9 +16,7 @@ Design:
        among them would have one on the gradients.
     D. A row without any step is given its first one, and the result is replaced: by 0 in the
        outputs, by the initial state in the state.
-    E. All of it is done in `inner_loop`, which both ways of computing pass through, so that states,
-       dropout and everything else stay Keras's.
-    F. Where Keras is to compute something else, a stand-in of the layer has the changed attribute,
+    E. Where Keras is to compute something else, a stand-in of the layer has the changed attribute,
        since calls in several threads share the layer itself.
 """
 
@@ -24,21 +28,43 @@ from keras import ops
 from masklstm._core.keras_compat import stand_in
 from masklstm._core.packing import kept_steps, pack, take_steps
 from masklstm._core.shown import ShowsArguments
+from masklstm.layers import native_recurrence
 
 
 class _AnyMask(ShowsArguments):
-    """Mixed into a Keras layer: packs what its `inner_loop` computes."""
+    """Mixed into a Keras layer: takes over its `inner_loop`."""
+
+    _native_cell: str
+
+    @property
+    def runs_on(self) -> str:
+        """Where the last call ran, or was traced to run: `"native"`, or `"keras: "` and why.
+
+        Before the first call, what the arguments say. Keras's way takes cuDNN where it can.
+        """
+        last = vars(self).get("_last_way")
+        return last or native_recurrence.way_of(self)
 
     def inner_loop(
         self, sequences: Any, initial_state: Any, mask: Any, training: bool = False
     ) -> Any:
         if isinstance(mask, (list, tuple)):
             mask = mask[0]
+        kept = None if mask is None else kept_steps(mask, sequences)
+        way = native_recurrence.way_of(self)
+        if way != native_recurrence.FOR_EXPORT:
+            vars(self)["_last_way"] = way  # past Keras's tracking of attributes
+        if way == native_recurrence.NATIVE:
+            return native_recurrence.run(self, sequences, initial_state, kept, training)
+        if kept is None:
+            plain: Any = super()
+            return plain.inner_loop(sequences, initial_state, None, training)
+        return self._packed_inner_loop(sequences, initial_state, kept, training)
+
+    def _packed_inner_loop(
+        self, sequences: Any, initial_state: Any, kept: Any, training: bool
+    ) -> Any:
         layer: Any = self
-        if mask is None:
-            keras_layer: Any = super()
-            return keras_layer.inner_loop(sequences, initial_state, mask, training)
-        kept = kept_steps(mask, sequences)
         time = ops.shape(sequences)[1]
         packing = pack(kept)
         length = packing.count[:, -1:]
@@ -49,7 +75,7 @@ class _AnyMask(ShowsArguments):
         packed = ops.where(is_step, packed, ops.zeros_like(packed))
         # Outputs of masked steps are seen to below: Keras's unrolled loop would take the mask in
         # the wrong direction.
-        keras_layer = super(_AnyMask, stand_in(layer, zero_output_for_mask=False))
+        keras_layer: Any = super(_AnyMask, stand_in(layer, zero_output_for_mask=False))
         _, outputs, states = keras_layer.inner_loop(
             packed, initial_state, places < ops.maximum(length, 1), training
         )
@@ -75,7 +101,7 @@ class _AnyMask(ShowsArguments):
             last = ops.where(kept[:, -1:], last, state_zeros)
         if not layer.return_sequences:
             return last, ops.expand_dims(last, axis=1), states
-        outputs = take_steps(outputs, ops.clip(first + count - 1, 0, time - 1))
+        outputs = take_steps(outputs, ops.maximum(first + count - 1, 0))
         has_output = kept if layer.zero_output_for_mask else count > 0
         outputs = ops.where(ops.expand_dims(has_output, -1), outputs, ops.zeros_like(outputs))
         return last, outputs, states
@@ -83,14 +109,19 @@ class _AnyMask(ShowsArguments):
 
 @keras.saving.register_keras_serializable(package="masklstm")
 class LSTM(_AnyMask, keras.layers.LSTM):  # type: ignore[misc]  # Keras has no types
-    """`keras.layers.LSTM` that takes any mask and still runs on cuDNN.
+    """`keras.layers.LSTM`, several times as fast on a CPU, that takes any mask and stays fast.
 
     Formula, with the state s: `s[t] = LSTM(x[t], s[t - 1])` where step t is kept, else `s[t - 1]`.
 
-    A masked step leaves state and output as they were. So the steps that are not masked are moved
-    to the left of each row, run through Keras's layer as right-padded rows, and their outputs
-    spread out again: cuDNN, which takes no other masks, is used whatever the mask, also for rows
-    without any step. A NaN in the inputs of a masked step does no harm, not even to gradients.
+    A masked step leaves state and output as they were. On a CPU one native op runs the steps that
+    are not masked, and a masked step costs nothing. With a GPU they are moved to the left of each
+    row, run through Keras's layer as right-padded rows, and their outputs spread out again: cuDNN,
+    which takes no other masks, is used whatever the mask, also for rows without any step. A NaN in
+    the inputs of a masked step does no harm, not even to gradients.
+
+    What the native op does not do runs as in Keras, with the same weights and numbers: other
+    activations than tanh and sigmoid, `recurrent_dropout`, `unroll=True`, float16 and bfloat16, and
+    functions that XLA compiles or that are traced for `export`. `runs_on` says which way was taken.
 
     Args:
         units: Size of the output.
@@ -104,9 +135,9 @@ class LSTM(_AnyMask, keras.layers.LSTM):  # type: ignore[misc]  # Keras has no t
         training: Whether dropout is applied.
 
     Returns:
-        What `keras.layers.LSTM(use_cudnn=False)` returns with the same mask. (Keras's `unroll`
-        takes the mask of backward outputs in the wrong direction. There it is what Keras returns
-        without `unroll`.)
+        What `keras.layers.LSTM(use_cudnn=False)` returns with the same mask, up to rounding.
+        (Keras's `unroll` takes the mask of backward outputs in the wrong direction. There it is
+        what Keras returns without `unroll`.)
 
     Raises:
         ValueError: As `keras.layers.LSTM`; for a mask whose shape does not fit the sequences. (A
@@ -127,10 +158,12 @@ class LSTM(_AnyMask, keras.layers.LSTM):  # type: ignore[misc]  # Keras has no t
     Source: S. Hochreiter, J. Schmidhuber, "Long Short-Term Memory", 1997; `keras.layers.LSTM`.
     """
 
+    _native_cell = "lstm"
+
 
 @keras.saving.register_keras_serializable(package="masklstm")
 class GRU(_AnyMask, keras.layers.GRU):  # type: ignore[misc]  # Keras has no types
-    """`keras.layers.GRU` that takes any mask and still runs on cuDNN.
+    """`keras.layers.GRU`, several times as fast on a CPU, that takes any mask and stays fast.
 
     Formula, with the state s: `s[t] = GRU(x[t], s[t - 1])` where step t is kept, else `s[t - 1]`.
     See `masklstm.layers.LSTM`.
@@ -144,7 +177,7 @@ class GRU(_AnyMask, keras.layers.GRU):  # type: ignore[misc]  # Keras has no typ
         initial_state: A tensor of shape `(batch, units)`, or None for zeros.
 
     Returns:
-        What `keras.layers.GRU(use_cudnn=False)` returns with the same mask.
+        What `keras.layers.GRU(use_cudnn=False)` returns with the same mask, up to rounding.
 
     Raises:
         ValueError: As `masklstm.layers.LSTM`.
@@ -161,3 +194,5 @@ class GRU(_AnyMask, keras.layers.GRU):  # type: ignore[misc]  # Keras has no typ
     Source: K. Cho and others, "Learning Phrase Representations using RNN Encoder-Decoder for
     Statistical Machine Translation", 2014; `keras.layers.GRU`.
     """
+
+    _native_cell = "gru"

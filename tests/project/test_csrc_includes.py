@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "csrc"
 # From the ground floor up. Rooms of one floor know nothing of each other.
-FLOORS = (("losses",), ("core",), ("cpu",), ("cuda",), ("tensorflow", "python"))
+FLOORS = (("losses",), ("core",), ("cpu",), ("cuda", "recurrent"), ("tensorflow", "python"))
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 pytestmark = pytest.mark.skipif(not SOURCES.exists(), reason="the sources are not here")

@@ -15,7 +15,7 @@ from typing import Any
 import tensorflow as tf
 
 from masklstm._core import library, summation
-from masklstm._core.keras_compat import get_attribute
+from masklstm._core.keras_compat import get_attribute, is_needed, text_attribute
 from masklstm._core.reductions import group_axis
 from masklstm._core.totals import divisor_of
 from masklstm._core.types import computing_dtype
@@ -39,8 +39,8 @@ class _Inputs:
         self.mask = inputs[2 + num_weights :]
         self.computing_dtype = computing_dtype(self.y_pred)
         by_group = op.type == "Masklstm>MaskedGroupSums"
-        self.reduction = "sum_of_elements" if by_group else _text(op, "reduction")
-        self.attributes = {name: _text(op, name) for name in ("loss", "parameters", "missing")}
+        self.reduction = "sum_of_elements" if by_group else text_attribute(op, "reduction")
+        self.attributes = _loss_attributes(op)
         self.is_scalar = self.y_true.shape.rank == 0
 
     def elements(self, kind: str) -> tf.Tensor:
@@ -94,7 +94,7 @@ class _Inputs:
         first = len(op.inputs) - len(self.mask) - len(self.sample_weight)
         return [
             self._sum_to(weight, by_product * self.weight(but=index))
-            if _is_needed(op, first + index)
+            if is_needed(op, first + index)
             else None
             for index, weight in enumerate(self.sample_weight)
         ]
@@ -113,14 +113,8 @@ class _Inputs:
         return tf.concat([tf.shape(weight), tf.ones([missing_axes], tf.int32)], axis=0)
 
 
-def _text(op: tf.Operation, name: str) -> str:
-    value = get_attribute(op, name)
-    return str(value.decode() if isinstance(value, bytes) else value)
-
-
-def _is_needed(op: tf.Operation, index: int) -> bool:
-    """False if an eager tape says that nobody asked for the gradient of this input."""
-    return index not in (getattr(op, "skip_input_indices", None) or ())
+def _loss_attributes(op: tf.Operation) -> dict[str, str]:
+    return {name: text_attribute(op, name) for name in ("loss", "parameters", "missing")}
 
 
 @tf.RegisterGradient("Masklstm>MaskedLoss")  # type: ignore[untyped-decorator]
@@ -140,7 +134,7 @@ def _masked_loss_gradient(
         **inputs.attributes,
     )
     by_weights: list[tf.Tensor | None] = [None for _ in inputs.sample_weight]
-    if inputs.sample_weight and _is_needed(op, 2):
+    if inputs.sample_weight and is_needed(op, 2):
         scale = inputs.over_divisor(loss_gradient)
         losses = inputs.elements("value")
         by_weight_sum = weight_sum_gradient
@@ -157,7 +151,7 @@ def _masked_group_sums_gradient(
     op: tf.Operation, loss_sum_gradient: tf.Tensor, weight_sum_gradient: tf.Tensor, _: Any
 ) -> list[tf.Tensor | None]:
     inputs = _Inputs(op)
-    axis = group_axis(_text(op, "balance"), inputs.y_true) % tf.rank(inputs.y_true)
+    axis = group_axis(text_attribute(op, "balance"), inputs.y_true) % tf.rank(inputs.y_true)
     shape = tf.concat([tf.ones([axis], tf.int32), [-1]], axis=0)
     scale = _middle(loss_sum_gradient)
     factor = tf.reshape(tf.math.divide_no_nan(loss_sum_gradient, scale), shape)
@@ -173,7 +167,7 @@ def _masked_group_sums_gradient(
         **inputs.attributes,
     )
     by_weights: list[tf.Tensor | None] = [None for _ in inputs.sample_weight]
-    if inputs.sample_weight and _is_needed(op, 2):
+    if inputs.sample_weight and is_needed(op, 2):
         by_loss, by_weight = (
             inputs.spread(tf.reshape(each, shape))
             for each in (loss_sum_gradient, weight_sum_gradient)
@@ -232,12 +226,12 @@ _NEXT_KIND = {"value": "derivative", "derivative": "second_derivative"}
 
 @tf.RegisterGradient("Masklstm>MaskedLossElements")  # type: ignore[untyped-decorator]
 def _masked_loss_elements_gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf.Tensor | None]:
-    kind = _text(op, "kind")
+    kind = text_attribute(op, "kind")
     y_true, y_pred, *mask = op.inputs
     by_y_pred = None
     if kind == "second_derivative":
         raise NotImplementedError(
-            f"masklstm has first and second derivatives of loss '{_text(op, 'loss')}', "
+            f"masklstm has first and second derivatives of loss '{text_attribute(op, 'loss')}', "
             "but a third one was asked for. masklstm.reference.masked_loss has them all."
         )
     if kind != "valid":
@@ -247,7 +241,7 @@ def _masked_loss_elements_gradient(op: tf.Operation, upstream: tf.Tensor) -> lis
             mask,
             Tcompute=upstream.dtype,
             kind=_NEXT_KIND[kind],
-            **{name: _text(op, name) for name in ("loss", "parameters", "missing")},
+            **_loss_attributes(op),
         )
         by_y_pred = tf.cast(slopes, y_pred.dtype)
     return [None, by_y_pred, *(None for _ in mask)]

@@ -1,0 +1,98 @@
+// One step of an LSTM and of a GRU on registers, and its derivative, once the products with the
+// weights are known.
+//
+// Sources: S. Hochreiter, J. Schmidhuber, "Long Short-Term Memory", 1997; F. Gers and others,
+// "Learning to Forget", 2000; K. Cho and others, "Learning Phrase Representations using RNN
+// Encoder-Decoder for Statistical Machine Translation", 2014.
+#ifndef MASKLSTM_CSRC_RECURRENT_CELLS_H_
+#define MASKLSTM_CSRC_RECURRENT_CELLS_H_
+
+#include "csrc/cpu/simd_math.h"
+#include "csrc/recurrent/recurrent.h"
+
+namespace masklstm {
+namespace {
+
+template <typename T>
+Vec<T> OneMinus(Vec<T> x) {
+  return ScalarLike(x, 1.0) - x;
+}
+
+//   i = logistic(a_i)    f = logistic(a_f)    g = tanh(a_g)    o = logistic(a_o)
+//   c' = f c + i g       h' = o tanh(c')
+//
+// with a = x W + h R + b. The groups of the tape are i, f, g, o.
+struct Lstm {
+  static constexpr CellLayout kLayout = kLstmLayout;
+
+  template <typename T>
+  static void Forward(const Vec<T>* of_input_and_state, const Vec<T>*, const Vec<T>* before,
+                      Vec<T>* groups, Vec<T>* after) {
+    const Vec<T> i = Logistic(of_input_and_state[0]);
+    const Vec<T> f = Logistic(of_input_and_state[1]);
+    const Vec<T> g = Tanh(of_input_and_state[2]);
+    const Vec<T> o = Logistic(of_input_and_state[3]);
+    const Vec<T> c = f * before[1] + i * g;
+    after[0] = o * Tanh(c);
+    after[1] = c;
+    groups[0] = i;
+    groups[1] = f;
+    groups[2] = g;
+    groups[3] = o;
+  }
+
+  // From the slopes by the states after a step: those by what goes into the gates; `slope` becomes
+  // what goes past the products to the states before.
+  template <typename T>
+  static void Backward(const Vec<T>* groups, const Vec<T>* before, const Vec<T>* after,
+                       Vec<T>* slope, Vec<T>* slopes) {
+    const Vec<T> i = groups[0], f = groups[1], g = groups[2], o = groups[3];
+    const Vec<T> tanh_c = Tanh(after[1]);
+    const Vec<T> by_c = slope[1] + slope[0] * o * OneMinus(tanh_c * tanh_c);
+    slopes[0] = by_c * g * i * OneMinus(i);
+    slopes[1] = by_c * before[1] * f * OneMinus(f);
+    slopes[2] = by_c * i * OneMinus(g * g);
+    slopes[3] = slope[0] * tanh_c * o * OneMinus(o);
+    slope[0] = ScalarLike(i, 0.0);
+    slope[1] = by_c * f;
+  }
+};
+
+//   z = logistic(a_z + b_z)    r = logistic(a_r + b_r)    g = tanh(a_g + r b_g)
+//   h' = z h + (1 - z) g
+//
+// with a = x W + bias and b = h R + bias. The groups of the tape are z, r, g, b_g; those of the
+// slopes are a_g, z, r, b_g.
+struct Gru {
+  static constexpr CellLayout kLayout = kGruLayout;
+
+  template <typename T>
+  static void Forward(const Vec<T>* of_input, const Vec<T>* of_state, const Vec<T>* before,
+                      Vec<T>* groups, Vec<T>* after) {
+    const Vec<T> z = Logistic(of_input[0] + of_state[0]);
+    const Vec<T> r = Logistic(of_input[1] + of_state[1]);
+    const Vec<T> g = Tanh(of_input[2] + r * of_state[2]);
+    after[0] = z * before[0] + OneMinus(z) * g;
+    groups[0] = z;
+    groups[1] = r;
+    groups[2] = g;
+    groups[3] = of_state[2];
+  }
+
+  template <typename T>
+  static void Backward(const Vec<T>* groups, const Vec<T>* before, const Vec<T>*, Vec<T>* slope,
+                       Vec<T>* slopes) {
+    const Vec<T> z = groups[0], r = groups[1], g = groups[2], of_state = groups[3];
+    const Vec<T> by_g = slope[0] * OneMinus(z) * OneMinus(g * g);
+    slopes[0] = by_g;
+    slopes[1] = slope[0] * (before[0] - g) * z * OneMinus(z);
+    slopes[2] = by_g * of_state * r * OneMinus(r);
+    slopes[3] = by_g * r;
+    slope[0] = slope[0] * z;
+  }
+};
+
+}  // namespace
+}  // namespace masklstm
+
+#endif  // MASKLSTM_CSRC_RECURRENT_CELLS_H_

@@ -1,0 +1,592 @@
+// The loops through time and those of the weights' gradients, compiled once per instruction set.
+//
+// Design:
+//   A. Rows of a batch do not know of each other: a chunk of rows goes through all steps at once,
+//      and threads have chunks of their own.
+//   B. The gates of a register of units are made side by side, by tiles of a few rows, and turned
+//      into the new states while they are in the nearest cache. Matrices of gates are only stored
+//      for the tape.
+//   C. Gradients of weights are sums over all entries. Threads share them out by columns, and each
+//      adds the entries up in their order, in pieces of kPieceEntries, so that neither the chunks
+//      nor the number of threads change a bit.
+#include <cstdint>
+#include <cstring>
+
+#include "csrc/cpu/simd_math.h"
+#include "csrc/recurrent/cells.h"
+#include "csrc/recurrent/function_table.h"
+#include "csrc/recurrent/tiles.h"
+
+namespace masklstm {
+namespace {
+
+template <typename T>
+void Fill(T* numbers, int64_t count, T value) {
+  for (int64_t i = 0; i < count; ++i) numbers[i] = value;
+}
+
+template <typename T>
+void Copy(const T* from, int64_t count, T* to) {
+  for (int64_t i = 0; i < count; ++i) to[i] = from[i];
+}
+
+template <typename T>
+void AddTo(const T* from, int64_t count, T* to) {
+  for (int64_t i = 0; i < count; ++i) to[i] += from[i];
+}
+
+// The rows of a chunk: the first ones of them have a given step.
+struct ChunkRows {
+  const RecurrentInputs& inputs;
+  const StepsView& steps;
+  Chunk chunk;
+
+  int64_t sorted(int64_t i) const { return chunk.first + i * chunk.stride; }
+  int64_t row(int64_t i) const { return steps.rows[sorted(i)]; }
+  int64_t length(int64_t i) const { return steps.lengths[sorted(i)]; }
+  int64_t longest() const { return length(0); }
+  int64_t entry(int64_t step, int64_t i) const { return steps.offsets[step] + sorted(i); }
+
+  // How many of `most` rows have the step.
+  int64_t WithStep(int64_t step, int64_t most) const {
+    while (most > 0 && length(most - 1) <= step) --most;
+    return most;
+  }
+
+  // Where the outputs of a step begin, in the direction of time; after the last step, the end.
+  int64_t Place(int64_t step, int64_t i) const {
+    if (step >= length(i)) return inputs.time;
+    return steps.places == nullptr ? step : steps.places[entry(step, i)];
+  }
+  int64_t Time(int64_t step, int64_t i) const {
+    const int64_t place = Place(step, i);
+    return inputs.is_backwards ? inputs.time - 1 - place : place;
+  }
+};
+
+// A row of an array that may not be there: zeros then, to the padded size in any case.
+template <typename T>
+void CopyPadded(const void* array, int64_t row, int64_t size, int64_t padded, T* to) {
+  if (array == nullptr) return Fill(to, padded, T{0});
+  Copy(static_cast<const T*>(array) + row * size, size, to);
+  Fill(to + size, padded - size, T{0});
+}
+
+// Three states of each row (before the first step, and two that take turns where no tape is kept)
+// and the gates of a tile.
+template <typename T>
+int64_t ChunkScratch(const PaddedSizes& sizes, int64_t count) {
+  return (3 * kMaxStates * count) * sizes.units + 2 * kTileRows * kMaxGroups * sizes.lanes;
+}
+
+template <typename T, typename C>
+struct Forward {
+  static constexpr int kLanes = Vec<T>::kLanes;
+  static constexpr int kGates = C::kLayout.num_gates;
+  static constexpr int kGroups = C::kLayout.num_groups;
+  static constexpr int kStates = C::kLayout.num_states;
+  // An LSTM adds both products up in one tile; a GRU needs them apart.
+  static constexpr bool kIsApart = C::kLayout.num_biases == 2;
+  static constexpr int kTileColumns = kGates <= kNumRegisters / 8 ? kGates : kGates % 2 ? 3 : 2;
+  static constexpr int kRows = kTileColumns == 3 && kNumRegisters == 16 ? 4 : kTileRows;
+
+  const ForwardWork<T>& work;
+  const ChunkRows rows;
+  T* const initial;  // [state][row][units]
+  T* const turns;    // [turn][state][row][units]
+  T* const gates;    // [of input, of state][row of a tile][gate][lane]
+
+  Forward(const ForwardWork<T>& work, Chunk chunk, T* scratch)
+      : work(work),
+        rows{*work.inputs, work.steps, chunk},
+        initial(scratch),
+        turns(scratch + kStates * chunk.count * work.sizes.units),
+        gates(scratch + 3 * kMaxStates * chunk.count * work.sizes.units) {}
+
+  // A state after a step, or before the first one.
+  T* State(int state, int64_t step, int64_t i) const {
+    const int64_t units = work.sizes.units;
+    const int64_t of_row = (state * rows.chunk.count + i) * units;
+    if (step < 0) return initial + of_row;
+    if (work.tape.groups) return work.tape.states[state] + rows.entry(step, i) * units;
+    return turns + (step % 2) * kStates * rows.chunk.count * units + of_row;
+  }
+
+  void Run() const {
+    const RecurrentInputs& inputs = *work.inputs;
+    for (int64_t i = 0; i < rows.chunk.count; ++i) {
+      for (int state = 0; state < kStates; ++state) {
+        CopyPadded(inputs.initial_states[state], rows.row(i), inputs.units, work.sizes.units,
+                   State(state, -1, i));
+      }
+      if (rows.length(i) == 0) WriteStates(-1, i);
+      WriteOutputs(nullptr, 0, rows.Place(0, i), i);
+    }
+    int64_t active = rows.chunk.count;
+    for (int64_t step = 0; step < rows.longest(); ++step) {
+      active = rows.WithStep(step, active);
+      Step(step, active);
+      for (int64_t i = 0; i < active; ++i) {
+        WriteOutputs(State(0, step, i), rows.Place(step, i), rows.Place(step + 1, i), i);
+        if (step + 1 == rows.length(i)) WriteStates(step, i);
+      }
+    }
+  }
+
+  void Step(int64_t step, int64_t active) const {
+    const RecurrentInputs& inputs = *work.inputs;
+    const T* input_rows[kMaxChunkRows];
+    const T* state_rows[kMaxChunkRows];
+    for (int64_t i = 0; i < active; ++i) {
+      input_rows[i] = static_cast<const T*>(inputs.sequences) +
+                      (rows.row(i) * inputs.time + rows.Time(step, i)) * inputs.features;
+      state_rows[i] = State(0, step - 1, i);
+    }
+    for (int64_t unit = 0; unit < work.sizes.units; unit += kLanes) {
+      ForTiles<kRows>(active, [&](int64_t first, auto count) {
+        Products<decltype(count)::value>(unit, input_rows + first, state_rows + first);
+        for (int64_t i = 0; i < count; ++i)
+          Update(step, first + i, unit, gates + i * kGates * kLanes);
+      });
+    }
+  }
+
+  template <int kCount>
+  void Products(int64_t unit, const T* const* input_rows, const T* const* state_rows) const {
+    const GatePanels<T>& panels = work.panels;
+    const int64_t features = work.inputs->features;
+    constexpr int64_t kWidth = kGates * kLanes;
+    const int64_t panel = unit / kLanes;
+    const T* input = panels.input + panel * features * kWidth;
+    const T* state = panels.state + panel * work.inputs->units * kWidth;
+    for (int column = 0; column < kGates; column += kTileColumns) {
+      const int64_t at = column * kLanes;
+      Tile<T, kCount, kTileColumns> tile;
+      const auto begin_with = [&](const T* bias) {
+        for (int c = 0; c < kTileColumns; ++c) {
+          const Vec<T> start = Vec<T>::Load(bias + panel * kWidth + at + c * kLanes);
+          for (int r = 0; r < kCount; ++r) tile.sum[r][c] = start;
+        }
+      };
+      const auto store = [&](T* to) {
+        for (int r = 0; r < kCount; ++r) {
+          for (int c = 0; c < kTileColumns; ++c) {
+            tile.sum[r][c].Store(to + r * kWidth + at + c * kLanes);
+          }
+        }
+      };
+      begin_with(panels.input_bias);
+      tile.Add(input_rows, features, input + at, kWidth);
+      if constexpr (kIsApart) {
+        store(gates);
+        begin_with(panels.state_bias);
+      }
+      tile.Add(state_rows, work.inputs->units, state + at, kWidth);
+      store(kIsApart ? gates + kRows * kWidth : gates);
+    }
+  }
+
+  void Update(int64_t step, int64_t i, int64_t unit, const T* sums) const {
+    Vec<T> of_input[kGates], of_state[kGates], before[kStates], groups[kGroups], after[kStates];
+    for (int gate = 0; gate < kGates; ++gate) {
+      of_input[gate] = Vec<T>::Load(sums + gate * kLanes);
+      if (kIsApart) of_state[gate] = Vec<T>::Load(sums + (kRows * kGates + gate) * kLanes);
+    }
+    for (int state = 0; state < kStates; ++state) {
+      before[state] = Vec<T>::Load(State(state, step - 1, i) + unit);
+    }
+    C::Forward(of_input, of_state, before, groups, after);
+    for (int state = 0; state < kStates; ++state) {
+      after[state].Store(State(state, step, i) + unit);
+    }
+    if (!work.tape.groups) return;
+    T* tape = work.tape.groups + rows.entry(step, i) * work.sizes.entry + unit;
+    for (int group = 0; group < kGroups; ++group) {
+      groups[group].Store(tape + group * work.sizes.units);
+    }
+  }
+
+  // The outputs of the places [begin, end): that of a step and of the masked ones after it.
+  void WriteOutputs(const T* output, int64_t begin, int64_t end, int64_t i) const {
+    if (!work.outputs->sequence) return;
+    const int64_t units = work.inputs->units;
+    T* to = static_cast<T*>(work.outputs->sequence) + rows.row(i) * work.inputs->time * units;
+    for (int64_t place = begin; place < end; ++place) {
+      if (output == nullptr || (place > begin && work.inputs->zero_output_for_mask)) {
+        Fill(to + place * units, units, T{0});
+      } else {
+        Copy(output, units, to + place * units);
+      }
+    }
+  }
+
+  void WriteStates(int64_t step, int64_t i) const {
+    const int64_t units = work.inputs->units;
+    for (int state = 0; state < kStates; ++state) {
+      T* to = static_cast<T*>(work.outputs->states[state]) + rows.row(i) * units;
+      Copy(State(state, step, i), units, to);
+    }
+  }
+};
+
+template <typename T, typename C>
+struct Backward {
+  static constexpr int kLanes = Vec<T>::kLanes;
+  static constexpr int kGroups = C::kLayout.num_groups;
+  static constexpr int kStates = C::kLayout.num_states;
+
+  const BackwardWork<T>& work;
+  const ChunkRows rows;
+  T* const initial;
+  T* const slopes_by_state;  // [state][row][units]
+
+  Backward(const BackwardWork<T>& work, Chunk chunk, T* scratch)
+      : work(work),
+        rows{*work.inputs, work.steps, chunk},
+        initial(scratch),
+        slopes_by_state(scratch + kStates * chunk.count * work.sizes.units) {}
+
+  T* Slope(int state, int64_t i) const {
+    return slopes_by_state + (state * rows.chunk.count + i) * work.sizes.units;
+  }
+
+  const T* State(int state, int64_t step, int64_t i) const {
+    const int64_t units = work.sizes.units;
+    if (step < 0) return initial + (state * rows.chunk.count + i) * units;
+    return work.tape.states[state] + rows.entry(step, i) * units;
+  }
+
+  T* Slopes(int64_t step, int64_t i) const {
+    return static_cast<T*>(work.gradients->slopes) + rows.entry(step, i) * work.sizes.entry;
+  }
+
+  void Run() const {
+    const RecurrentInputs& inputs = *work.inputs;
+    const RecurrentGradients& gradients = *work.gradients;
+    const int64_t units = work.sizes.units;
+    for (int64_t i = 0; i < rows.chunk.count; ++i) {
+      for (int state = 0; state < kStates; ++state) {
+        CopyPadded(inputs.initial_states[state], rows.row(i), inputs.units, units,
+                   initial + (state * rows.chunk.count + i) * units);
+        CopyPadded(gradients.states[state], rows.row(i), inputs.units, units, Slope(state, i));
+      }
+    }
+    for (int64_t step = rows.longest() - 1; step >= 0; --step) {
+      const int64_t active = rows.WithStep(step, rows.chunk.count);
+      for (int64_t i = 0; i < active; ++i) {
+        AddUpstream(step, i);
+        for (int64_t unit = 0; unit < units; unit += kLanes) Derive(step, i, unit);
+      }
+      Products(step, active);
+    }
+    for (int64_t i = 0; i < rows.chunk.count; ++i) {
+      for (int state = 0; state < kStates; ++state) {
+        Copy(Slope(state, i), inputs.units,
+             static_cast<T*>(gradients.initial_states[state]) + rows.row(i) * inputs.units);
+      }
+    }
+  }
+
+  // The gradients of the outputs that a step has made.
+  void AddUpstream(int64_t step, int64_t i) const {
+    if (!work.gradients->sequence) return;
+    const int64_t units = work.inputs->units;
+    const T* upstream =
+        static_cast<const T*>(work.gradients->sequence) + rows.row(i) * work.inputs->time * units;
+    const int64_t begin = rows.Place(step, i);
+    const int64_t end = work.inputs->zero_output_for_mask ? begin + 1 : rows.Place(step + 1, i);
+    for (int64_t place = begin; place < end; ++place) {
+      AddTo(upstream + place * units, units, Slope(0, i));
+    }
+  }
+
+  void Derive(int64_t step, int64_t i, int64_t unit) const {
+    Vec<T> groups[kGroups], before[kStates], after[kStates], slope[kStates], slopes[kGroups];
+    const T* tape = work.tape.groups + rows.entry(step, i) * work.sizes.entry + unit;
+    for (int group = 0; group < kGroups; ++group) {
+      groups[group] = Vec<T>::Load(tape + group * work.sizes.units);
+    }
+    for (int state = 0; state < kStates; ++state) {
+      before[state] = Vec<T>::Load(State(state, step - 1, i) + unit);
+      after[state] = Vec<T>::Load(State(state, step, i) + unit);
+      slope[state] = Vec<T>::Load(Slope(state, i) + unit);
+    }
+    C::Backward(groups, before, after, slope, slopes);
+    T* to = Slopes(step, i) + unit;
+    for (int group = 0; group < kGroups; ++group)
+      slopes[group].Store(to + group * work.sizes.units);
+    for (int state = 0; state < kStates; ++state) slope[state].Store(Slope(state, i) + unit);
+  }
+
+  // Adds what goes through the state's weights to the slopes by the state before.
+  void Products(int64_t step, int64_t active) const {
+    const T* slopes[kMaxChunkRows];
+    for (int64_t i = 0; i < active; ++i) {
+      slopes[i] = Slopes(step, i) + C::kLayout.first_of_state * work.sizes.units;
+    }
+    const ColumnPanels<T>& weights = work.state_weights;
+    ForPanels(weights.registers, [&](int64_t begin, auto columns) {
+      constexpr int kColumns = decltype(columns)::value;
+      ForTiles<kTileRows>(active, [&](int64_t first, auto count) {
+        constexpr int kCount = decltype(count)::value;
+        Tile<T, kCount, kColumns> tile;
+        T* to[kCount];
+        for (int r = 0; r < kCount; ++r) {
+          to[r] = Slope(0, first + r) + begin * kLanes;
+          for (int c = 0; c < kColumns; ++c) tile.sum[r][c] = Vec<T>::Load(to[r] + c * kLanes);
+        }
+        tile.Add(slopes + first, weights.depth, weights.data + begin * weights.depth * kLanes,
+                 kColumns * kLanes);
+        for (int r = 0; r < kCount; ++r) {
+          for (int c = 0; c < kColumns; ++c) tile.sum[r][c].Store(to[r] + c * kLanes);
+        }
+      });
+    });
+  }
+};
+
+// Walks over entries, as pairs of a step and a sorted row.
+struct EntryWalk {
+  const StepsView& steps;
+  int64_t step = 0;
+
+  // Of the next entries, in their order.
+  int64_t SortedRow(int64_t entry) {
+    while (steps.offsets[step + 1] <= entry) ++step;
+    return entry - steps.offsets[step];
+  }
+};
+
+template <typename T>
+const T* SequenceRow(const RecurrentInputs& inputs, const StepsView& steps, int64_t entry,
+                     int64_t step, int64_t sorted) {
+  const int64_t place = steps.places == nullptr ? step : steps.places[entry];
+  const int64_t time = inputs.is_backwards ? inputs.time - 1 - place : place;
+  return static_cast<const T*>(inputs.sequences) +
+         (steps.rows[sorted] * inputs.time + time) * inputs.features;
+}
+
+// The numbers that a column of slopes is multiplied with: the inputs, 1 for their bias, the state
+// before, 1 for its bias.
+struct FactorSizes {
+  int64_t features;
+  int64_t units;
+
+  explicit FactorSizes(const RecurrentInputs& inputs)
+      : features(inputs.features), units(inputs.units) {}
+  int64_t input() const { return features + 1; }
+  int64_t all() const { return input() + units + 1; }
+};
+
+template <typename T>
+int64_t WeightScratch(const RecurrentInputs& inputs, const PaddedSizes& sizes, int64_t registers) {
+  const int64_t factors = FactorSizes(inputs).all();
+  const int64_t sums = factors * LayoutOf(inputs.cell).num_groups * registers * sizes.lanes;
+  return kPieceEntries * factors + kPieceEntries * kPanelRegisters * sizes.lanes + sums;
+}
+
+template <typename T, typename C>
+struct Weights {
+  static constexpr int kLanes = Vec<T>::kLanes;
+  static constexpr const CellLayout& kLayout = C::kLayout;
+
+  const WeightWork<T>& work;
+  const RecurrentInputs& inputs;
+  const FactorSizes sizes;
+  const int64_t begin;  // registers of each group
+  const int64_t end;
+  T* const factors;  // [entry of a piece][sizes.all()]
+  T* const columns;  // [entry of a piece][registers of a panel][lane]
+  T* const sums;     // [group][panel][factor][registers of the panel][lane]
+
+  Weights(const WeightWork<T>& work, int64_t begin, int64_t end, T* scratch)
+      : work(work),
+        inputs(*work.inputs),
+        sizes(inputs),
+        begin(begin),
+        end(end),
+        factors(scratch),
+        columns(factors + kPieceEntries * sizes.all()),
+        sums(columns + kPieceEntries * kPanelRegisters * kLanes) {}
+
+  // The factors that a group of slopes has.
+  int64_t FirstFactor(int group) const { return kLayout.input_gate[group] < 0 ? sizes.input() : 0; }
+  int64_t LastFactor(int group) const {
+    if (kLayout.state_gate[group] < 0) return sizes.input();
+    return kLayout.num_biases == 2 ? sizes.all() : sizes.all() - 1;
+  }
+
+  T* Sums(int group, int64_t first) const {
+    return sums + (group * (end - begin) + first) * sizes.all() * kLanes;
+  }
+
+  void Run() const {
+    Fill(sums, kLayout.num_groups * (end - begin) * sizes.all() * kLanes, T{0});
+    const int64_t num_entries = work.steps.offsets[work.steps.num_steps];
+    EntryWalk walk{work.steps};
+    for (int64_t entry = 0; entry < num_entries; entry += kPieceEntries) {
+      const int64_t left = num_entries - entry;
+      const int64_t count = left < kPieceEntries ? left : kPieceEntries;
+      for (int64_t i = 0; i < count; ++i) {
+        const int64_t sorted = walk.SortedRow(entry + i);
+        ReadFactors(entry + i, walk.step, sorted, factors + i * sizes.all());
+      }
+      for (int group = 0; group < kLayout.num_groups; ++group) {
+        ForPanels(end - begin, [&](int64_t first, auto width) {
+          AddPiece<decltype(width)::value>(entry, count, group, first);
+        });
+      }
+    }
+    Write();
+  }
+
+  void ReadFactors(int64_t entry, int64_t step, int64_t sorted, T* to) const {
+    Copy(SequenceRow<T>(inputs, work.steps, entry, step, sorted), sizes.features, to);
+    to += sizes.features;
+    *to++ = T{1};
+    if (step > 0) {
+      const int64_t before = work.steps.offsets[step - 1] + sorted;
+      Copy(work.tape.states[0] + before * work.sizes.units, sizes.units, to);
+    } else {
+      CopyPadded(inputs.initial_states[0], work.steps.rows[sorted], sizes.units, sizes.units, to);
+    }
+    to[sizes.units] = T{1};
+  }
+
+  template <int kWidth>
+  void AddPiece(int64_t entry, int64_t count, int group, int64_t first) const {
+    const T* slopes = static_cast<const T*>(work.gradients->slopes) + entry * work.sizes.entry +
+                      group * work.sizes.units + (begin + first) * kLanes;
+    for (int64_t i = 0; i < count; ++i) {
+      for (int c = 0; c < kWidth; ++c) {
+        Vec<T>::Load(slopes + i * work.sizes.entry + c * kLanes)
+            .Store(columns + (i * kWidth + c) * kLanes);
+      }
+    }
+    const int64_t first_factor = FirstFactor(group);
+    ForTiles<kTileRows>(LastFactor(group) - first_factor, [&](int64_t factor, auto rows) {
+      constexpr int kRows = decltype(rows)::value;
+      Tile<T, kRows, kWidth> tile;
+      tile.Clear();
+      tile.AddTransposed(factors + first_factor + factor, sizes.all(), count, columns);
+      T* to = Sums(group, first) + (first_factor + factor) * kWidth * kLanes;
+      for (int r = 0; r < kRows; ++r) {
+        for (int c = 0; c < kWidth; ++c, to += kLanes) {
+          (Vec<T>::Load(to) + tile.sum[r][c]).Store(to);
+        }
+      }
+    });
+  }
+
+  // The sums to where they belong; the padding has no such place.
+  void Write() const {
+    for (int group = 0; group < kLayout.num_groups; ++group) {
+      ForPanels(end - begin, [&](int64_t first, auto width) {
+        const int64_t unit = (begin + first) * kLanes;
+        const int64_t left = inputs.units - unit;
+        const int64_t row = decltype(width)::value * kLanes;
+        const int64_t count = left < row ? left : row;
+        const T* from = Sums(group, first);
+        const RecurrentGradients& gradients = *work.gradients;
+        if (const int gate = kLayout.input_gate[group]; gate >= 0) {
+          WriteRows(from, row, sizes.features, gate, unit, count, gradients.kernel);
+          if (gradients.bias) {
+            WriteRows(from + sizes.features * row, row, 1, gate, unit, count, gradients.bias);
+          }
+        }
+        from += sizes.input() * row;
+        if (const int gate = kLayout.state_gate[group]; gate >= 0) {
+          WriteRows(from, row, sizes.units, gate, unit, count, gradients.recurrent_kernel);
+          if (gradients.bias && kLayout.num_biases == 2) {
+            T* bias = static_cast<T*>(gradients.bias) + kLayout.num_gates * sizes.units;
+            WriteRows(from + sizes.units * row, row, 1, gate, unit, count, bias);
+          }
+        }
+      });
+    }
+  }
+
+  void WriteRows(const T* from, int64_t stride, int64_t rows, int gate, int64_t unit, int64_t count,
+                 void* matrix) const {
+    T* to = static_cast<T*>(matrix) + gate * sizes.units + unit;
+    for (int64_t row = 0; row < rows; ++row) {
+      Copy(from + row * stride, count, to + row * kLayout.num_gates * sizes.units);
+    }
+  }
+};
+
+template <typename T>
+void InputGradient(const InputWork<T>& work, int64_t begin, int64_t end) {
+  constexpr int kLanes = Vec<T>::kLanes;
+  const RecurrentInputs& inputs = *work.inputs;
+  const int64_t first_group = LayoutOf(inputs.cell).first_of_input * work.sizes.units;
+  EntryWalk walk{work.steps};
+  for (int64_t entry = begin; entry < end; entry += kMaxChunkRows) {
+    const int64_t count = end - entry < kMaxChunkRows ? end - entry : kMaxChunkRows;
+    const T* slopes[kMaxChunkRows];
+    T* gradient[kMaxChunkRows];
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t sorted = walk.SortedRow(entry + i);
+      const T* row = SequenceRow<T>(inputs, work.steps, entry + i, walk.step, sorted);
+      gradient[i] = work.gradient + (row - static_cast<const T*>(inputs.sequences));
+      slopes[i] = work.slopes + (entry + i) * work.sizes.entry + first_group;
+    }
+    const ColumnPanels<T>& weights = work.input_weights;
+    ForPanels(weights.registers, [&](int64_t first, auto columns) {
+      constexpr int kColumns = decltype(columns)::value;
+      const int64_t left = inputs.features - first * kLanes;
+      const int64_t width = left < kColumns * kLanes ? left : kColumns * kLanes;
+      ForTiles<kTileRows>(count, [&](int64_t row, auto rows) {
+        constexpr int kCount = decltype(rows)::value;
+        Tile<T, kCount, kColumns> tile;
+        tile.Clear();
+        tile.Add(slopes + row, weights.depth, weights.data + first * weights.depth * kLanes,
+                 kColumns * kLanes);
+        for (int r = 0; r < kCount; ++r) {
+          T whole[kColumns * kLanes];
+          for (int c = 0; c < kColumns; ++c) tile.sum[r][c].Store(whole + c * kLanes);
+          Copy(whole, width, gradient[row + r] + first * kLanes);
+        }
+      });
+    });
+  }
+}
+
+// Calls f with the cell as a type.
+template <typename F>
+void WithCell(Cell cell, const F& f) {
+  if (cell == Cell::kLstm) {
+    f(Lstm{});
+  } else {
+    f(Gru{});
+  }
+}
+
+template <typename T>
+void RunForward(const ForwardWork<T>& work, Chunk chunk, T* scratch) {
+  WithCell(work.inputs->cell,
+           [&](auto cell) { Forward<T, decltype(cell)>(work, chunk, scratch).Run(); });
+}
+
+template <typename T>
+void RunBackward(const BackwardWork<T>& work, Chunk chunk, T* scratch) {
+  WithCell(work.inputs->cell,
+           [&](auto cell) { Backward<T, decltype(cell)>(work, chunk, scratch).Run(); });
+}
+
+template <typename T>
+void RunWeights(const WeightWork<T>& work, int64_t begin, int64_t end, T* scratch) {
+  WithCell(work.inputs->cell,
+           [&](auto cell) { Weights<T, decltype(cell)>(work, begin, end, scratch).Run(); });
+}
+
+template <typename T>
+constexpr RecurrentFunctions<T> kFunctions = {ChunkScratch<T>,  RunForward<T>, RunBackward<T>,
+                                              WeightScratch<T>, RunWeights<T>, InputGradient<T>};
+
+}  // namespace
+
+const RecurrentKernels MASKLSTM_KERNEL_TABLE = {kVectorBytes, kPanelRegisters, kFunctions<float>,
+                                                kFunctions<double>};
+
+}  // namespace masklstm
