@@ -95,9 +95,9 @@ cp -r tests pyproject.toml "$elsewhere/"
 cd "$elsewhere"
 has_op='
 import masklstm, tensorflow as tf
-from masklstm import _native
+from masklstm._core import library
 assert tf.config.list_physical_devices("GPU"), "TensorFlow sees no GPU"
-assert _native.build["cuda"], "the installed masklstm was built without CUDA"
+assert library.build["cuda"], "the installed masklstm was built without CUDA"
 assert "GPU" in masklstm.ops.masked_loss(tf.ones(3), tf.ones(3)).device
 '
 if reason=$("$python" -c "$has_op" 2>&1); then

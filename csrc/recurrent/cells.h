@@ -7,7 +7,7 @@
 #ifndef MASKLSTM_CSRC_RECURRENT_CELLS_H_
 #define MASKLSTM_CSRC_RECURRENT_CELLS_H_
 
-#include "csrc/cpu/simd_math.h"
+#include "csrc/recurrent/activations.h"
 #include "csrc/recurrent/recurrent.h"
 
 namespace masklstm {
@@ -18,6 +18,8 @@ Vec<T> OneMinus(Vec<T> x) {
   return ScalarLike(x, 1.0) - x;
 }
 
+// Exponentials are computed in line (flatten): calls would store and load all registers.
+
 //   i = logistic(a_i)    f = logistic(a_f)    g = tanh(a_g)    o = logistic(a_o)
 //   c' = f c + i g       h' = o tanh(c')
 //
@@ -26,14 +28,14 @@ struct Lstm {
   static constexpr CellLayout kLayout = kLstmLayout;
 
   template <typename T>
-  static void Forward(const Vec<T>* of_input_and_state, const Vec<T>*, const Vec<T>* before,
-                      Vec<T>* groups, Vec<T>* after) {
-    const Vec<T> i = Logistic(of_input_and_state[0]);
-    const Vec<T> f = Logistic(of_input_and_state[1]);
-    const Vec<T> g = Tanh(of_input_and_state[2]);
-    const Vec<T> o = Logistic(of_input_and_state[3]);
+  [[gnu::flatten]] static void Forward(const Vec<T>* of_input_and_state, const Vec<T>*,
+                                       const Vec<T>* before, Vec<T>* groups, Vec<T>* after) {
+    const Vec<T> i = FastLogistic(of_input_and_state[0]);
+    const Vec<T> f = FastLogistic(of_input_and_state[1]);
+    const Vec<T> g = FastTanh(of_input_and_state[2]);
+    const Vec<T> o = FastLogistic(of_input_and_state[3]);
     const Vec<T> c = f * before[1] + i * g;
-    after[0] = o * Tanh(c);
+    after[0] = o * FastTanh(c);
     after[1] = c;
     groups[0] = i;
     groups[1] = f;
@@ -44,10 +46,10 @@ struct Lstm {
   // From the slopes by the states after a step: those by what goes into the gates; `slope` becomes
   // what goes past the products to the states before.
   template <typename T>
-  static void Backward(const Vec<T>* groups, const Vec<T>* before, const Vec<T>* after,
-                       Vec<T>* slope, Vec<T>* slopes) {
+  [[gnu::flatten]] static void Backward(const Vec<T>* groups, const Vec<T>* before,
+                                        const Vec<T>* after, Vec<T>* slope, Vec<T>* slopes) {
     const Vec<T> i = groups[0], f = groups[1], g = groups[2], o = groups[3];
-    const Vec<T> tanh_c = Tanh(after[1]);
+    const Vec<T> tanh_c = FastTanh(after[1]);
     const Vec<T> by_c = slope[1] + slope[0] * o * OneMinus(tanh_c * tanh_c);
     slopes[0] = by_c * g * i * OneMinus(i);
     slopes[1] = by_c * before[1] * f * OneMinus(f);
@@ -67,11 +69,11 @@ struct Gru {
   static constexpr CellLayout kLayout = kGruLayout;
 
   template <typename T>
-  static void Forward(const Vec<T>* of_input, const Vec<T>* of_state, const Vec<T>* before,
-                      Vec<T>* groups, Vec<T>* after) {
-    const Vec<T> z = Logistic(of_input[0] + of_state[0]);
-    const Vec<T> r = Logistic(of_input[1] + of_state[1]);
-    const Vec<T> g = Tanh(of_input[2] + r * of_state[2]);
+  [[gnu::flatten]] static void Forward(const Vec<T>* of_input, const Vec<T>* of_state,
+                                       const Vec<T>* before, Vec<T>* groups, Vec<T>* after) {
+    const Vec<T> z = FastLogistic(of_input[0] + of_state[0]);
+    const Vec<T> r = FastLogistic(of_input[1] + of_state[1]);
+    const Vec<T> g = FastTanh(of_input[2] + r * of_state[2]);
     after[0] = z * before[0] + OneMinus(z) * g;
     groups[0] = z;
     groups[1] = r;
@@ -80,8 +82,8 @@ struct Gru {
   }
 
   template <typename T>
-  static void Backward(const Vec<T>* groups, const Vec<T>* before, const Vec<T>*, Vec<T>* slope,
-                       Vec<T>* slopes) {
+  [[gnu::flatten]] static void Backward(const Vec<T>* groups, const Vec<T>* before, const Vec<T>*,
+                                        Vec<T>* slope, Vec<T>* slopes) {
     const Vec<T> z = groups[0], r = groups[1], g = groups[2], of_state = groups[3];
     const Vec<T> by_g = slope[0] * OneMinus(z) * OneMinus(g * g);
     slopes[0] = by_g;

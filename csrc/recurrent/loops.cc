@@ -133,20 +133,34 @@ struct Forward {
     }
   }
 
+  // Where the numbers of each row lie, for one step.
+  struct RowsOfStep {
+    const T* input[kMaxChunkRows];
+    const T* before[kStates][kMaxChunkRows];
+    T* after[kStates][kMaxChunkRows];
+    T* tape[kMaxChunkRows];
+  };
+
   void Step(int64_t step, int64_t active) const {
     const RecurrentInputs& inputs = *work.inputs;
-    const T* input_rows[kMaxChunkRows];
-    const T* state_rows[kMaxChunkRows];
+    RowsOfStep at;
     for (int64_t i = 0; i < active; ++i) {
-      input_rows[i] = static_cast<const T*>(inputs.sequences) +
-                      (rows.row(i) * inputs.time + rows.Time(step, i)) * inputs.features;
-      state_rows[i] = State(0, step - 1, i);
+      at.input[i] = static_cast<const T*>(inputs.sequences) +
+                    (rows.row(i) * inputs.time + rows.Time(step, i)) * inputs.features;
+      for (int state = 0; state < kStates; ++state) {
+        at.before[state][i] = State(state, step - 1, i);
+        at.after[state][i] = State(state, step, i);
+      }
+      if (work.tape.groups) {
+        at.tape[i] = work.tape.groups + rows.entry(step, i) * work.sizes.entry;
+      }
     }
     for (int64_t unit = 0; unit < work.sizes.units; unit += kLanes) {
       ForTiles<kRows>(active, [&](int64_t first, auto count) {
-        Products<decltype(count)::value>(unit, input_rows + first, state_rows + first);
-        for (int64_t i = 0; i < count; ++i)
-          Update(step, first + i, unit, gates + i * kGates * kLanes);
+        Products<decltype(count)::value>(unit, at.input + first, at.before[0] + first);
+        for (int64_t i = 0; i < count; ++i) {
+          Update(at, first + i, unit, gates + i * kGates * kLanes);
+        }
       });
     }
   }
@@ -186,23 +200,21 @@ struct Forward {
     }
   }
 
-  void Update(int64_t step, int64_t i, int64_t unit, const T* sums) const {
+  void Update(const RowsOfStep& at, int64_t i, int64_t unit, const T* sums) const {
     Vec<T> of_input[kGates], of_state[kGates], before[kStates], groups[kGroups], after[kStates];
     for (int gate = 0; gate < kGates; ++gate) {
       of_input[gate] = Vec<T>::Load(sums + gate * kLanes);
       if (kIsApart) of_state[gate] = Vec<T>::Load(sums + (kRows * kGates + gate) * kLanes);
     }
     for (int state = 0; state < kStates; ++state) {
-      before[state] = Vec<T>::Load(State(state, step - 1, i) + unit);
+      before[state] = Vec<T>::Load(at.before[state][i] + unit);
     }
     C::Forward(of_input, of_state, before, groups, after);
-    for (int state = 0; state < kStates; ++state) {
-      after[state].Store(State(state, step, i) + unit);
-    }
+    for (int state = 0; state < kStates; ++state) after[state].Store(at.after[state][i] + unit);
     if (!work.tape.groups) return;
-    T* tape = work.tape.groups + rows.entry(step, i) * work.sizes.entry + unit;
-    for (int group = 0; group < kGroups; ++group) {
-      groups[group].Store(tape + group * work.sizes.units);
+    T* tape = at.tape[i] + unit;
+    for (int group = 0; group < kGroups; ++group, tape += work.sizes.units) {
+      groups[group].Store(tape);
     }
   }
 
@@ -275,7 +287,7 @@ struct Backward {
       const int64_t active = rows.WithStep(step, rows.chunk.count);
       for (int64_t i = 0; i < active; ++i) {
         AddUpstream(step, i);
-        for (int64_t unit = 0; unit < units; unit += kLanes) Derive(step, i, unit);
+        Derive(step, i);
       }
       Products(step, active);
     }
@@ -300,22 +312,33 @@ struct Backward {
     }
   }
 
-  void Derive(int64_t step, int64_t i, int64_t unit) const {
-    Vec<T> groups[kGroups], before[kStates], after[kStates], slope[kStates], slopes[kGroups];
-    const T* tape = work.tape.groups + rows.entry(step, i) * work.sizes.entry + unit;
-    for (int group = 0; group < kGroups; ++group) {
-      groups[group] = Vec<T>::Load(tape + group * work.sizes.units);
-    }
+  void Derive(int64_t step, int64_t i) const {
+    const int64_t units = work.sizes.units;
+    const T* const tape = work.tape.groups + rows.entry(step, i) * work.sizes.entry;
+    T* const to = Slopes(step, i);
+    const T *before_at[kStates], *after_at[kStates];
+    T* slope_at[kStates];
     for (int state = 0; state < kStates; ++state) {
-      before[state] = Vec<T>::Load(State(state, step - 1, i) + unit);
-      after[state] = Vec<T>::Load(State(state, step, i) + unit);
-      slope[state] = Vec<T>::Load(Slope(state, i) + unit);
+      before_at[state] = State(state, step - 1, i);
+      after_at[state] = State(state, step, i);
+      slope_at[state] = Slope(state, i);
     }
-    C::Backward(groups, before, after, slope, slopes);
-    T* to = Slopes(step, i) + unit;
-    for (int group = 0; group < kGroups; ++group)
-      slopes[group].Store(to + group * work.sizes.units);
-    for (int state = 0; state < kStates; ++state) slope[state].Store(Slope(state, i) + unit);
+    for (int64_t unit = 0; unit < units; unit += kLanes) {
+      Vec<T> groups[kGroups], before[kStates], after[kStates], slope[kStates], slopes[kGroups];
+      for (int group = 0; group < kGroups; ++group) {
+        groups[group] = Vec<T>::Load(tape + group * units + unit);
+      }
+      for (int state = 0; state < kStates; ++state) {
+        before[state] = Vec<T>::Load(before_at[state] + unit);
+        after[state] = Vec<T>::Load(after_at[state] + unit);
+        slope[state] = Vec<T>::Load(slope_at[state] + unit);
+      }
+      C::Backward(groups, before, after, slope, slopes);
+      for (int group = 0; group < kGroups; ++group) {
+        slopes[group].Store(to + group * units + unit);
+      }
+      for (int state = 0; state < kStates; ++state) slope[state].Store(slope_at[state] + unit);
+    }
   }
 
   // Adds what goes through the state's weights to the slopes by the state before.

@@ -1,0 +1,1 @@
+"""LSTM and GRU layers against each other: `python -m bench.recurrent`."""

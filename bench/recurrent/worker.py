@@ -1,0 +1,62 @@
+"""A provider in a process of its own, which waits for commands as bench/worker.py does."""
+
+import time
+from multiprocessing.connection import Connection
+
+import numpy as np
+
+from bench import worker
+from bench.recurrent import cases, providers
+from bench.recurrent.cases import Case
+
+TOLERANCE = 1e-4  # of the largest number of each result
+
+
+def serve(connection: Connection, name: str) -> None:
+    connection.send(None)
+    run, repeats = None, 1
+    while (message := connection.recv()) is not None:
+        command, *arguments = message
+        answer: object = None
+        try:
+            if command == "prepare":
+                run, repeats, answer = prepare(name, *arguments)
+            elif command == "time" and run is not None:
+                answer = seconds_of(run, repeats)
+            elif command == "forget":
+                run = None
+                worker.return_memory()
+                continue
+        except providers.Unsupported:
+            answer = "does not have it"
+        except Exception as error:  # whatever the library raises, the others go on
+            answer = f"{type(error).__name__}: {error}"[:1000]
+        connection.send(answer)
+
+
+def prepare(name: str, case: Case) -> tuple[providers.Run, int, float]:
+    """The function, found right, how often it runs in a measurement, and its first call's time."""
+    arrays = case.arrays()
+    run = providers.PROVIDERS[name](case, arrays)
+    begin = time.perf_counter()
+    results = run()
+    first_call_seconds = time.perf_counter() - begin
+    if name != cases.PRODUCT:
+        for found, right in zip(results, providers.expected(case, arrays), strict=True):
+            if found is not None:
+                error = np.max(np.abs(found - right)) / np.max(np.abs(right))
+                if not error <= TOLERANCE:
+                    raise worker.WrongResultError(f"off by {error:.1e} of the largest number")
+    begin = time.perf_counter()
+    run()
+    repeats = int(np.ceil(4 * worker.MINIMUM_SECONDS / (time.perf_counter() - begin)))
+    return run, max(1, repeats), first_call_seconds
+
+
+def seconds_of(run: providers.Run, repeats: int) -> float:
+    time.sleep(worker.REST_SECONDS)
+    run()
+    begin = time.perf_counter()
+    for _ in range(repeats):
+        run()
+    return (time.perf_counter() - begin) / repeats
