@@ -107,7 +107,10 @@ def keras_xla(case: Case, arrays: Arrays) -> Run:
 
 
 def block_lstm(case: Case, arrays: Arrays) -> Run:
-    """TensorFlow's fused op."""
+    """TensorFlow's fused op, whose gates are in another order.
+
+    The gradient of its second version takes the gates for those of the first one, and is wrong.
+    """
     import tensorflow as tf
     from tensorflow.python.ops import rnn_grad  # noqa: F401  registers its gradient
 
@@ -117,18 +120,23 @@ def block_lstm(case: Case, arrays: Arrays) -> Run:
     zeros, none = tf.zeros([case.batch, case.units]), tf.zeros([case.units])
     x, factors = tf.constant(arrays.x), tf.constant(arrays.factors)
 
+    def reordered(weights: tf.Tensor) -> tf.Tensor:
+        i, f, c, o = tf.split(weights, 4, axis=-1)
+        return tf.concat([i, c, f, o], axis=-1)
+
     def outputs(x: tf.Tensor) -> tf.Tensor:
         kernel, recurrent_kernel, bias = variables
-        results = tf.raw_ops.BlockLSTMV2(
+        results = tf.raw_ops.BlockLSTM(
             seq_len_max=tf.constant(case.steps, tf.int64),
             x=tf.transpose(x, [1, 0, 2]),
             cs_prev=zeros,
             h_prev=zeros,
-            w=tf.concat([kernel, recurrent_kernel], 0),
+            w=reordered(tf.concat([kernel, recurrent_kernel], 0)),
             wci=none,
             wcf=none,
             wco=none,
-            b=bias,
+            b=reordered(bias),
+            forget_bias=0.0,
             cell_clip=0.0,
             use_peephole=False,
         )
