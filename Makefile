@@ -10,7 +10,7 @@ NATIVE := $(shell find csrc cmake -type f 2>/dev/null) CMakeLists.txt setup.py p
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint format docs bench bench-full study wheel wheel-cuda clean
+.PHONY: help demo test fuzz sanitize lint format docs bench bench-full study wheel wheel-cuda clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1	/p' $(MAKEFILE_LIST)
@@ -38,8 +38,11 @@ demo: $(VENV)/.installed  ## train an LSTM on real labels with gaps; leaves a pi
 test: $(VENV)/.installed  ## run the tests and the examples in the docstrings
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --doctest-modules --doctest-glob=README.md tests masklstm README.md
 
-fuzz: $(VENV)/.installed  ## compare 20,000 random cases with the reference
-	MASKLSTM_FUZZ_CASES=20000 $(BIN)/python -m pytest tests/ops/test_properties.py
+fuzz: $(VENV)/.installed  ## compare 20,000 random cases with the reference, and 2,000 of each recurrent cell
+	MASKLSTM_FUZZ_CASES=20000 $(BIN)/python -m pytest tests/ops/test_properties.py tests/layers/test_recurrent_kernels.py
+
+sanitize: $(VENV)/.installed  ## run the CPU kernels' tests with AddressSanitizer and UndefinedBehaviorSanitizer
+	scripts/sanitize.sh
 
 lint: $(VENV)/.installed  ## check style and types
 	$(BIN)/ruff check .

@@ -1,11 +1,11 @@
 """Keras layers for inputs with gaps: they mask or fill NaN so that it cannot spread.
 
-They consist of Keras's ops only: an exported model that contains them does not need masklstm.
+What is exported of them consists of Keras's ops only: it does not need masklstm.
 (`MaskedLoss` computes a loss and is for training.)
 
 * `Masking`: a `keras.layers.Masking` that understands NaN
 * `Impute`: fills partly missing inputs and says what was missing
-* `LSTM`, `GRU`: Keras's own, which run on cuDNN whatever the mask
+* `LSTM`, `GRU`: Keras's own, several times as fast on a CPU, whatever the mask
 * `MaskedLoss`: an endpoint that adds a loss and passes the predictions on
 """
 

@@ -1,4 +1,9 @@
-"""The native LSTM and GRU on NumPy arrays, against the definition in float64."""
+"""The native LSTM and GRU on NumPy arrays, against the definition in float64.
+
+`make fuzz` draws many more cases: a tenth of MASKLSTM_FUZZ_CASES.
+"""
+
+import os
 
 import numpy as np
 import pytest
@@ -6,7 +11,7 @@ from support import recurrent_in_numpy as definition
 
 from masklstm import kernels
 
-NUM_CASES = 40
+CASES = int(os.environ.get("MASKLSTM_FUZZ_CASES", "1000")) // 10  # of each cell and dtype
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 
 
@@ -38,7 +43,7 @@ def assert_near(actual, expected, dtype):
 def test_equals_the_definition(cell, dtype, number):
     """Sizes of all kinds, masks of all kinds with NaN under them, all options."""
     rng = np.random.default_rng([number, len(cell)])
-    for _ in range(NUM_CASES // 4):
+    for _ in range(CASES // 4):
         case = definition.random_case(rng, cell, dtype, largest_time=9)
         expected = definition.named(*definition.results_of(case))
         assert_near(results_of(case), expected, dtype)
