@@ -1,4 +1,5 @@
-"""`python -m bench.fit`: steps of `model.fit` with each loss, and the loss's share of the step.
+"""`python -m bench.fit`: steps of `model.fit` with each loss, and the loss's share of the step; and
+with masklstm's LSTM in the place of Keras's.
 
 The models are real LSTMs; the labels have gaps. In each round every loss trains for a few steps,
 in random order. The share is what the loss and its gradient take by themselves, in a tf.function of
@@ -46,12 +47,12 @@ class Model:
     units: int
     batch: int
 
-    def build(self) -> keras.Model:
+    def build(self, layers: Any) -> keras.Model:
         keras.utils.set_random_seed(0)
         return keras.Sequential(
             [
                 keras.Input((self.steps, self.inputs)),
-                keras.layers.LSTM(self.units, return_sequences=True),
+                layers.LSTM(self.units, return_sequences=True),
                 keras.layers.Dense(self.outputs),
             ]
         )
@@ -99,9 +100,11 @@ def batches(model: Model, name: str, steps: int) -> tuple[np.ndarray, ...]:
     return x, np.where(valid, y, np.float32(np.nan))
 
 
-def fit(model: Model, name: str, steps: int) -> Callable[[], keras.callbacks.History]:
+def fit(
+    model: Model, name: str, steps: int, layers: Any = keras.layers
+) -> Callable[[], keras.callbacks.History]:
     """A function that trains for one epoch."""
-    network = model.build()
+    network = model.build(layers)
     network.compile(keras.optimizers.Adam(1e-3), loss=losses()[name])
     data = tf.data.Dataset.from_tensor_slices(batches(model, name, steps))
     data = data.batch(model.batch, drop_remainder=True).cache()
@@ -144,6 +147,7 @@ def measure_model(
     model: Model, rounds: int, steps: int, advance: Callable[[], None]
 ) -> dict[str, Any]:
     trains = {name: fit(model, name, steps) for name in losses()}
+    trains[fit_table.LAYER] = fit(model, OURS, steps, masklstm.layers)
     first_losses = {name: float(train().history["loss"][0]) for name, train in trains.items()}
     spread = max(first_losses.values()) - min(first_losses.values())
     if not spread <= 1e-3 * abs(first_losses[OURS]):

@@ -5,11 +5,30 @@ from typing import Any
 from bench import measure
 
 OURS, WHERE, KERAS = "masklstm", "tf.where", "Keras, weights"
+LAYER = "masklstm's loss and LSTM"
 
 
 def alone(name: str) -> str:
     """The column of a loss that runs without a model."""
     return f"{name}, loss alone"
+
+
+def gains(result: dict[str, Any]) -> list[list[str]]:
+    """How long a step takes with Keras's LSTM and with masklstm's, masklstm's loss in both."""
+    header = ["model", "batch, steps, inputs, units, outputs", "Keras's LSTM, ms", "masklstm's, ms"]
+    rows = []
+    for model in result["models"]:
+        sizes = ("batch", "steps", "inputs", "units", "outputs")
+        seconds = measure.median_seconds(model)
+        rows.append(
+            [
+                model["model"]["name"],
+                ", ".join(str(model["model"][size]) for size in sizes),
+                *(f"{1e3 * seconds[name]:.1f}" for name in (OURS, LAYER)),
+                f"{measure.ratio(model, OURS, LAYER).median:.2f}",
+            ]
+        )
+    return [[*header, "times as fast"], *rows]
 
 
 def table(result: dict[str, Any]) -> list[list[str]]:

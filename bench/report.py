@@ -1,7 +1,8 @@
 """`python -m bench.report`: docs/performance.md with its plots, docs/gpu.md, the README's table.
 
-Every figure on these pages is one of bench/results/full.json, memory.json, fit.json or gpu.json, as
-`python -m bench.run --full`, `bench.memory`, `bench.fit` and `bench.gpu` left them.
+Every figure on these pages is one of bench/results/full.json, memory.json, fit.json,
+recurrent.json or gpu.json, as `python -m bench.run --full`, `bench.memory`, `bench.fit`,
+`bench.recurrent` and `bench.gpu` left them.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from bench.cases import (
     OURS_EAGER,
     XLA,
 )
+from bench.recurrent import page as recurrent_page
 
 RESULTS = Path(__file__).parent / "results"
 DOCS = Path(__file__).parent.parent / "docs"
@@ -97,7 +99,10 @@ def page(full: Result, fit: Result, memory: Result) -> str:
         absent=", ".join(full["absent"]) or "none",
         void=void(full),
         left_out=left_out(full),
-        fit=fit_table_of(fit),
+        gains=tables.markdown(*split(fit_table.gains(fit))),
+        fit=tables.markdown(*split(fit_table.table(fit))),
+        fit_machine=f"{fit['machine']['processor']}, {fit['machine']['cores']} cores",
+        recurrent=recurrent_page.section(),
         sizes=over_sizes(full, True),
         sizes_forward=over_sizes(full, False),
         eager=eager(full),
@@ -113,6 +118,14 @@ def page(full: Result, fit: Result, memory: Result) -> str:
 TEXT = """\
 # How fast, and when it matters
 
+A training step is mostly the network, and on a CPU the network is mostly its recurrent layer.
+Steps of `model.fit` with masklstm's loss, with Keras's LSTM and with `masklstm.layers.LSTM` in its
+place ({fit_machine}, {fit_rounds} rounds):
+
+{gains}
+
+The layer by itself is [below](#lstm-and-gru), after the losses.
+
 {machine}.
 
 {rounds} rounds for each experiment; in a round each candidate runs once, in random order and in a
@@ -126,11 +139,11 @@ Absent: {absent}. Voided for a wrong result: {void}. Not in this run: {left_out}
 five minutes; `python -m bench.report` writes this page from the files that they leave in
 `bench/results/`.
 
-## When does this pay in my training?
+## When does the loss pay in my training?
 
 Less often than the ratios below suggest: a training step is mostly the network. Steps of
-`model.fit`, 30% of the labels missing, {fit_rounds} rounds. The share is the time that the loss
-and its gradient take by themselves, relative to the whole step of the same round:
+`model.fit` with Keras's LSTM, 30% of the labels missing, {fit_rounds} rounds. The share is the time
+that the loss and its gradient take by themselves, relative to the whole step of the same round:
 
 {fit}
 
@@ -197,6 +210,7 @@ Peak memory of a process that trains the models above with each loss, in MB:
 
 {peaks}
 
+{recurrent}
 ## The targets
 
 What the project set itself before tuning, and what this run shows:
@@ -241,9 +255,10 @@ def void(full: Result) -> str:
     return "; ".join(sorted(found)) or "none"
 
 
-def fit_table_of(fit: Result) -> str:
-    header, *rows = fit_table.table(fit)
-    return tables.markdown(header, rows)
+def split(table: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """The header and the rows."""
+    header, *rows = table
+    return header, rows
 
 
 def over_sizes(full: Result, gradient: bool) -> str:

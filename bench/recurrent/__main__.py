@@ -9,7 +9,7 @@ import json
 import random
 import re
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,29 +27,34 @@ def measure_case(
     case: cases.Case, names: list[str], workers: measure.Workers, rounds: int
 ) -> dict[str, Any]:
     """The times of each provider that has the case, and what the others said."""
-    first_call, problems = {}, {}
-    for name in names:
+    first_call: dict[str, float] = {}
+    problems: dict[str, str] = {}
+    asked = {name: (name, case) for name in names}
+    if case.masked:
+        asked[tables.UNMASKED] = cases.OURS, replace(case, masked=0.0)
+    for column, (name, of_column) in asked.items():
         if not workers.start(name):
             problems[name] = workers.absent[name]
             continue
         try:
-            answer = workers.ask(name, "prepare", case)
+            answer = workers.ask(name, "prepare", of_column)
         except measure.WorkerDied as error:
             answer = str(error)
         if isinstance(answer, str):
             problems[name] = answer
         else:
-            first_call[name] = float(f"{answer:.3g}")
+            first_call[column] = float(f"{answer:.3g}")
     columns = [*first_call, "A/A"]
+    asked["A/A"] = cases.OURS, case
     generator = random.Random(0)
     samples = []
     for _ in track(range(rounds), case.name, transient=True):
         seconds = {}
         for column in generator.sample(columns, len(columns)):
-            name = cases.OURS if column == "A/A" else column
-            seconds[column] = float(f"{workers.ask(name, 'time'):.5g}")
+            name, of_column = asked[column]
+            seconds[column] = float(f"{workers.ask(name, 'time', of_column):.5g}")
         samples.append([seconds[column] for column in columns])
-    workers.forget(first_call)
+    workers.forget(names)
     return {
         "case": asdict(case),
         "product_size": product_size(case),

@@ -6,6 +6,8 @@ from bench import measure
 from bench.recurrent import cases
 from bench.recurrent.cases import Case
 
+UNMASKED = "without the mask"  # masklstm's layer, in the same rounds as with it
+
 _OTHERS = (cases.KERAS, cases.XLA, cases.BLOCK, cases.TORCH, cases.JAX)
 
 

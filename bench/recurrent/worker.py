@@ -2,6 +2,7 @@
 
 import time
 from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 
@@ -14,17 +15,19 @@ TOLERANCE = 1e-4  # of the largest number of each result
 
 def serve(connection: Connection, name: str) -> None:
     connection.send(None)
-    run, repeats = None, 1
+    prepared: dict[Case, Any] = {}  # the function and how often it runs in a measurement
     while (message := connection.recv()) is not None:
         command, *arguments = message
         answer: object = None
         try:
             if command == "prepare":
-                run, repeats, answer = prepare(name, *arguments)
-            elif command == "time" and run is not None:
-                answer = seconds_of(run, repeats)
+                (case,) = arguments
+                *prepared[case], answer = prepare(name, case)
+            elif command == "time":
+                (case,) = arguments
+                answer = seconds_of(*prepared[case])
             elif command == "forget":
-                run = None
+                prepared.clear()
                 worker.return_memory()
                 continue
         except providers.Unsupported:

@@ -4,6 +4,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -193,18 +194,19 @@ py::dict RecurrentGradientsOf(
     py::gil_scoped_release release;
     const Steps steps(inputs);
     const int64_t bytes = inputs.type == DataType::kFloat64 ? sizeof(double) : sizeof(float);
-    std::vector<char> tape(TapeSize(inputs, steps) * bytes);
+    // Not a vector, which would write zeros to all of it first.
+    const std::unique_ptr<char[]> tape(new char[TapeSize(inputs, steps) * bytes]);
     std::vector<char> states(kMaxStates * inputs.batch * inputs.units * bytes);
     RecurrentOutputs outputs = {};
     for (int i = 0; i < kMaxStates; ++i) {
       outputs.states[i] = states.data() + i * inputs.batch * inputs.units * bytes;
     }
-    outputs.tape = tape.data();
-    gradients.slopes = tape.data();
+    outputs.tape = tape.get();
+    gradients.slopes = tape.get();
     ComputeRecurrent(inputs, steps, layer.threads, outputs);
-    ComputeRecurrentGradients(inputs, steps, tape.data(), layer.threads, gradients);
+    ComputeRecurrentGradients(inputs, steps, tape.get(), layer.threads, gradients);
     if (by_sequences) {
-      ComputeSequencesGradient(inputs, steps, tape.data(), layer.threads, by_sequences);
+      ComputeSequencesGradient(inputs, steps, tape.get(), layer.threads, by_sequences);
     }
   }
   return result;

@@ -46,19 +46,25 @@ PaddedSizes PaddedSizesOf(const RecurrentInputs& inputs) {
   return {lanes, units, LayoutOf(inputs.cell).num_groups * units};
 }
 
-// Panels with all gates of a register of units side by side. `matrix` may be null: zeros.
+// GatePanels of one matrix, which may be null: zeros.
 template <typename T>
 std::vector<T> PackGates(const void* matrix, int64_t depth, const RecurrentInputs& inputs,
                          const PaddedSizes& sizes) {
-  const int64_t gates = LayoutOf(inputs.cell).num_gates;
+  const int gates = LayoutOf(inputs.cell).num_gates;
+  const int columns =
+      inputs.cell == Cell::kLstm ? Kernels().lstm_gate_columns : Kernels().gru_gate_columns;
   std::vector<T> packed(depth * gates * sizes.units);
   if (matrix == nullptr) return packed;
   T* to = packed.data();
-  for (int64_t first = 0; first < sizes.units; first += sizes.lanes) {
-    const int64_t count = std::min(sizes.lanes, inputs.units - first);
-    const T* from = static_cast<const T*>(matrix) + first;
-    for (int64_t row = 0; row < depth * gates; ++row, to += sizes.lanes) {
-      std::copy_n(from + row * inputs.units, count, to);
+  for (int64_t unit = 0; unit < sizes.units; unit += sizes.lanes) {
+    const int64_t count = std::min(sizes.lanes, inputs.units - unit);
+    for (int column = 0; column < gates; column += columns) {
+      const T* from = static_cast<const T*>(matrix) + column * inputs.units + unit;
+      for (int64_t row = 0; row < depth; ++row, from += gates * inputs.units) {
+        for (int gate = 0; gate < columns; ++gate, to += sizes.lanes) {
+          std::copy_n(from + gate * inputs.units, count, to);
+        }
+      }
     }
   }
   return packed;

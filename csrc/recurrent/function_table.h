@@ -29,13 +29,13 @@ struct PaddedSizes {
   int64_t entry;  // numbers of one entry: all its groups
 };
 
-// Weights in the order in which they are needed. For lanes units at a time, all gates side by side:
-// [units / lanes][depth][gates][lanes].
+// Weights in the order in which they are needed. For a register of units at a time, the gates of a
+// tile side by side: [units / lanes][gates / gates of a tile][depth][gates of a tile][lanes].
 template <typename T>
 struct GatePanels {
   const T* input;       // depth: features
   const T* state;       // depth: units
-  const T* input_bias;  // [units / lanes][gates][lanes]
+  const T* input_bias;  // depth: 1
   const T* state_bias;
 };
 
@@ -113,6 +113,8 @@ struct RecurrentFunctions {
 
 struct RecurrentKernels {
   int vector_bytes;
+  int lstm_gate_columns;  // gates of a tile
+  int gru_gate_columns;
   int panel_registers;  // of ColumnPanels
   RecurrentFunctions<float> of_float;
   RecurrentFunctions<double> of_double;

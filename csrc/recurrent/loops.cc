@@ -73,10 +73,10 @@ void CopyPadded(const void* array, int64_t row, int64_t size, int64_t padded, T*
 }
 
 // Three states of each row (before the first step, and two that take turns where no tape is kept)
-// and the gates of a tile.
+// and the gates of a register of units.
 template <typename T>
 int64_t ChunkScratch(const PaddedSizes& sizes, int64_t count) {
-  return (3 * kMaxStates * count) * sizes.units + 2 * kTileRows * kMaxGroups * sizes.lanes;
+  return count * (3 * kMaxStates * sizes.units + 2 * kMaxGroups * sizes.lanes);
 }
 
 template <typename T, typename C>
@@ -87,14 +87,14 @@ struct Forward {
   static constexpr int kStates = C::kLayout.num_states;
   // An LSTM adds both products up in one tile; a GRU needs them apart.
   static constexpr bool kIsApart = C::kLayout.num_biases == 2;
-  static constexpr int kTileColumns = kGates <= kNumRegisters / 8 ? kGates : kGates % 2 ? 3 : 2;
+  static constexpr int kTileColumns = GateColumns(kGates);
   static constexpr int kRows = kTileColumns == 3 && kNumRegisters == 16 ? 4 : kTileRows;
 
   const ForwardWork<T>& work;
   const ChunkRows rows;
   T* const initial;  // [state][row][units]
   T* const turns;    // [turn][state][row][units]
-  T* const gates;    // [of input, of state][row of a tile][gate][lane]
+  T* const gates;    // [of input, of state][row][gate][lane]
 
   Forward(const ForwardWork<T>& work, Chunk chunk, T* scratch)
       : work(work),
@@ -156,55 +156,54 @@ struct Forward {
       }
     }
     for (int64_t unit = 0; unit < work.sizes.units; unit += kLanes) {
-      ForTiles<kRows>(active, [&](int64_t first, auto count) {
-        Products<decltype(count)::value>(unit, at.input + first, at.before[0] + first);
-        for (int64_t i = 0; i < count; ++i) {
-          Update(at, first + i, unit, gates + i * kGates * kLanes);
-        }
-      });
+      // A panel of columns stays in the nearest cache while all rows are multiplied with it.
+      for (int column = 0; column < kGates; column += kTileColumns) {
+        ForTiles<kRows>(active, [&](int64_t first, auto count) {
+          Products<decltype(count)::value>(unit, column, at, first);
+        });
+      }
+      for (int64_t i = 0; i < active; ++i) Update(at, i, unit);
     }
   }
 
   template <int kCount>
-  void Products(int64_t unit, const T* const* input_rows, const T* const* state_rows) const {
-    const GatePanels<T>& panels = work.panels;
+  void Products(int64_t unit, int column, const RowsOfStep& at, int64_t first) const {
     const int64_t features = work.inputs->features;
-    constexpr int64_t kWidth = kGates * kLanes;
-    const int64_t panel = unit / kLanes;
-    const T* input = panels.input + panel * features * kWidth;
-    const T* state = panels.state + panel * work.inputs->units * kWidth;
-    for (int column = 0; column < kGates; column += kTileColumns) {
-      const int64_t at = column * kLanes;
-      Tile<T, kCount, kTileColumns> tile;
-      const auto begin_with = [&](const T* bias) {
-        for (int c = 0; c < kTileColumns; ++c) {
-          const Vec<T> start = Vec<T>::Load(bias + panel * kWidth + at + c * kLanes);
-          for (int r = 0; r < kCount; ++r) tile.sum[r][c] = start;
-        }
-      };
-      const auto store = [&](T* to) {
-        for (int r = 0; r < kCount; ++r) {
-          for (int c = 0; c < kTileColumns; ++c) {
-            tile.sum[r][c].Store(to + r * kWidth + at + c * kLanes);
-          }
-        }
-      };
-      begin_with(panels.input_bias);
-      tile.Add(input_rows, features, input + at, kWidth);
-      if constexpr (kIsApart) {
-        store(gates);
-        begin_with(panels.state_bias);
+    const int64_t units = work.inputs->units;
+    constexpr int64_t kWidth = kTileColumns * kLanes;
+    const int64_t panel = unit * kGates + column * kLanes;  // columns before it
+    Tile<T, kCount, kTileColumns> tile;
+    const auto begin_with = [&](const T* bias) {
+      for (int c = 0; c < kTileColumns; ++c) {
+        const Vec<T> start = Vec<T>::Load(bias + panel + c * kLanes);
+        for (int r = 0; r < kCount; ++r) tile.sum[r][c] = start;
       }
-      tile.Add(state_rows, work.inputs->units, state + at, kWidth);
-      store(kIsApart ? gates + kRows * kWidth : gates);
+    };
+    const auto store = [&](T* to) {
+      for (int r = 0; r < kCount; ++r) {
+        for (int c = 0; c < kTileColumns; ++c) {
+          tile.sum[r][c].Store(to + ((first + r) * kGates + column + c) * kLanes);
+        }
+      }
+    };
+    begin_with(work.panels.input_bias);
+    tile.Add(at.input + first, features, work.panels.input + panel * features, kWidth);
+    if constexpr (kIsApart) {
+      store(gates);
+      begin_with(work.panels.state_bias);
     }
+    tile.Add(at.before[0] + first, units, work.panels.state + panel * units, kWidth);
+    store(kIsApart ? gates + OfState() : gates);
   }
 
-  void Update(const RowsOfStep& at, int64_t i, int64_t unit, const T* sums) const {
+  int64_t OfState() const { return rows.chunk.count * kGates * kLanes; }
+
+  void Update(const RowsOfStep& at, int64_t i, int64_t unit) const {
+    const T* const sums = gates + i * kGates * kLanes;
     Vec<T> of_input[kGates], of_state[kGates], before[kStates], groups[kGroups], after[kStates];
     for (int gate = 0; gate < kGates; ++gate) {
       of_input[gate] = Vec<T>::Load(sums + gate * kLanes);
-      if (kIsApart) of_state[gate] = Vec<T>::Load(sums + (kRows * kGates + gate) * kLanes);
+      if (kIsApart) of_state[gate] = Vec<T>::Load(sums + OfState() + gate * kLanes);
     }
     for (int state = 0; state < kStates; ++state) {
       before[state] = Vec<T>::Load(at.before[state][i] + unit);
@@ -350,20 +349,25 @@ struct Backward {
     const ColumnPanels<T>& weights = work.state_weights;
     ForPanels(weights.registers, [&](int64_t begin, auto columns) {
       constexpr int kColumns = decltype(columns)::value;
-      ForTiles<kTileRows>(active, [&](int64_t first, auto count) {
-        constexpr int kCount = decltype(count)::value;
-        Tile<T, kCount, kColumns> tile;
-        T* to[kCount];
-        for (int r = 0; r < kCount; ++r) {
-          to[r] = Slope(0, first + r) + begin * kLanes;
-          for (int c = 0; c < kColumns; ++c) tile.sum[r][c] = Vec<T>::Load(to[r] + c * kLanes);
-        }
-        tile.Add(slopes + first, weights.depth, weights.data + begin * weights.depth * kLanes,
-                 kColumns * kLanes);
-        for (int r = 0; r < kCount; ++r) {
-          for (int c = 0; c < kColumns; ++c) tile.sum[r][c].Store(to[r] + c * kLanes);
-        }
-      });
+      ForParts(weights.depth, active,
+               [&](int64_t skipped, int64_t depth, int64_t first, auto count) {
+                 constexpr int kCount = decltype(count)::value;
+                 Tile<T, kCount, kColumns> tile;
+                 T* to[kCount];
+                 const T* from[kCount];
+                 for (int r = 0; r < kCount; ++r) {
+                   to[r] = Slope(0, first + r) + begin * kLanes;
+                   from[r] = slopes[first + r] + skipped;
+                   for (int c = 0; c < kColumns; ++c)
+                     tile.sum[r][c] = Vec<T>::Load(to[r] + c * kLanes);
+                 }
+                 tile.Add(from, depth,
+                          weights.data + (begin * weights.depth + skipped * kColumns) * kLanes,
+                          kColumns * kLanes);
+                 for (int r = 0; r < kCount; ++r) {
+                   for (int c = 0; c < kColumns; ++c) tile.sum[r][c].Store(to[r] + c * kLanes);
+                 }
+               });
     });
   }
 };
@@ -609,7 +613,11 @@ constexpr RecurrentFunctions<T> kFunctions = {ChunkScratch<T>,  RunForward<T>, R
 
 }  // namespace
 
-const RecurrentKernels MASKLSTM_KERNEL_TABLE = {kVectorBytes, kPanelRegisters, kFunctions<float>,
+const RecurrentKernels MASKLSTM_KERNEL_TABLE = {kVectorBytes,
+                                                GateColumns(kLstmLayout.num_gates),
+                                                GateColumns(kGruLayout.num_gates),
+                                                kPanelRegisters,
+                                                kFunctions<float>,
                                                 kFunctions<double>};
 
 }  // namespace masklstm

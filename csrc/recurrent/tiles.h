@@ -24,6 +24,11 @@ constexpr int kPanelRegisters = 2;
 
 constexpr int kTileRows = 6;
 
+// Gates of a register of units that a tile has.
+constexpr int GateColumns(int gates) {
+  return gates <= kPanelRegisters ? gates : gates % 2 == 1 ? 3 : 2;
+}
+
 template <typename T, int kRows, int kColumns>
 struct Tile {
   Vec<T> sum[kRows][kColumns];
@@ -88,6 +93,18 @@ void ForTiles(int64_t count, const F& f) {
   for (int64_t tile = 0; tile < tiles; ++tile) {
     const int64_t begin = count * tile / tiles;
     WithConstant<kMost>(count * (tile + 1) / tiles - begin, [&](auto rows) { f(begin, rows); });
+  }
+}
+
+// Cuts a product of large depth into parts whose panels stay in the nearest cache while all tiles
+// of rows are multiplied with them: f(depth before, depth, begin, number of rows as a constant).
+constexpr int64_t kPartDepth = 256;
+
+template <typename F>
+void ForParts(int64_t depth, int64_t count, const F& f) {
+  for (int64_t skipped = 0; skipped < depth; skipped += kPartDepth) {
+    const int64_t part = depth - skipped < kPartDepth ? depth - skipped : kPartDepth;
+    ForTiles<kTileRows>(count, [&](int64_t begin, auto rows) { f(skipped, part, begin, rows); });
   }
 }
 

@@ -41,7 +41,7 @@ def build_model(features: int, settings: Settings) -> keras.Model:
     return keras.Sequential(
         [
             keras.Input((settings.window, features)),
-            keras.layers.LSTM(settings.units, return_sequences=True),
+            masklstm.layers.LSTM(settings.units, return_sequences=True),
             keras.layers.Dense(1),
         ]
     )

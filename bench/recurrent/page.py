@@ -1,0 +1,87 @@
+"""What docs/performance.md says of LSTM and GRU layers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bench import measure
+from bench.recurrent import cases, tables
+from bench.recurrent.cases import Case
+from bench.tables import markdown
+
+FILE = Path(__file__).parent.parent / "results" / "recurrent.json"
+
+TEXT = """\
+## LSTM and GRU
+
+{machine}. One layer with `return_sequences=True`, forward with the gradients by all weights (or
+forward alone), float32; how many times as long the others take as `masklstm.layers.LSTM` or `GRU`,
+{rounds} rounds. "Keras" is Keras's layer in a `tf.function`; "BlockLSTM" TensorFlow's fused op;
+"JAX scan" a `jax.lax.scan` under `jit`. "peak" is the share of the speed at which NumPy multiplies
+square matrices in the same round.
+
+{table}
+
+Bars that are not met: {missed}. Left out: {problems}.
+
+With half of the steps masked a call takes {masked} of its time without a mask.
+"""
+
+
+def load() -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(FILE.read_text())
+    return result
+
+
+def section() -> str:
+    result = load()
+    header, *rows = tables.table(result)
+    machine = result["machine"]
+    return TEXT.format(
+        machine=f"{machine['processor']}, {machine['cores']} cores, "
+        f"{machine['instruction_set']}; TensorFlow {machine['tensorflow']}, "
+        f"PyTorch {machine['torch']}, JAX {machine['jax']}; {machine['date']}; "
+        f"commit {machine['commit'][:7]}",
+        rounds=result["rounds"],
+        table=markdown(header, rows),
+        missed="; ".join(missed(result)) or "none",
+        problems="; ".join(sorted(problems(result))) or "none",
+        masked=" and ".join(masked_shares(result)),
+    )
+
+
+def missed(result: dict[str, Any]) -> list[str]:
+    found = []
+    for of_case in result["cases"]:
+        case = Case(**of_case["case"])
+        for bar in cases.BARS:
+            if bar.case != case:
+                continue
+            for name, wanted, reached in (
+                ("Keras", bar.keras, tables.ratio(of_case, cases.KERAS)),
+                ("the best of all", bar.best, tables.best(of_case)),
+            ):
+                if reached is not None and reached < wanted:
+                    found.append(f"{case.name}: {reached:.2f} of {wanted:g} to {name}")
+    return found
+
+
+def problems(result: dict[str, Any]) -> set[str]:
+    """Errors; that a provider does not have a case at all is none."""
+    return {
+        f"{name} ({text.splitlines()[0]})"
+        for of_case in result["cases"]
+        for name, text in of_case["problems"].items()
+        if text != "does not have it"
+    }
+
+
+def masked_shares(result: dict[str, Any]) -> list[str]:
+    """The time of each case of HALF_MASKED to that of the same case without a mask."""
+    by_case = {Case(**of_case["case"]): of_case for of_case in result["cases"]}
+    shares = []
+    for case in cases.HALF_MASKED:
+        if case in by_case:
+            share = measure.ratio(by_case[case], cases.OURS, tables.UNMASKED).median
+            shares.append(f"{share:.2f} ({case.name})")
+    return shares
