@@ -27,20 +27,21 @@ Vec<T> OneMinus(Vec<T> x) {
 struct Lstm {
   static constexpr CellLayout kLayout = kLstmLayout;
 
+  // The step up to its last exponential. A second round over the rows does the rest, or each row
+  // would wait for it.
   template <typename T>
-  [[gnu::flatten]] static void Forward(const Vec<T>* of_input_and_state, const Vec<T>*,
-                                       const Vec<T>* before, Vec<T>* groups, Vec<T>* after) {
-    const Vec<T> i = FastLogistic(of_input_and_state[0]);
-    const Vec<T> f = FastLogistic(of_input_and_state[1]);
-    const Vec<T> g = FastTanh(of_input_and_state[2]);
-    const Vec<T> o = FastLogistic(of_input_and_state[3]);
-    const Vec<T> c = f * before[1] + i * g;
-    after[0] = o * FastTanh(c);
-    after[1] = c;
-    groups[0] = i;
-    groups[1] = f;
-    groups[2] = g;
-    groups[3] = o;
+  [[gnu::flatten]] static void Begin(const Vec<T>* of_input_and_state, const Vec<T>*,
+                                     const Vec<T>* before, Vec<T>* groups, Vec<T>* after) {
+    groups[0] = FastLogistic(of_input_and_state[0]);
+    groups[1] = FastLogistic(of_input_and_state[1]);
+    groups[2] = FastTanh(of_input_and_state[2]);
+    groups[3] = FastLogistic(of_input_and_state[3]);
+    after[1] = groups[1] * before[1] + groups[0] * groups[2];
+  }
+
+  template <typename T>
+  [[gnu::flatten]] static void End(const Vec<T>*, Vec<T>* groups, Vec<T>* after) {
+    after[0] = groups[3] * FastTanh(after[1]);
   }
 
   // From the slopes by the states after a step: those by what goes into the gates; `slope` becomes
@@ -69,16 +70,18 @@ struct Gru {
   static constexpr CellLayout kLayout = kGruLayout;
 
   template <typename T>
-  [[gnu::flatten]] static void Forward(const Vec<T>* of_input, const Vec<T>* of_state,
-                                       const Vec<T>* before, Vec<T>* groups, Vec<T>* after) {
-    const Vec<T> z = FastLogistic(of_input[0] + of_state[0]);
-    const Vec<T> r = FastLogistic(of_input[1] + of_state[1]);
-    const Vec<T> g = FastTanh(of_input[2] + r * of_state[2]);
-    after[0] = z * before[0] + OneMinus(z) * g;
-    groups[0] = z;
-    groups[1] = r;
-    groups[2] = g;
+  [[gnu::flatten]] static void Begin(const Vec<T>* of_input, const Vec<T>* of_state, const Vec<T>*,
+                                     Vec<T>* groups, Vec<T>*) {
+    groups[0] = FastLogistic(of_input[0] + of_state[0]);
+    groups[1] = FastLogistic(of_input[1] + of_state[1]);
+    groups[2] = of_input[2] + groups[1] * of_state[2];
     groups[3] = of_state[2];
+  }
+
+  template <typename T>
+  [[gnu::flatten]] static void End(const Vec<T>* before, Vec<T>* groups, Vec<T>* after) {
+    groups[2] = FastTanh(groups[2]);
+    after[0] = groups[0] * before[0] + OneMinus(groups[0]) * groups[2];
   }
 
   template <typename T>

@@ -76,7 +76,7 @@ void CopyPadded(const void* array, int64_t row, int64_t size, int64_t padded, T*
 // and the gates of a register of units.
 template <typename T>
 int64_t ChunkScratch(const PaddedSizes& sizes, int64_t count) {
-  return count * (3 * kMaxStates * sizes.units + 2 * kMaxGroups * sizes.lanes);
+  return count * (3 * kMaxStates * sizes.units + 3 * kMaxGroups * sizes.lanes);
 }
 
 template <typename T, typename C>
@@ -94,7 +94,7 @@ struct Forward {
   const ChunkRows rows;
   T* const initial;  // [state][row][units]
   T* const turns;    // [turn][state][row][units]
-  T* const gates;    // [of input, of state][row][gate][lane]
+  T* const gates;    // [of input, of state][row][gate][lane], then [row][group][lane]
 
   Forward(const ForwardWork<T>& work, Chunk chunk, T* scratch)
       : work(work),
@@ -115,6 +115,7 @@ struct Forward {
   void Run() const {
     const RecurrentInputs& inputs = *work.inputs;
     for (int64_t i = 0; i < rows.chunk.count; ++i) {
+#pragma GCC unroll 8
       for (int state = 0; state < kStates; ++state) {
         CopyPadded(inputs.initial_states[state], rows.row(i), inputs.units, work.sizes.units,
                    State(state, -1, i));
@@ -147,6 +148,7 @@ struct Forward {
     for (int64_t i = 0; i < active; ++i) {
       at.input[i] = static_cast<const T*>(inputs.sequences) +
                     (rows.row(i) * inputs.time + rows.Time(step, i)) * inputs.features;
+#pragma GCC unroll 8
       for (int state = 0; state < kStates; ++state) {
         at.before[state][i] = State(state, step - 1, i);
         at.after[state][i] = State(state, step, i);
@@ -156,62 +158,90 @@ struct Forward {
       }
     }
     for (int64_t unit = 0; unit < work.sizes.units; unit += kLanes) {
-      // A panel of columns stays in the nearest cache while all rows are multiplied with it.
       for (int column = 0; column < kGates; column += kTileColumns) {
-        ForTiles<kRows>(active, [&](int64_t first, auto count) {
-          Products<decltype(count)::value>(unit, column, at, first);
-        });
-      }
-      for (int64_t i = 0; i < active; ++i) Update(at, i, unit);
-    }
-  }
-
-  template <int kCount>
-  void Products(int64_t unit, int column, const RowsOfStep& at, int64_t first) const {
-    const int64_t features = work.inputs->features;
-    const int64_t units = work.inputs->units;
-    constexpr int64_t kWidth = kTileColumns * kLanes;
-    const int64_t panel = unit * kGates + column * kLanes;  // columns before it
-    Tile<T, kCount, kTileColumns> tile;
-    const auto begin_with = [&](const T* bias) {
-      for (int c = 0; c < kTileColumns; ++c) {
-        const Vec<T> start = Vec<T>::Load(bias + panel + c * kLanes);
-        for (int r = 0; r < kCount; ++r) tile.sum[r][c] = start;
-      }
-    };
-    const auto store = [&](T* to) {
-      for (int r = 0; r < kCount; ++r) {
-        for (int c = 0; c < kTileColumns; ++c) {
-          tile.sum[r][c].Store(to + ((first + r) * kGates + column + c) * kLanes);
+        // Columns before the panel's.
+        const int64_t panel = unit * kGates + column * kLanes;
+        const T* const input = work.panels.input + panel * inputs.features;
+        const T* const state = work.panels.state + panel * inputs.units;
+        T* const to = gates + column * kLanes;
+        Products(active, at.input, inputs.features, input, work.panels.input_bias + panel, to);
+        if (kIsApart) {
+          Products(active, at.before[0], inputs.units, state, work.panels.state_bias + panel,
+                   to + OfState());
+        } else {
+          Products(active, at.before[0], inputs.units, state, nullptr, to);
         }
       }
-    };
-    begin_with(work.panels.input_bias);
-    tile.Add(at.input + first, features, work.panels.input + panel * features, kWidth);
-    if constexpr (kIsApart) {
-      store(gates);
-      begin_with(work.panels.state_bias);
+      for (int64_t i = 0; i < active; ++i) Begin(at, i, unit);
+      for (int64_t i = 0; i < active; ++i) End(at, i, unit);
     }
-    tile.Add(at.before[0] + first, units, work.panels.state + panel * units, kWidth);
-    store(kIsApart ? gates + OfState() : gates);
   }
 
   int64_t OfState() const { return rows.chunk.count * kGates * kLanes; }
+  T* Made(int64_t i) const { return gates + 2 * OfState() + i * kGroups * kLanes; }
 
-  void Update(const RowsOfStep& at, int64_t i, int64_t unit) const {
+  // The rows times a panel, added to a bias or, if it is null, to what there is. A part of the
+  // panel stays in the nearest cache while all rows are multiplied with it.
+  void Products(int64_t active, const T* const* from, int64_t depth, const T* panel, const T* bias,
+                T* to) const {
+    constexpr int64_t kWidth = kTileColumns * kLanes;
+    ForParts<kRows>(depth, active, [&](int64_t skipped, int64_t part, int64_t first, auto count) {
+      constexpr int kCount = decltype(count)::value;
+      Tile<T, kCount, kTileColumns> tile;
+      const T* part_of[kCount];
+      T* to_row[kCount];
+#pragma GCC unroll 8
+      for (int r = 0; r < kCount; ++r) {
+        part_of[r] = from[first + r] + skipped;
+        to_row[r] = to + (first + r) * kGates * kLanes;
+        const T* start = skipped == 0 && bias ? bias : to_row[r];
+#pragma GCC unroll 8
+        for (int c = 0; c < kTileColumns; ++c) tile.sum[r][c] = Vec<T>::Load(start + c * kLanes);
+      }
+      tile.Add(part_of, part, panel + skipped * kWidth, kWidth);
+#pragma GCC unroll 8
+      for (int r = 0; r < kCount; ++r) {
+#pragma GCC unroll 8
+        for (int c = 0; c < kTileColumns; ++c) tile.sum[r][c].Store(to_row[r] + c * kLanes);
+      }
+    });
+  }
+
+  void Begin(const RowsOfStep& at, int64_t i, int64_t unit) const {
     const T* const sums = gates + i * kGates * kLanes;
     Vec<T> of_input[kGates], of_state[kGates], before[kStates], groups[kGroups], after[kStates];
+#pragma GCC unroll 8
     for (int gate = 0; gate < kGates; ++gate) {
       of_input[gate] = Vec<T>::Load(sums + gate * kLanes);
       if (kIsApart) of_state[gate] = Vec<T>::Load(sums + OfState() + gate * kLanes);
     }
+#pragma GCC unroll 8
     for (int state = 0; state < kStates; ++state) {
       before[state] = Vec<T>::Load(at.before[state][i] + unit);
     }
-    C::Forward(of_input, of_state, before, groups, after);
-    for (int state = 0; state < kStates; ++state) after[state].Store(at.after[state][i] + unit);
+    C::Begin(of_input, of_state, before, groups, after);
+#pragma GCC unroll 8
+    for (int group = 0; group < kGroups; ++group) groups[group].Store(Made(i) + group * kLanes);
+#pragma GCC unroll 8
+    for (int state = 1; state < kStates; ++state) after[state].Store(at.after[state][i] + unit);
+  }
+
+  void End(const RowsOfStep& at, int64_t i, int64_t unit) const {
+    Vec<T> before[kStates], groups[kGroups], after[kStates];
+#pragma GCC unroll 8
+    for (int group = 0; group < kGroups; ++group) {
+      groups[group] = Vec<T>::Load(Made(i) + group * kLanes);
+    }
+    before[0] = Vec<T>::Load(at.before[0][i] + unit);
+#pragma GCC unroll 8
+    for (int state = 1; state < kStates; ++state) {
+      after[state] = Vec<T>::Load(at.after[state][i] + unit);
+    }
+    C::End(before, groups, after);
+    after[0].Store(at.after[0][i] + unit);
     if (!work.tape.groups) return;
     T* tape = at.tape[i] + unit;
+#pragma GCC unroll 8
     for (int group = 0; group < kGroups; ++group, tape += work.sizes.units) {
       groups[group].Store(tape);
     }
@@ -233,6 +263,7 @@ struct Forward {
 
   void WriteStates(int64_t step, int64_t i) const {
     const int64_t units = work.inputs->units;
+#pragma GCC unroll 8
     for (int state = 0; state < kStates; ++state) {
       T* to = static_cast<T*>(work.outputs->states[state]) + rows.row(i) * units;
       Copy(State(state, step, i), units, to);
@@ -276,6 +307,7 @@ struct Backward {
     const RecurrentGradients& gradients = *work.gradients;
     const int64_t units = work.sizes.units;
     for (int64_t i = 0; i < rows.chunk.count; ++i) {
+#pragma GCC unroll 8
       for (int state = 0; state < kStates; ++state) {
         CopyPadded(inputs.initial_states[state], rows.row(i), inputs.units, units,
                    initial + (state * rows.chunk.count + i) * units);
@@ -291,6 +323,7 @@ struct Backward {
       Products(step, active);
     }
     for (int64_t i = 0; i < rows.chunk.count; ++i) {
+#pragma GCC unroll 8
       for (int state = 0; state < kStates; ++state) {
         Copy(Slope(state, i), inputs.units,
              static_cast<T*>(gradients.initial_states[state]) + rows.row(i) * inputs.units);
@@ -317,6 +350,7 @@ struct Backward {
     T* const to = Slopes(step, i);
     const T *before_at[kStates], *after_at[kStates];
     T* slope_at[kStates];
+#pragma GCC unroll 8
     for (int state = 0; state < kStates; ++state) {
       before_at[state] = State(state, step - 1, i);
       after_at[state] = State(state, step, i);
@@ -324,18 +358,22 @@ struct Backward {
     }
     for (int64_t unit = 0; unit < units; unit += kLanes) {
       Vec<T> groups[kGroups], before[kStates], after[kStates], slope[kStates], slopes[kGroups];
+#pragma GCC unroll 8
       for (int group = 0; group < kGroups; ++group) {
         groups[group] = Vec<T>::Load(tape + group * units + unit);
       }
+#pragma GCC unroll 8
       for (int state = 0; state < kStates; ++state) {
         before[state] = Vec<T>::Load(before_at[state] + unit);
         after[state] = Vec<T>::Load(after_at[state] + unit);
         slope[state] = Vec<T>::Load(slope_at[state] + unit);
       }
       C::Backward(groups, before, after, slope, slopes);
+#pragma GCC unroll 8
       for (int group = 0; group < kGroups; ++group) {
         slopes[group].Store(to + group * units + unit);
       }
+#pragma GCC unroll 8
       for (int state = 0; state < kStates; ++state) slope[state].Store(slope_at[state] + unit);
     }
   }
@@ -349,25 +387,28 @@ struct Backward {
     const ColumnPanels<T>& weights = work.state_weights;
     ForPanels(weights.registers, [&](int64_t begin, auto columns) {
       constexpr int kColumns = decltype(columns)::value;
-      ForParts(weights.depth, active,
-               [&](int64_t skipped, int64_t depth, int64_t first, auto count) {
-                 constexpr int kCount = decltype(count)::value;
-                 Tile<T, kCount, kColumns> tile;
-                 T* to[kCount];
-                 const T* from[kCount];
-                 for (int r = 0; r < kCount; ++r) {
-                   to[r] = Slope(0, first + r) + begin * kLanes;
-                   from[r] = slopes[first + r] + skipped;
-                   for (int c = 0; c < kColumns; ++c)
-                     tile.sum[r][c] = Vec<T>::Load(to[r] + c * kLanes);
-                 }
-                 tile.Add(from, depth,
-                          weights.data + (begin * weights.depth + skipped * kColumns) * kLanes,
-                          kColumns * kLanes);
-                 for (int r = 0; r < kCount; ++r) {
-                   for (int c = 0; c < kColumns; ++c) tile.sum[r][c].Store(to[r] + c * kLanes);
-                 }
-               });
+      ForParts<kTileRows>(
+          weights.depth, active, [&](int64_t skipped, int64_t depth, int64_t first, auto count) {
+            constexpr int kCount = decltype(count)::value;
+            Tile<T, kCount, kColumns> tile;
+            T* to[kCount];
+            const T* from[kCount];
+#pragma GCC unroll 8
+            for (int r = 0; r < kCount; ++r) {
+              to[r] = Slope(0, first + r) + begin * kLanes;
+              from[r] = slopes[first + r] + skipped;
+#pragma GCC unroll 8
+              for (int c = 0; c < kColumns; ++c) tile.sum[r][c] = Vec<T>::Load(to[r] + c * kLanes);
+            }
+            tile.Add(from, depth,
+                     weights.data + (begin * weights.depth + skipped * kColumns) * kLanes,
+                     kColumns * kLanes);
+#pragma GCC unroll 8
+            for (int r = 0; r < kCount; ++r) {
+#pragma GCC unroll 8
+              for (int c = 0; c < kColumns; ++c) tile.sum[r][c].Store(to[r] + c * kLanes);
+            }
+          });
     });
   }
 };
@@ -485,6 +526,7 @@ struct Weights {
     const T* slopes = static_cast<const T*>(work.gradients->slopes) + entry * work.sizes.entry +
                       group * work.sizes.units + (begin + first) * kLanes;
     for (int64_t i = 0; i < count; ++i) {
+#pragma GCC unroll 8
       for (int c = 0; c < kWidth; ++c) {
         Vec<T>::Load(slopes + i * work.sizes.entry + c * kLanes)
             .Store(columns + (i * kWidth + c) * kLanes);
@@ -497,7 +539,9 @@ struct Weights {
       tile.Clear();
       tile.AddTransposed(factors + first_factor + factor, sizes.all(), count, columns);
       T* to = Sums(group, first) + (first_factor + factor) * kWidth * kLanes;
+#pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
         for (int c = 0; c < kWidth; ++c, to += kLanes) {
           (Vec<T>::Load(to) + tile.sum[r][c]).Store(to);
         }
@@ -569,8 +613,10 @@ void InputGradient(const InputWork<T>& work, int64_t begin, int64_t end) {
         tile.Clear();
         tile.Add(slopes + row, weights.depth, weights.data + first * weights.depth * kLanes,
                  kColumns * kLanes);
+#pragma GCC unroll 8
         for (int r = 0; r < kCount; ++r) {
           T whole[kColumns * kLanes];
+#pragma GCC unroll 8
           for (int c = 0; c < kColumns; ++c) tile.sum[r][c].Store(whole + c * kLanes);
           Copy(whole, width, gradient[row + r] + first * kLanes);
         }

@@ -42,14 +42,18 @@ struct Tile {
   // += the rows times a panel, whose rows of columns are `stride` apart.
   void Add(const T* const* rows, int64_t depth, const T* panel, int64_t stride) {
     const T* row[kRows];
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) row[r] = rows[r];
     for (int64_t k = 0; k < depth; ++k) {
       Vec<T> columns[kColumns];
+#pragma GCC unroll 8
       for (int c = 0; c < kColumns; ++c) {
         columns[c] = Vec<T>::Load(panel + k * stride + c * Vec<T>::kLanes);
       }
+#pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
         const Vec<T> factor = Vec<T>::Broadcast(row[r][k]);
+#pragma GCC unroll 8
         for (int c = 0; c < kColumns; ++c) sum[r][c] = sum[r][c] + factor * columns[c];
       }
     }
@@ -60,11 +64,14 @@ struct Tile {
   void AddTransposed(const T* matrix, int64_t stride, int64_t depth, const T* panel) {
     for (int64_t k = 0; k < depth; ++k) {
       Vec<T> columns[kColumns];
+#pragma GCC unroll 8
       for (int c = 0; c < kColumns; ++c) {
         columns[c] = Vec<T>::Load(panel + (k * kColumns + c) * Vec<T>::kLanes);
       }
+#pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
         const Vec<T> factor = Vec<T>::Broadcast(matrix[k * stride + r]);
+#pragma GCC unroll 8
         for (int c = 0; c < kColumns; ++c) sum[r][c] = sum[r][c] + factor * columns[c];
       }
     }
@@ -100,12 +107,14 @@ void ForTiles(int64_t count, const F& f) {
 // of rows are multiplied with them: f(depth before, depth, begin, number of rows as a constant).
 constexpr int64_t kPartDepth = 256;
 
-template <typename F>
+template <int kMost, typename F>
 void ForParts(int64_t depth, int64_t count, const F& f) {
-  for (int64_t skipped = 0; skipped < depth; skipped += kPartDepth) {
+  int64_t skipped = 0;
+  do {  // once even without any depth: a bias has to be read
     const int64_t part = depth - skipped < kPartDepth ? depth - skipped : kPartDepth;
-    ForTiles<kTileRows>(count, [&](int64_t begin, auto rows) { f(skipped, part, begin, rows); });
-  }
+    ForTiles<kMost>(count, [&](int64_t begin, auto rows) { f(skipped, part, begin, rows); });
+    skipped += kPartDepth;
+  } while (skipped < depth);
 }
 
 // Cuts `registers` into panels: f(first register, number of registers as a constant).

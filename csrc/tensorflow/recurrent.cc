@@ -262,11 +262,10 @@ class RecurrentGradOp : public RecurrentKernel {
 
     // The slopes take the place of the tape if nobody else will read it.
     const TensorShape tape_shape({TapeSize(inputs, steps)});
-    int tape_begin, tape_end;
-    OP_REQUIRES_OK(context, InputRange("tape", &tape_begin, &tape_end));
-    const Tensor tape = context->input(tape_begin);
+    int at, end;
+    OP_REQUIRES_OK(context, InputRange("tape", &at, &end));
     Tensor* slopes;
-    if (tape.NumElements() == 0 && tape_shape.num_elements() > 0) {  // it was not kept
+    if (context->input(at).NumElements() == 0) {  // it was not kept
       OP_REQUIRES_OK(context, context->allocate_output(output, tape_shape, &slopes));
       KeepTape(context, inputs, steps, threads, slopes->data());
       if (!context->status().ok()) return;
@@ -274,10 +273,13 @@ class RecurrentGradOp : public RecurrentKernel {
       ComputeRecurrentGradients(inputs, steps, slopes->data(), threads, gradients);
       return;
     }
-    OP_REQUIRES_OK(context, CheckShape(tape, "tape", tape_shape));
-    OP_REQUIRES_OK(context, context->allocate_output(output, tape_shape, &slopes));
+    OP_REQUIRES_OK(context, CheckShape(context->input(at), "tape", tape_shape));
+    const void* const tape = context->input(at).data();  // a Tensor of our own would be a reader
+    // The slopes take the place of the tape, unless somebody else will read that.
+    OP_REQUIRES_OK(context,
+                   context->forward_input_or_allocate_output({at}, output, tape_shape, &slopes));
     gradients.slopes = slopes->data();
-    ComputeRecurrentGradients(inputs, steps, tape.data(), threads, gradients);
+    ComputeRecurrentGradients(inputs, steps, tape, threads, gradients);
   }
 
   void KeepTape(OpKernelContext* context, const RecurrentInputs& inputs, const Steps& steps,
