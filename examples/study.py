@@ -38,6 +38,11 @@ def main(arguments: list[str] | None = None) -> int:
         "--tune", action="store_true", help="compare settings of the model, write nothing"
     )
     parser.add_argument(
+        "--layers",
+        action="store_true",
+        help="train one cell with masklstm's LSTM and with Keras's, write nothing",
+    )
+    parser.add_argument(
         "--processes", type=int, default=2, help="trainings at a time (default: %(default)s)"
     )
     options = parser.parse_args(arguments)
@@ -45,6 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"--processes: expected at least 1. Received: {options.processes}")
     if options.tune:
         tune(options.processes)
+        return 0
+    if options.layers:
+        compare_layers(options.processes)
         return 0
     out = options.out or Path("masklstm-study", *(["quick"] if options.quick else []))
     file = out / "study.jsonl"
@@ -96,6 +104,17 @@ def tune(processes: int) -> None:
             f"validation RMSE {statistics.mean(of_design):.2f}, "
             f"{min(of_design):.2f} to {max(of_design):.2f} in {len(of_design)} seeds"
         )
+
+
+def compare_layers(processes: int) -> None:
+    """Prints the test errors of one cell with masklstm's LSTM and with Keras's."""
+    from study_parts import layers, workers
+
+    errors: dict[bool, dict[int, float]] = {True: {}, False: {}}
+    for training, design, found in workers.train_all(layers.jobs(), processes, say):
+        errors[design.keras_layer][training.seed] = found["rmse"]
+    for line in layers.comparison(errors):
+        say(line)
 
 
 def write_report(file: Path) -> None:

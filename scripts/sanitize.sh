@@ -20,9 +20,9 @@ step() { printf '\n== %s\n' "$1"; }
 
 step "build"
 build=build/sanitize
-# At -O1 the optimizer leaves a wrong access where it is.
+# Unoptimized: it compiles in minutes, and wrong accesses stay where they are.
 cmake -S . -B "$build" -GNinja -DMASKLSTM_OPS=OFF -DMASKLSTM_CUDA=OFF -DCMAKE_BUILD_TYPE=Debug \
-  "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined \
+  "-DCMAKE_CXX_FLAGS_DEBUG=-O0 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined \
 -fno-sanitize=alignment -fno-sanitize-recover=all" \
   "-DPython_EXECUTABLE=$(command -v "$python")" "-Dpybind11_DIR=$("$python" -m pybind11 --cmakedir)"
 cmake --build "$build"

@@ -18,13 +18,31 @@ TEXT = """\
 forward alone), float32; how many times as long the others take as `masklstm.layers.LSTM` or `GRU`,
 {rounds} rounds. "Keras" is Keras's layer in a `tf.function`; "BlockLSTM" TensorFlow's fused op;
 "JAX scan" a `jax.lax.scan` under `jit`. "peak" is the share of the speed at which NumPy multiplies
-square matrices in the same round.
+square matrices in the same round; "without TensorFlow" the same kernels, called on NumPy arrays.
 
 {table}
 
 Bars that are not met: {missed}. Left out: {problems}.
-
+{why}
 With half of the steps masked a call takes {masked} of its time without a mask.
+"""
+
+
+WHY_MISSED = """
+What stands in the way:
+
+- **Small layers.** One call of a `tf.function` with a layer and its gradient takes longer than the
+  layer: "without TensorFlow" is what is left.
+- **Many features.** Keras multiplies the inputs of all steps at once, before its loop: that part of
+  its time is a product at nearly the machine's peak, and there is little to gain.
+- **Many units.** Both are products at a good part of the peak. What is above it is the tape, which
+  goes to memory and back, and the exponentials.
+- **The machine.** Two processors that share one core's arithmetic units gain little from a second
+  thread, and a layer that computes all the time gains less than one that waits most of it.
+
+Tried and kept: panels of weights that stay in the nearest cache while all rows are multiplied with
+them; exponentials without special cases; a second round over the rows for the exponential that the
+others wait for; slopes in the place of the tape.
 """
 
 
@@ -37,6 +55,7 @@ def section() -> str:
     result = load()
     header, *rows = tables.table(result)
     machine = result["machine"]
+    bars = missed(result)
     return TEXT.format(
         machine=f"{machine['processor']}, {machine['cores']} cores, "
         f"{machine['instruction_set']}; TensorFlow {machine['tensorflow']}, "
@@ -44,7 +63,8 @@ def section() -> str:
         f"commit {machine['commit'][:7]}",
         rounds=result["rounds"],
         table=markdown(header, rows),
-        missed="; ".join(missed(result)) or "none",
+        missed="; ".join(bars) or "none",
+        why=WHY_MISSED if bars else "",
         problems="; ".join(sorted(problems(result))) or "none",
         masked=" and ".join(masked_shares(result)),
     )

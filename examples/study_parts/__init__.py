@@ -9,6 +9,7 @@ What is where:
 * ``workers.py``: trainings side by side
 * ``tuning.py``: how the model's settings were chosen
 * ``results.py``: the file that every training is written to, and what is read from it
+* ``layers.py``: whether masklstm's LSTM and Keras's make the same study
 * ``intervals.py``: means with their 95% intervals
 * ``comparison.py``: each method against masking
 * ``report.py``, ``conclusions.py``, ``plot.py``: the page, its sentences and its picture

@@ -42,6 +42,7 @@ class Design:
         seeds: how many; the seeds are 0, 1, ...
         steps: of gradient descent, the same number for every method.
         validate_every: steps after which the validation part is forecast once.
+        keras_layer: whether the LSTM is Keras's own, not masklstm's.
     """
 
     percents: tuple[int, ...] = (0, 10, 30, 50, 70)
@@ -54,6 +55,7 @@ class Design:
     batch_size: int = 32
     steps: int = 1200
     validate_every: int = 50
+    keras_layer: bool = False
 
     @property
     def conditions(self) -> list[Condition]:

@@ -114,6 +114,9 @@ be seen.
 
 {machine}
 
+The LSTM was {layer}. masklstm's and Keras's have the same weights and numbers, up to rounding:
+`python examples/study.py --layers` trains one cell with both.
+
 `python examples/study.py --out docs --fresh` (`make study`) repeats it; `--quick` does a part of it
 in two minutes. `python examples/study.py --out docs --report` writes this page and its picture from
 `docs/study.jsonl`.
@@ -130,6 +133,7 @@ def page(results: Results) -> str:
         **vars(design),
         masked=MASKED,
         dropped=DROPPED,
+        layer="keras.layers.LSTM" if design.keras_layer else "masklstm.layers.LSTM",
         answer=conclusions.answer(results),
         counts=conclusions.counts(results),
         by_method=conclusions.by_method(results),

@@ -150,7 +150,8 @@ class Learner:
         return forecast.forecast(self.model, series, rows, self._settings(seed=0))
 
     def _new_model(self, seed: int) -> keras.Model:
-        return forecast.build_model(self.inputs.shape[-1], self._settings(seed))
+        layers = keras.layers if self.design.keras_layer else masklstm.layers
+        return forecast.build_model(self.inputs.shape[-1], self._settings(seed), layers)
 
     def _settings(self, seed: int) -> options.Settings:
         design = self.design

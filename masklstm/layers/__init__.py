@@ -5,7 +5,7 @@ What is exported of them consists of Keras's ops only: it does not need masklstm
 
 * `Masking`: a `keras.layers.Masking` that understands NaN
 * `Impute`: fills partly missing inputs and says what was missing
-* `LSTM`, `GRU`: Keras's own, several times as fast on a CPU, whatever the mask
+* `LSTM`, `GRU`: Keras's own, faster on a CPU, whatever the mask
 * `MaskedLoss`: an endpoint that adds a loss and passes the predictions on
 """
 

@@ -109,7 +109,7 @@ class _AnyMask(ShowsArguments):
 
 @keras.saving.register_keras_serializable(package="masklstm")
 class LSTM(_AnyMask, keras.layers.LSTM):  # type: ignore[misc]  # Keras has no types
-    """`keras.layers.LSTM`, several times as fast on a CPU, that takes any mask and stays fast.
+    """`keras.layers.LSTM`, faster on a CPU, that takes any mask and stays fast.
 
     Formula, with the state s: `s[t] = LSTM(x[t], s[t - 1])` where step t is kept, else `s[t - 1]`.
 
@@ -163,7 +163,7 @@ class LSTM(_AnyMask, keras.layers.LSTM):  # type: ignore[misc]  # Keras has no t
 
 @keras.saving.register_keras_serializable(package="masklstm")
 class GRU(_AnyMask, keras.layers.GRU):  # type: ignore[misc]  # Keras has no types
-    """`keras.layers.GRU`, several times as fast on a CPU, that takes any mask and stays fast.
+    """`keras.layers.GRU`, faster on a CPU, that takes any mask and stays fast.
 
     Formula, with the state s: `s[t] = GRU(x[t], s[t - 1])` where step t is kept, else `s[t - 1]`.
     See `masklstm.layers.LSTM`.

@@ -556,3 +556,22 @@ def test_the_forecasts_are_worth_something():
     for condition in FULL.conditions:
         for of_seed in found.of(condition, MASKED).values():
             assert of_seed["rmse"] < 0.95 * found.run["persistence"]["rmse"]
+
+
+def test_layers_are_compared_by_seed():
+    from study_parts import layers
+
+    jobs = layers.jobs()
+    assert len(jobs) == 2 * FULL.seeds
+    assert {design.keras_layer for _, design in jobs} == {False, True}
+    errors = {True: {0: 80.0, 1: 82.0}, False: {1: 82.5, 0: 80.5}}
+    *_, difference = layers.comparison(errors)
+    assert difference == "difference, paired by seed: +0.500 ± 0.000 in 2 seeds"
+
+
+def test_the_layer_is_that_of_the_design():
+    for keras_layer in (False, True):
+        design = dataclasses.replace(TINY, keras_layer=keras_layer)
+        learner = training.load_learner(True, design)
+        (module,) = {type(layer).__module__.split(".")[0] for layer in learner.model.layers[:1]}
+        assert module == ("keras" if keras_layer else "masklstm")

@@ -8,6 +8,7 @@ some of them are missing it cannot just be dropped: the loss has to skip them.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -35,13 +36,17 @@ class Trained:
     best_epoch: int
 
 
-def build_model(features: int, settings: Settings) -> keras.Model:
-    """The model; its initial weights depend on the seed alone."""
+def build_model(features: int, settings: Settings, layers: Any = masklstm.layers) -> keras.Model:
+    """The model; its initial weights depend on the seed alone.
+
+    `layers` is the module that its LSTM comes from: masklstm's or Keras's own, which has the same
+    weights.
+    """
     keras.utils.set_random_seed(settings.seed)
     return keras.Sequential(
         [
             keras.Input((settings.window, features)),
-            masklstm.layers.LSTM(settings.units, return_sequences=True),
+            layers.LSTM(settings.units, return_sequences=True),
             keras.layers.Dense(1),
         ]
     )
