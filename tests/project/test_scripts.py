@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = sorted((ROOT / "scripts").glob("*.sh")) + [ROOT / "Makefile"]
+SCRIPTS = [*sorted((ROOT / "scripts").glob("*.sh")), ROOT / "Makefile"]
 IMPORT = re.compile(r"from (masklstm[\w.]*) import (\w+)")
 
 pytestmark = pytest.mark.skipif(not SCRIPTS[0].exists(), reason="the sources are not here")
