@@ -193,11 +193,10 @@ void Gradients(const RecurrentInputs& inputs, const Steps& steps, const void* ta
   ColumnPanels<T> panels;
   const auto packed = PackTransposed<T>(inputs.recurrent_kernel, inputs.units, inputs, sizes,
                                         LayoutOf(inputs.cell).state_gate, &panels);
-  const BackwardWork<T> backward = {&inputs, steps.view(), sizes, parts, panels, &gradients};
+  const GradientWork<T> work = {&inputs, steps.view(), sizes, parts, panels, &gradients};
   ForChunks<T>(inputs, steps, threads, sizes,
-               [&](Chunk chunk, T* scratch) { Functions<T>().backward(backward, chunk, scratch); });
+               [&](Chunk chunk, T* scratch) { Functions<T>().backward(work, chunk, scratch); });
 
-  const WeightWork<T> weights = {&inputs, steps.view(), sizes, parts, &gradients};
   const int64_t registers = sizes.units / sizes.lanes;
   const int64_t parts_of_work = std::min(registers, threads.number);
   if (parts_of_work == 0) return;
@@ -207,7 +206,7 @@ void Gradients(const RecurrentInputs& inputs, const Steps& steps, const void* ta
   threads.parallel_for(parts_of_work, Cycles(inputs, steps.num_entries()) / parts_of_work,
                        [&](int64_t begin, int64_t end) {
                          for (int64_t i = begin; i < end; ++i) {
-                           Functions<T>().weight_gradients(weights, registers * i / parts_of_work,
+                           Functions<T>().weight_gradients(work, registers * i / parts_of_work,
                                                            registers * (i + 1) / parts_of_work,
                                                            scratch.data() + i * size);
                          }

@@ -65,22 +65,12 @@ struct ColumnPanels {
 };
 
 template <typename T>
-struct BackwardWork {
+struct GradientWork {
   const RecurrentInputs* inputs;
   StepsView steps;
   PaddedSizes sizes;
   Tape<T> tape;
   ColumnPanels<T> state_weights;  // from the slopes to the state before
-  const RecurrentGradients* gradients;
-};
-
-// The gradients of the weights, for some of the slopes' columns.
-template <typename T>
-struct WeightWork {
-  const RecurrentInputs* inputs;
-  StepsView steps;
-  PaddedSizes sizes;
-  Tape<T> tape;
   const RecurrentGradients* gradients;
 };
 
@@ -100,12 +90,12 @@ struct RecurrentFunctions {
   int64_t (*chunk_scratch)(const PaddedSizes& sizes, int64_t count);
 
   void (*forward)(const ForwardWork<T>& work, Chunk chunk, T* scratch);
-  void (*backward)(const BackwardWork<T>& work, Chunk chunk, T* scratch);
+  void (*backward)(const GradientWork<T>& work, Chunk chunk, T* scratch);
 
   // The gradients of the weights of the registers [begin, end) of all groups' units.
   int64_t (*weight_scratch)(const RecurrentInputs& inputs, const PaddedSizes& sizes,
                             int64_t registers);
-  void (*weight_gradients)(const WeightWork<T>& work, int64_t begin, int64_t end, T* scratch);
+  void (*weight_gradients)(const GradientWork<T>& work, int64_t begin, int64_t end, T* scratch);
 
   // The gradient by the inputs of the entries [begin, end).
   void (*input_gradient)(const InputWork<T>& work, int64_t begin, int64_t end);

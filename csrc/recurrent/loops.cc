@@ -277,12 +277,12 @@ struct Backward {
   static constexpr int kGroups = C::kLayout.num_groups;
   static constexpr int kStates = C::kLayout.num_states;
 
-  const BackwardWork<T>& work;
+  const GradientWork<T>& work;
   const ChunkRows rows;
   T* const initial;
   T* const slopes_by_state;  // [state][row][units]
 
-  Backward(const BackwardWork<T>& work, Chunk chunk, T* scratch)
+  Backward(const GradientWork<T>& work, Chunk chunk, T* scratch)
       : work(work),
         rows{*work.inputs, work.steps, chunk},
         initial(scratch),
@@ -458,7 +458,7 @@ struct Weights {
   static constexpr int kLanes = Vec<T>::kLanes;
   static constexpr const CellLayout& kLayout = C::kLayout;
 
-  const WeightWork<T>& work;
+  const GradientWork<T>& work;
   const RecurrentInputs& inputs;
   const FactorSizes sizes;
   const int64_t begin;  // registers of each group
@@ -467,7 +467,7 @@ struct Weights {
   T* const columns;  // [entry of a piece][registers of a panel][lane]
   T* const sums;     // [group][panel][factor][registers of the panel][lane]
 
-  Weights(const WeightWork<T>& work, int64_t begin, int64_t end, T* scratch)
+  Weights(const GradientWork<T>& work, int64_t begin, int64_t end, T* scratch)
       : work(work),
         inputs(*work.inputs),
         sizes(inputs),
@@ -642,13 +642,13 @@ void RunForward(const ForwardWork<T>& work, Chunk chunk, T* scratch) {
 }
 
 template <typename T>
-void RunBackward(const BackwardWork<T>& work, Chunk chunk, T* scratch) {
+void RunBackward(const GradientWork<T>& work, Chunk chunk, T* scratch) {
   WithCell(work.inputs->cell,
            [&](auto cell) { Backward<T, decltype(cell)>(work, chunk, scratch).Run(); });
 }
 
 template <typename T>
-void RunWeights(const WeightWork<T>& work, int64_t begin, int64_t end, T* scratch) {
+void RunWeights(const GradientWork<T>& work, int64_t begin, int64_t end, T* scratch) {
   WithCell(work.inputs->cell,
            [&](auto cell) { Weights<T, decltype(cell)>(work, begin, end, scratch).Run(); });
 }

@@ -172,12 +172,10 @@ class RecurrentKernel : public OpKernel {
   bool zero_output_for_mask_ = false;
 };
 
-class RecurrentOp : public RecurrentKernel {
+// One that reads the weights as well.
+class WholeRecurrentKernel : public RecurrentKernel {
  public:
-  explicit RecurrentOp(OpKernelConstruction* context) : RecurrentKernel(context) {
-    OP_REQUIRES_OK(context, context->GetAttr("return_sequences", &return_sequences_));
-    OP_REQUIRES_OK(context, context->GetAttr("keep_tape", &keep_tape_));
-  }
+  using RecurrentKernel::RecurrentKernel;
 
   void Compute(OpKernelContext* context) override {
     RecurrentInputs inputs;
@@ -186,8 +184,18 @@ class RecurrentOp : public RecurrentKernel {
     WithMemory(context, [&] { Run(context, inputs); });
   }
 
+  virtual void Run(OpKernelContext* context, const RecurrentInputs& inputs) = 0;
+};
+
+class RecurrentOp : public WholeRecurrentKernel {
+ public:
+  explicit RecurrentOp(OpKernelConstruction* context) : WholeRecurrentKernel(context) {
+    OP_REQUIRES_OK(context, context->GetAttr("return_sequences", &return_sequences_));
+    OP_REQUIRES_OK(context, context->GetAttr("keep_tape", &keep_tape_));
+  }
+
  private:
-  void Run(OpKernelContext* context, const RecurrentInputs& inputs) {
+  void Run(OpKernelContext* context, const RecurrentInputs& inputs) override {
     const Steps steps(inputs);
     RecurrentOutputs outputs = {};
     Tensor *sequence, *tape;
@@ -214,19 +222,12 @@ class RecurrentOp : public RecurrentKernel {
   bool keep_tape_ = false;
 };
 
-class RecurrentGradOp : public RecurrentKernel {
+class RecurrentGradOp : public WholeRecurrentKernel {
  public:
-  using RecurrentKernel::RecurrentKernel;
-
-  void Compute(OpKernelContext* context) override {
-    RecurrentInputs inputs;
-    OP_REQUIRES_OK(context, ReadSequences(context, &inputs));
-    OP_REQUIRES_OK(context, ReadWeights(context, &inputs));
-    WithMemory(context, [&] { Run(context, inputs); });
-  }
+  using WholeRecurrentKernel::WholeRecurrentKernel;
 
  private:
-  void Run(OpKernelContext* context, const RecurrentInputs& inputs) {
+  void Run(OpKernelContext* context, const RecurrentInputs& inputs) override {
     const Steps steps(inputs);
     const Threads threads = ThreadsOf(context);
     RecurrentGradients gradients = {};
