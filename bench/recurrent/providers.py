@@ -112,7 +112,6 @@ def block_lstm(case: Case, arrays: Arrays) -> Run:
     The gradient of its second version takes the gates for those of the first one, and is wrong.
     """
     import tensorflow as tf
-    from tensorflow.python.ops import rnn_grad  # noqa: F401  registers its gradient
 
     if case.cell != "lstm" or case.masked:
         raise Unsupported
