@@ -32,8 +32,8 @@ launches; from 2^24 on memory matters.
 
 ## With weights, and by rows of {gpu.ROW_SIZE}
 
-With weights, a mask, rows or labels of another type, elements are read one by one, and types and
-shapes are examined while the kernel runs. What that costs:
+With weights, a mask, rows or labels of another type, elements are read four at a time, and the
+shapes of weights and mask are examined while the kernel runs. What that costs:
 
 {_table(general)}
 

@@ -92,8 +92,12 @@ add_library(masklstm_kernels_cuda STATIC ${cuda_sources})
 # Contraction is off as on the CPU. The report of registers and spills stands in the build's output
 # where that is asked for.
 set(MASKLSTM_PTXAS_FLAGS "" CACHE STRING "Options for ptxas, such as -v")
-target_compile_options(masklstm_kernels_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:
-  -fmad=false --threads=0 "$<$<BOOL:${MASKLSTM_PTXAS_FLAGS}>:-Xptxas=${MASKLSTM_PTXAS_FLAGS}>">)
+set(cuda_options -fmad=false --threads=0)
+if(MASKLSTM_PTXAS_FLAGS)
+  list(APPEND cuda_options -Xptxas=${MASKLSTM_PTXAS_FLAGS})
+endif()
+target_compile_options(masklstm_kernels_cuda PRIVATE
+  "$<$<COMPILE_LANGUAGE:CUDA>:${cuda_options}>")
 target_compile_definitions(masklstm_kernels_cuda PRIVATE
   MASKLSTM_CUDA_VERSION="${MASKLSTM_CUDA_VERSION}" MASKLSTM_CUDA_ARCHITECTURES="${architectures}")
 target_compile_definitions(masklstm_kernels_cuda INTERFACE MASKLSTM_HAS_CUDA)

@@ -3,7 +3,9 @@
 // Design:
 //   A. Labels and predictions of one floating-point type, without mask and weights, take the fast
 //      way (vectors.h): each thread has several loads of 16 bytes under way before it
-//      computes. All else is read element by element (general.h, rows.h, groups.h).
+//      computes. All else is read a few elements at a time (inputs.h), by general.h, rows.h and
+//      groups.h: those of one type by kernels of their own, which are a tenth of the code that
+//      asks for both types when it runs.
 //   B. A sum is split over a number of blocks that depends on the number of elements alone; each
 //      block adds up in a fixed tree, a second launch of one block adds up the blocks' sums.
 //   C. Contraction to fused multiply-add is off, as on the CPU: formulas without exp and log give
@@ -14,6 +16,7 @@
 #include <cstdint>
 #include <string>
 #include <type_traits>
+#include <utility>
 
 #include "csrc/core/masked_loss.h"
 #include "csrc/cuda/dispatch.h"
@@ -34,10 +37,14 @@ bool IsAligned(const void* address) {
   return reinterpret_cast<uintptr_t>(address) % kVectorBytes == 0;
 }
 
+bool HasSameTypes(const MaskedLossInputs& inputs) {
+  return inputs.label_type == inputs.prediction_type;
+}
+
 // Whether there are only labels and predictions, of one type.
 bool IsPlain(const MaskedLossInputs& inputs) {
-  return inputs.label_type == inputs.prediction_type && !inputs.mask.IsPresent() &&
-         !inputs.weights[0].IsPresent() && !inputs.weights[1].IsPresent();
+  return HasSameTypes(inputs) && !inputs.mask.IsPresent() && !inputs.weights[0].IsPresent() &&
+         !inputs.weights[1].IsPresent();
 }
 
 // As many blocks as there are parts, and at least one, which writes the results.
@@ -72,10 +79,35 @@ void VisitLossAndStoredType(const MaskedLossInputs& inputs, Body&& body) {
   });
 }
 
+// Calls body(loss, Types{}) with SameTypes or AnyTypes.
+template <typename Body>
+void VisitLossAndTypes(const MaskedLossInputs& inputs, Body&& body) {
+  if (HasSameTypes(inputs)) {
+    VisitLossAndStoredType(
+        inputs, [&](const auto& loss, auto stored) { body(loss, SameTypes<decltype(stored)>{}); });
+  } else {
+    VisitLossAndComputingType(
+        inputs, [&](const auto& loss, auto type) { body(loss, AnyTypes<decltype(type)>{}); });
+  }
+}
+
+// How many elements a thread reads at once.
+int BatchOf(const MaskedLossInputs& inputs) {
+  int batch = AnyTypes<float>::kBatch;
+  if (!HasSameTypes(inputs)) return batch;
+  VisitPredictionType(inputs.prediction_type,
+                      [&](auto stored) { batch = SameTypes<decltype(stored)>::kBatch; });
+  return batch;
+}
+
+Rows RowsOf(const MaskedLossInputs& inputs) {
+  return Rows(inputs.num_rows, inputs.row_size, BatchOf(inputs));
+}
+
 int64_t ElementsOfBlock(const MaskedLossInputs& inputs) {
-  int64_t elements = kElementsOfTile;
+  int64_t elements = kThreads * BatchOf(inputs);
   if (!IsPlain(inputs)) return elements;
-  VisitType(inputs.prediction_type, [&](auto stored) {
+  VisitPredictionType(inputs.prediction_type, [&](auto stored) {
     using Vector = Pack<decltype(stored)>;
     elements = Vector::kTile * Vector::kSize;
   });
@@ -84,7 +116,7 @@ int64_t ElementsOfBlock(const MaskedLossInputs& inputs) {
 
 unsigned BlocksOfSum(const MaskedLossInputs& inputs, Reduction reduction) {
   if (IsRowwise(inputs, reduction) && !IsOneRow(inputs, reduction)) {
-    const Rows rows(inputs.num_rows, inputs.row_size);
+    const Rows rows = RowsOf(inputs);
     return NumBlocks(rows.count, rows.PerBlock(), kSumBlocks);
   }
   return NumBlocks(inputs.num_elements(), ElementsOfBlock(inputs), kSumBlocks);
@@ -110,16 +142,11 @@ std::string CudaMaskedLoss(const MaskedLossInputs& inputs, Reduction reduction, 
   const unsigned num_blocks = BlocksOfSum(inputs, reduction);
   SumsOutput output{static_cast<Sums*>(scratch), outputs, reduction};
   if (IsRowwise(inputs, reduction)) {
-    const Rows rows(inputs.num_rows, inputs.row_size);
-    VisitLossAndComputingType(inputs, [&](const auto& loss, auto type) {
-      using T = decltype(type);
-      T* row_means = nullptr;
-      if (reduction == Reduction::kNone) {
-        row_means = static_cast<T*>(outputs.loss);
-        output.outputs.loss = nullptr;
-      }
-      launches.Add(SumRows<std::decay_t<decltype(loss)>, T>, num_blocks, loss, CudaInputs(inputs),
-                   rows, row_means, CudaGroupSums{}, output);
+    void* row_means = nullptr;
+    if (reduction == Reduction::kNone) std::swap(row_means, output.outputs.loss);
+    VisitLossAndTypes(inputs, [&](const auto& loss, auto types) {
+      launches.Add(SumRows<std::decay_t<decltype(loss)>, decltype(types)>, num_blocks, loss,
+                   CudaInputs(inputs), RowsOf(inputs), row_means, CudaGroupSums{}, output);
     });
   } else if (IsPlain(inputs)) {
     VisitLossAndStoredType(inputs, [&](const auto& loss, auto type) {
@@ -132,8 +159,8 @@ std::string CudaMaskedLoss(const MaskedLossInputs& inputs, Reduction reduction, 
                    static_cast<const Stored*>(inputs.y_pred), inputs.num_elements(), output);
     });
   } else {
-    VisitLossAndComputingType(inputs, [&](const auto& loss, auto type) {
-      launches.Add(SumElements<std::decay_t<decltype(loss)>, decltype(type)>, num_blocks, loss,
+    VisitLossAndTypes(inputs, [&](const auto& loss, auto types) {
+      launches.Add(SumElements<std::decay_t<decltype(loss)>, decltype(types)>, num_blocks, loss,
                    CudaInputs(inputs), output);
     });
   }
@@ -155,13 +182,12 @@ std::string CudaMaskedLossGradient(const MaskedLossInputs& inputs, Reduction red
   Launches launches(stream);
   const unsigned num_blocks = NumBlocks(inputs.num_elements(), ElementsOfBlock(inputs), kMapBlocks);
   if (is_rowwise) {
-    const Rows rows(inputs.num_rows, inputs.row_size);
+    const Rows rows = RowsOf(inputs);
     const unsigned blocks = NumBlocks(rows.count, rows.PerBlock(), kMapBlocks);
-    VisitLossAndComputingType(inputs, [&](const auto& loss, auto type) {
-      using T = decltype(type);
-      const void* row_gradients = reduction == Reduction::kNone ? scale.loss_gradient : nullptr;
-      launches.Add(GradientOfRows<std::decay_t<decltype(loss)>, T>, blocks, loss,
-                   CudaInputs(inputs), rows, scale, static_cast<const T*>(row_gradients), gradient);
+    const void* row_gradients = reduction == Reduction::kNone ? scale.loss_gradient : nullptr;
+    VisitLossAndTypes(inputs, [&](const auto& loss, auto types) {
+      launches.Add(GradientOfRows<std::decay_t<decltype(loss)>, decltype(types)>, blocks, loss,
+                   CudaInputs(inputs), rows, scale, row_gradients, gradient);
     });
   } else if (IsPlain(inputs) && IsAligned(inputs.y_true) && IsAligned(inputs.y_pred) &&
              IsAligned(gradient)) {
@@ -174,8 +200,8 @@ std::string CudaMaskedLossGradient(const MaskedLossInputs& inputs, Reduction red
                    reduction, static_cast<Stored*>(gradient));
     });
   } else {
-    VisitLossAndComputingType(inputs, [&](const auto& loss, auto type) {
-      launches.Add(GradientOfElements<std::decay_t<decltype(loss)>, decltype(type)>, num_blocks,
+    VisitLossAndTypes(inputs, [&](const auto& loss, auto types) {
+      launches.Add(GradientOfElements<std::decay_t<decltype(loss)>, decltype(types)>, num_blocks,
                    loss, CudaInputs(inputs), scale, reduction, gradient);
     });
   }
@@ -200,12 +226,11 @@ std::string CudaMaskedGroupSums(const MaskedLossInputs& inputs, const Groups& gr
   Launches launches(stream);
   const int64_t size = inputs.num_elements();
   if (size == 0 || size == groups.num_groups * groups.group_size) {  // one row each
-    const Rows rows(groups.num_groups, size == 0 ? 0 : groups.group_size);
-    VisitLossAndComputingType(inputs, [&](const auto& loss, auto type) {
-      using T = decltype(type);
-      launches.Add(SumRows<std::decay_t<decltype(loss)>, T>,
+    const Rows rows(groups.num_groups, size == 0 ? 0 : groups.group_size, BatchOf(inputs));
+    VisitLossAndTypes(inputs, [&](const auto& loss, auto types) {
+      launches.Add(SumRows<std::decay_t<decltype(loss)>, decltype(types)>,
                    NumBlocks(rows.count, rows.PerBlock(), kMapBlocks), loss, CudaInputs(inputs),
-                   rows, static_cast<T*>(nullptr), sums, SumsOutput{});
+                   rows, static_cast<void*>(nullptr), sums, SumsOutput{});
     });
     return launches.error();
   }
@@ -213,8 +238,8 @@ std::string CudaMaskedGroupSums(const MaskedLossInputs& inputs, const Groups& gr
   const dim3 grid(static_cast<unsigned>((columns.count + kThreads - 1) / kThreads),
                   static_cast<unsigned>(columns.num_chunks));
   Sums* const partial = static_cast<Sums*>(scratch);
-  VisitLossAndComputingType(inputs, [&](const auto& loss, auto type) {
-    launches.Add(SumColumns<std::decay_t<decltype(loss)>, decltype(type)>, grid, loss,
+  VisitLossAndTypes(inputs, [&](const auto& loss, auto types) {
+    launches.Add(SumColumns<std::decay_t<decltype(loss)>, decltype(types)>, grid, loss,
                  CudaInputs(inputs), columns, partial);
   });
   launches.Add(SumGroups, NumBlocks(groups.num_groups, 1, kMapBlocks), columns, groups,
@@ -229,7 +254,7 @@ std::string CudaMaskedLossElements(const MaskedLossInputs& inputs, ElementKind k
   VisitLossAndComputingType(inputs, [&](const auto& loss, auto type) {
     using T = decltype(type);
     launches.Add(MapElements<std::decay_t<decltype(loss)>, T>,
-                 NumBlocks(inputs.num_elements(), kElementsOfTile, kMapBlocks), loss,
+                 NumBlocks(inputs.num_elements(), kThreads * AnyTypes<T>::kBatch, kMapBlocks), loss,
                  CudaInputs(inputs), kind, static_cast<T*>(elements));
   });
   return launches.error();

@@ -1,4 +1,4 @@
-// The general way: any types, mask and weights, element by element.
+// The general way: any types, mask and weights.
 #ifndef MASKLSTM_CSRC_CUDA_GENERAL_H_
 #define MASKLSTM_CSRC_CUDA_GENERAL_H_
 
@@ -16,37 +16,30 @@
 namespace masklstm {
 namespace {
 
-constexpr int kElementUnroll = 2;  // more of the general code would take nvcc too long
-constexpr int64_t kElementsOfTile = kThreads * kElementUnroll;
-
-// Calls body(i) for the elements of the thread: kElementsOfTile consecutive ones make a tile.
-template <typename Body>
-__device__ void ForEachElement(int64_t size, Body&& body) {
-  for (int64_t tile = blockIdx.x; tile * kElementsOfTile < size; tile += gridDim.x) {
-#pragma unroll
-    for (int k = 0; k < kElementUnroll; ++k) {
-      const int64_t i = tile * kElementsOfTile + k * kThreads + threadIdx.x;
-      if (i < size) body(i);
-    }
-  }
+// Calls body(batch, places) for all batches of the thread. Those of a block are neighbours.
+template <typename Types, typename Body>
+__device__ void ForEachBatchOfAll(const CudaInputs& inputs, Body&& body) {
+  constexpr int64_t kTile = kThreads * Types::kBatch;
+  const Places places{blockIdx.x * kTile + threadIdx.x, kThreads, inputs.size};
+  ForEachBatch<Types>(inputs, places, gridDim.x * kTile, body);
 }
 
-template <typename Loss, typename T>
+template <typename Loss, typename Types>
 __global__ void __launch_bounds__(kThreads, kMinBlocks)
     SumElements(Loss loss, const __grid_constant__ CudaInputs inputs, SumsOutput output) {
   Sums sums;
-  ForEachElement(inputs.size, [&](int64_t i) { Add(loss, ReadElement<T>(inputs, i), &sums); });
+  ForEachBatchOfAll<Types>(inputs,
+                           [&](const auto& batch, const Places&) { AddBatch(loss, batch, &sums); });
   output.Write(sums);
 }
 
-template <typename Loss, typename T>
+template <typename Loss, typename Types>
 __global__ void __launch_bounds__(kThreads, kMinBlocks)
     GradientOfElements(Loss loss, const __grid_constant__ CudaInputs inputs, CudaScale upstream,
                        Reduction reduction, void* gradient) {
-  const Scale<T> scale(UpstreamOver(upstream, reduction));
-  ForEachElement(inputs.size, [&](int64_t i) {
-    const T value = GradientOf(loss, ReadElement<T>(inputs, i), scale);
-    WriteGradient(inputs.prediction_type, value, i, gradient);
+  const Scale<typename Types::T> scale(UpstreamOver(upstream, reduction));
+  ForEachBatchOfAll<Types>(inputs, [&](const auto& batch, const Places& places) {
+    WriteGradientOfBatch(loss, inputs, batch, scale, places, gradient);
   });
 }
 
@@ -54,15 +47,21 @@ template <typename Loss, typename T>
 __global__ void __launch_bounds__(kThreads, kMinBlocks)
     MapElements(Loss loss, const __grid_constant__ CudaInputs inputs, ElementKind kind,
                 T* elements) {
-  ForEachElement(inputs.size, [&](int64_t i) {
-    const Element<T> element = ReadElement<T>(inputs, i);
-    const Scalar<T> t{element.y_true};
-    const Scalar<T> p{element.y_pred};
-    Scalar<T> value{1};
-    if (kind == ElementKind::kValue) value = loss.Value(t, p);
-    if (kind == ElementKind::kDerivative) value = loss.Derivative(t, p);
-    if (kind == ElementKind::kSecondDerivative) value = loss.SecondDerivative(t, p);
-    elements[i] = element.is_valid ? value.value : T{0};
+  using Types = AnyTypes<T>;
+  ForEachBatchOfAll<Types>(inputs, [&](const auto& batch, const Places& places) {
+    T values[Types::kBatch];
+#pragma unroll
+    for (int k = 0; k < Types::kBatch; ++k) {
+      const Element<T> element = batch[k];
+      const Scalar<T> t{element.y_true};
+      const Scalar<T> p{element.y_pred};
+      Scalar<T> value{1};
+      if (kind == ElementKind::kValue) value = loss.Value(t, p);
+      if (kind == ElementKind::kDerivative) value = loss.Derivative(t, p);
+      if (kind == ElementKind::kSecondDerivative) value = loss.SecondDerivative(t, p);
+      values[k] = element.is_valid ? value.value : T{0};
+    }
+    WriteRounded<T>(places, values, elements);
   });
 }
 

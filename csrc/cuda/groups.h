@@ -39,19 +39,19 @@ struct Columns {
   }
 };
 
-template <typename Loss, typename T>
+template <typename Loss, typename Types>
 __global__ void __launch_bounds__(kThreads, kMinBlocks)
     SumColumns(Loss loss, const __grid_constant__ CudaInputs inputs, Columns columns,
                Sums* partial) {
   const int64_t column = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (column >= columns.count) return;
   const int64_t chunk = blockIdx.y;
-  const int64_t begin = chunk * columns.rows_of_chunk;
+  const int64_t begin = chunk * columns.rows_of_chunk * columns.count;
+  const int64_t end = begin + columns.rows_of_chunk * columns.count;
+  const Places places{begin + column, columns.count, end < inputs.size ? end : inputs.size};
   Sums sums;
-  for (int64_t row = begin; row < begin + columns.rows_of_chunk; ++row) {
-    const int64_t i = row * columns.count + column;
-    if (i < inputs.size) Add(loss, ReadElement<T>(inputs, i), &sums);
-  }
+  ForEachBatch<Types>(inputs, places, Types::kBatch * places.step,
+                      [&](const auto& batch, const Places&) { AddBatch(loss, batch, &sums); });
   partial[chunk * columns.count + column] = sums;
 }
 

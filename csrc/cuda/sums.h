@@ -16,17 +16,14 @@ constexpr int kThreads = 256;  // of every block
 constexpr int kWarps = kThreads / kWarp;
 constexpr unsigned kAllLanes = 0xffffffffu;
 
-// The sum over `width` neighbouring lanes (a power of two), in the first of them. All lanes of the
-// warp must call it.
-__device__ inline Sums SumOverLanes(Sums sums, int width) {
+// The sum over `width` neighbouring lanes (a power of two), with the same bits in all of them. All
+// lanes of the warp must call it.
+template <typename Number>
+__device__ Number SumOverLanes(Number sum, int width) {
   for (int offset = width / 2; offset > 0; offset /= 2) {
-    Sums other;
-    other.loss_sum = __shfl_down_sync(kAllLanes, sums.loss_sum, offset, width);
-    other.weight_sum = __shfl_down_sync(kAllLanes, sums.weight_sum, offset, width);
-    other.valid_count = __shfl_down_sync(kAllLanes, sums.valid_count, offset, width);
-    sums += other;
+    sum += __shfl_xor_sync(kAllLanes, sum, offset, width);
   }
-  return sums;
+  return sum;
 }
 
 // The sum over the block, in all of its threads, which must all call it.
@@ -34,7 +31,9 @@ __device__ inline Sums SumOverBlock(Sums sums) {
   __shared__ double loss_sums[kWarps];
   __shared__ double weight_sums[kWarps];
   __shared__ int64_t valid_counts[kWarps];
-  sums = SumOverLanes(sums, kWarp);
+  sums.loss_sum = SumOverLanes(sums.loss_sum, kWarp);
+  sums.weight_sum = SumOverLanes(sums.weight_sum, kWarp);
+  sums.valid_count = SumOverLanes(sums.valid_count, kWarp);
   const int warp = threadIdx.x / kWarp;
   __syncthreads();  // a call before this one may still be reading
   if (threadIdx.x % kWarp == 0) {
@@ -50,12 +49,6 @@ __device__ inline Sums SumOverBlock(Sums sums) {
     total.valid_count += valid_counts[i];
   }
   return total;
-}
-
-// Over `width` neighbouring threads, a power of two up to a warp, or the whole block; in the first
-// of them at least. All threads of the block must call it.
-__device__ inline Sums SumOverThreads(Sums sums, int width) {
-  return width <= kWarp ? SumOverLanes(sums, width) : SumOverBlock(sums);
 }
 
 }  // namespace

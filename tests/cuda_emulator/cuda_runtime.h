@@ -157,10 +157,10 @@ T Shuffle(T value, int source) {
 inline void __syncthreads() { ::emulator::Wait(&::emulator::block->all, ::emulator::block->alive); }
 
 template <typename T>
-T __shfl_down_sync(unsigned, T value, unsigned delta, int width = 32) {
+T __shfl_xor_sync(unsigned, T value, int mask, int width = 32) {
   const int self = threadIdx.x;
-  const bool is_inside = self % width + static_cast<int>(delta) < width;
-  return ::emulator::Shuffle(value, is_inside ? self + static_cast<int>(delta) : self);
+  const int source = self ^ mask;
+  return ::emulator::Shuffle(value, source / width == self / width ? source : self);
 }
 
 enum cudaError_t {

@@ -90,6 +90,13 @@ def test_more_elements_than_32_bits_count(kernels, emulated):
     assert count.numpy() == size // 2
     assert total.numpy() == size // 2 + 8
     np.testing.assert_array_equal(gradient.numpy()[-4:].astype(np.float32), [0, 2, 0, 6])
+    del gradient, arrays
+    columns = [kernels.to_device(x.reshape(-1, 2)) for x in (t, p)]
+    weight = kernels.to_device(np.array([[5, 2]], np.float32))
+    options = {"sample_weight": weight, "reduction": "sum_of_elements"}
+    assert kernels.masked_loss(*columns, **options)[0].numpy() == 2 * (size // 2 + 8)
+    gradient = kernels.masked_loss_gradient(*columns, out=columns[1], **options)
+    np.testing.assert_array_equal(gradient.numpy()[-2:].astype(np.float32), [[0, 4], [0, 12]])
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0), (2, 0, 3)], ids=str)

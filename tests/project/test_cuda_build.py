@@ -238,3 +238,45 @@ def test_the_gpu_check_says_how_it_is_used():
     help_text = output(str(ROOT / "scripts" / "gpu_check.sh"), "--help")
     assert "--build-only" in help_text
     output("bash", "-n", str(ROOT / "scripts" / "gpu_check.sh"))
+
+
+DIVISIONS = """
+#include <cstdio>
+#include <random>
+
+#include "csrc/cuda/invariant_divisor.h"
+
+using masklstm::InvariantDivisor;
+
+template <typename Number>
+int WrongOnes(int bits, std::mt19937_64& random) {
+  const Number most = static_cast<Number>((uint64_t{1} << bits) - 1);
+  int wrong = 0;
+  for (int i = 0; i < 200000; ++i) {
+    const Number power = Number{1} << (random() % bits);
+    const Number divisors[] = {1, most, power, static_cast<Number>(random() % power + 1),
+                               static_cast<Number>(power - (power > 1))};
+    for (const Number divisor : divisors) {
+      const InvariantDivisor invariant(static_cast<int64_t>(divisor));
+      const Number any = static_cast<Number>(random()) & most;
+      const Number multiple = any / divisor * divisor;
+      for (const Number n : {any, multiple, static_cast<Number>(multiple - (multiple > 0)), most}) {
+        wrong += n / invariant != n / divisor;
+      }
+    }
+  }
+  return wrong;
+}
+
+int main() {
+  std::mt19937_64 random(1);
+  std::printf("%d %d", WrongOnes<uint32_t>(31, random), WrongOnes<uint64_t>(62, random));
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="there is no C++ compiler")
+def test_division_by_multiplication_is_exact(tmp_path):
+    command = ["c++", "-std=c++17", "-O1", f"-I{ROOT}", "-xc++", "-", "-o", tmp_path / "program"]
+    subprocess.run(command, input=DIVISIONS, check=True, text=True)
+    assert output(tmp_path / "program") == "0 0"
