@@ -33,13 +33,13 @@ launches; from 2^24 on memory matters.
 ## With weights, and by rows of {gpu.ROW_SIZE}
 
 With weights, a mask, rows or labels of another type, elements are read four at a time, and the
-shapes of weights and mask are examined while the kernel runs. What that costs:
+shapes of weights and mask are examined while the kernel runs. At the commit above they were read
+one by one; these forms are to be measured anew:
 
 {_table(general)}
 
 `bench/results/gpu-check.txt` has the results of the kernels' tests on that GPU and those of
-compute-sanitizer. What a training step gains there was not measured: that needs TensorFlow on the
-GPU.
+compute-sanitizer. What a training step gains there was not measured.
 """
 
 

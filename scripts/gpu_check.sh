@@ -73,10 +73,6 @@ attempt() { step "$1"; local name=$1; shift; "$@" || failed+=("$name"); }
 
 attempt "tests" "${pytest[@]}" -q
 
-if [ $bench = yes ]; then
-  attempt "measurements" "$python" -m bench.gpu --kernels "$MASKLSTM_CUDA_KERNELS" --out "$out"
-fi
-
 if [ $sanitizers = yes ]; then
   if command -v compute-sanitizer >/dev/null; then
     for tool in memcheck racecheck; do
@@ -86,6 +82,10 @@ if [ $sanitizers = yes ]; then
   else
     step "compute-sanitizer is not in PATH: left out"
   fi
+fi
+
+if [ $bench = yes ]; then
+  attempt "measurements" "$python" -m bench.gpu --kernels "$MASKLSTM_CUDA_KERNELS" --out "$out"
 fi
 
 # Away from the source tree, so that the installed package is tested.

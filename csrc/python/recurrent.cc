@@ -217,13 +217,14 @@ constexpr char kRecurrentDoc[] = R"(Runs an LSTM or a GRU over sequences, as Ker
 A step that the mask leaves out is not computed: state and output stay as they were.
 
 Args:
-    cell: "lstm", or "gru" (with the reset gate after the product with the state).
+    cell: "lstm"; "gru", whose reset gate acts on the product of the state with its weights; or
+        "gru_reset_before", where it acts on the state.
     sequences: Array of shape (batch, time, features), float32 or float64. What the other arrays
         hold is of the same dtype.
     kernel: Weights of the inputs, of shape (features, gates * units). An LSTM has four gates:
         input, forget, candidate, output; a GRU three: update, reset, candidate.
     recurrent_kernel: Weights of the state, of shape (units, gates * units).
-    bias: Of shape (gates * units,); for a GRU (2, gates * units), of the inputs and of the state.
+    bias: Of shape (gates * units,); of "gru" (2, gates * units), of the inputs and of the state.
     initial_states: Arrays of shape (batch, units), of an LSTM two: output and cell. Zeros if empty.
     mask: Booleans of shape (batch, time), True = keep.
     go_backwards: Whether to begin with the last step; the outputs then begin with it, too.

@@ -3,7 +3,8 @@
 //
 // Sources: S. Hochreiter, J. Schmidhuber, "Long Short-Term Memory", 1997; F. Gers and others,
 // "Learning to Forget", 2000; K. Cho and others, "Learning Phrase Representations using RNN
-// Encoder-Decoder for Statistical Machine Translation", 2014.
+// Encoder-Decoder for Statistical Machine Translation", 2014, whose reset gate acts before the
+// product.
 #ifndef MASKLSTM_CSRC_RECURRENT_CELLS_H_
 #define MASKLSTM_CSRC_RECURRENT_CELLS_H_
 
@@ -26,6 +27,8 @@ Vec<T> OneMinus(Vec<T> x) {
 // with a = x W + h R + b. The groups of the tape are i, f, g, o.
 struct Lstm {
   static constexpr CellLayout kLayout = kLstmLayout;
+  static constexpr int kGatesOfState =
+      4;  // the first ones: their products are with the state itself
 
   // The step up to its last exponential. A second round over the rows does the rest, or each row
   // would wait for it.
@@ -68,6 +71,7 @@ struct Lstm {
 // slopes are a_g, z, r, b_g.
 struct Gru {
   static constexpr CellLayout kLayout = kGruLayout;
+  static constexpr int kGatesOfState = 3;
 
   template <typename T>
   [[gnu::flatten]] static void Begin(const Vec<T>* of_input, const Vec<T>* of_state, const Vec<T>*,
@@ -94,6 +98,50 @@ struct Gru {
     slopes[2] = by_g * of_state * r * OneMinus(r);
     slopes[3] = by_g * r;
     slope[0] = slope[0] * z;
+  }
+};
+
+//   z = logistic(a_z + b_z)    r = logistic(a_r + b_r)    q = r h    g = tanh(a_g + q R_g)
+//   h' = z h + (1 - z) g
+//
+// with a = x W + bias and b = h R. The groups of the tape are g, z, r, q, and g is a_g while q is
+// not known for all units; those of the slopes are a_g, z, r, and q once more.
+struct GruResetBefore {
+  static constexpr CellLayout kLayout = kGruResetBeforeLayout;
+  static constexpr int kGatesOfState = 2;
+
+  template <typename T>
+  [[gnu::flatten]] static void Begin(const Vec<T>* of_input_and_state, const Vec<T>*,
+                                     const Vec<T>* before, Vec<T>* groups, Vec<T>*) {
+    groups[0] = of_input_and_state[2];
+    groups[1] = FastLogistic(of_input_and_state[0]);
+    groups[2] = FastLogistic(of_input_and_state[1]);
+    groups[3] = groups[2] * before[0];
+  }
+
+  template <typename T>
+  [[gnu::flatten]] static void End(const Vec<T>* before, Vec<T>* groups, Vec<T>* after) {
+    groups[0] = FastTanh(groups[0]);
+    after[0] = groups[1] * before[0] + OneMinus(groups[1]) * groups[0];
+  }
+
+  template <typename T>
+  [[gnu::flatten]] static void Backward(const Vec<T>* groups, const Vec<T>* before, const Vec<T>*,
+                                        Vec<T>* slope, Vec<T>* slopes) {
+    const Vec<T> g = groups[0], z = groups[1], r = groups[2];
+    slopes[0] = slope[0] * OneMinus(z) * OneMinus(g * g);
+    slopes[1] = slope[0] * (before[0] - g) * z * OneMinus(z);
+    slopes[2] = r;  // until the slope by q is known
+    slopes[3] = groups[3];
+    slope[0] = slope[0] * z;
+  }
+
+  // The rest of it, from the slope by q.
+  template <typename T>
+  static void BackwardOfReset(Vec<T> by_q, Vec<T> before, Vec<T>* slope, Vec<T>* reset) {
+    const Vec<T> r = *reset;
+    *reset = by_q * before * r * OneMinus(r);
+    *slope = *slope + by_q * r;
   }
 };
 

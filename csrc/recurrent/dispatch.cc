@@ -51,8 +51,7 @@ template <typename T>
 std::vector<T> PackGates(const void* matrix, int64_t depth, const RecurrentInputs& inputs,
                          const PaddedSizes& sizes) {
   const int gates = LayoutOf(inputs.cell).num_gates;
-  const int columns =
-      inputs.cell == Cell::kLstm ? Kernels().lstm_gate_columns : Kernels().gru_gate_columns;
+  const int columns = Kernels().gate_columns[static_cast<int>(inputs.cell)];
   std::vector<T> packed(depth * gates * sizes.units);
   if (matrix == nullptr) return packed;
   T* to = packed.data();
@@ -153,7 +152,7 @@ void ForChunks(const RecurrentInputs& inputs, const Steps& steps, const Threads&
   if (number == 0) return;
   int64_t rows = 0;
   for (const Chunk& chunk : chunks) rows = std::max(rows, chunk.count);
-  const int64_t size = Functions<T>().chunk_scratch(sizes, rows);
+  const int64_t size = Functions<T>().chunk_scratch(inputs.cell, sizes, rows);
   std::vector<T> scratch(number * size);
   threads.parallel_for(number, Cycles(inputs, steps.num_entries()) / number,
                        [&](int64_t begin, int64_t end) {

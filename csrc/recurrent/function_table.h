@@ -87,7 +87,7 @@ struct InputWork {
 template <typename T>
 struct RecurrentFunctions {
   // Numbers of scratch memory that `forward` and `backward` need for a chunk.
-  int64_t (*chunk_scratch)(const PaddedSizes& sizes, int64_t count);
+  int64_t (*chunk_scratch)(Cell cell, const PaddedSizes& sizes, int64_t count);
 
   void (*forward)(const ForwardWork<T>& work, Chunk chunk, T* scratch);
   void (*backward)(const GradientWork<T>& work, Chunk chunk, T* scratch);
@@ -103,9 +103,8 @@ struct RecurrentFunctions {
 
 struct RecurrentKernels {
   int vector_bytes;
-  int lstm_gate_columns;  // gates of a tile
-  int gru_gate_columns;
-  int panel_registers;  // of ColumnPanels
+  int gate_columns[kNumCells];  // gates of a tile
+  int panel_registers;          // of ColumnPanels
   RecurrentFunctions<float> of_float;
   RecurrentFunctions<double> of_double;
 };

@@ -6,7 +6,9 @@
 //   B. The gates of a register of units are made side by side, by tiles of a few rows, and turned
 //      into the new states while they are in the nearest cache. Matrices of gates are only stored
 //      for the tape.
-//   C. Gradients of weights are sums over all entries. Threads share them out by columns, and each
+//   C. A cell whose last gate needs a product with something else than the state takes a second
+//      round over all units for it, forwards and backwards.
+//   D. Gradients of weights are sums over all entries. Threads share them out by columns, and each
 //      adds the entries up in their order, in pieces of kPieceEntries, so that neither the chunks
 //      nor the number of threads change a bit.
 #include <cstdint>
@@ -73,11 +75,19 @@ void CopyPadded(const void* array, int64_t row, int64_t size, int64_t padded, T*
 }
 
 // Three states of each row (before the first step, and two that take turns where no tape is kept)
-// and the gates of a register of units.
+// and the gates of a register of units; all groups for a cell of two rounds.
 template <typename T>
-int64_t ChunkScratch(const PaddedSizes& sizes, int64_t count) {
-  return count * (3 * kMaxStates * sizes.units + 3 * kMaxGroups * sizes.lanes);
+int64_t ChunkScratch(Cell cell, const PaddedSizes& sizes, int64_t count) {
+  const int64_t groups = cell == Cell::kGruResetBefore ? sizes.entry : 0;
+  return count * (3 * kMaxStates * sizes.units + 3 * kMaxGroups * sizes.lanes + groups);
 }
+
+template <typename C>
+inline constexpr bool kHasTwoRounds = C::kGatesOfState < C::kLayout.num_gates;
+
+// Gates of a tile: a tile has gates of one round.
+template <typename C>
+inline constexpr int kGateColumns = kHasTwoRounds<C> ? 1 : GateColumns(C::kLayout.num_gates);
 
 template <typename T, typename C>
 struct Forward {
@@ -87,7 +97,7 @@ struct Forward {
   static constexpr int kStates = C::kLayout.num_states;
   // An LSTM adds both products up in one tile; a GRU needs them apart.
   static constexpr bool kIsApart = C::kLayout.num_biases == 2;
-  static constexpr int kTileColumns = GateColumns(kGates);
+  static constexpr int kTileColumns = kGateColumns<C>;
   static constexpr int kRows = kTileColumns == 3 && kNumRegisters == 16 ? 4 : kTileRows;
 
   const ForwardWork<T>& work;
@@ -95,13 +105,15 @@ struct Forward {
   T* const initial;  // [state][row][units]
   T* const turns;    // [turn][state][row][units]
   T* const gates;    // [of input, of state][row][gate][lane], then [row][group][lane]
+  T* const all;      // [row][group][units], of a cell of two rounds without a tape
 
   Forward(const ForwardWork<T>& work, Chunk chunk, T* scratch)
       : work(work),
         rows{*work.inputs, work.steps, chunk},
         initial(scratch),
         turns(scratch + kStates * chunk.count * work.sizes.units),
-        gates(scratch + 3 * kMaxStates * chunk.count * work.sizes.units) {}
+        gates(scratch + 3 * kMaxStates * chunk.count * work.sizes.units),
+        all(gates + 3 * kMaxGroups * chunk.count * work.sizes.lanes) {}
 
   // A state after a step, or before the first one.
   T* State(int state, int64_t step, int64_t i) const {
@@ -153,9 +165,8 @@ struct Forward {
         at.before[state][i] = State(state, step - 1, i);
         at.after[state][i] = State(state, step, i);
       }
-      if (work.tape.groups) {
-        at.tape[i] = work.tape.groups + rows.entry(step, i) * work.sizes.entry;
-      }
+      at.tape[i] = work.tape.groups ? work.tape.groups + rows.entry(step, i) * work.sizes.entry
+                                    : all + i * work.sizes.entry;
     }
     for (int64_t unit = 0; unit < work.sizes.units; unit += kLanes) {
       for (int column = 0; column < kGates; column += kTileColumns) {
@@ -168,17 +179,41 @@ struct Forward {
         if (kIsApart) {
           Products(active, at.before[0], inputs.units, state, work.panels.state_bias + panel,
                    to + OfState());
-        } else {
+        } else if (column < C::kGatesOfState) {
           Products(active, at.before[0], inputs.units, state, nullptr, to);
         }
       }
       for (int64_t i = 0; i < active; ++i) Begin(at, i, unit);
+      if (kHasTwoRounds<C>) continue;
       for (int64_t i = 0; i < active; ++i) End(at, i, unit);
+    }
+    if constexpr (kHasTwoRounds<C>) SecondRound(at, active);
+  }
+
+  // The candidate's product with what the reset gate leaves of the state.
+  void SecondRound(const RowsOfStep& at, int64_t active) const {
+    const int64_t units = work.inputs->units;
+    const T* left[kMaxChunkRows];
+    for (int64_t i = 0; i < active; ++i) left[i] = at.tape[i] + 3 * work.sizes.units;
+    for (int64_t unit = 0; unit < work.sizes.units; unit += kLanes) {
+      for (int64_t i = 0; i < active; ++i) {
+        Vec<T>::Load(at.tape[i] + unit).Store(gates + i * kGates * kLanes);
+      }
+      const int64_t panel = unit * kGates + C::kGatesOfState * kLanes;
+      Products(active, left, units, work.panels.state + panel * units, nullptr, gates);
+      for (int64_t i = 0; i < active; ++i) {
+        Vec<T>::Load(gates + i * kGates * kLanes).Store(at.tape[i] + unit);
+        End(at, i, unit);
+      }
     }
   }
 
   int64_t OfState() const { return rows.chunk.count * kGates * kLanes; }
-  T* Made(int64_t i) const { return gates + 2 * OfState() + i * kGroups * kLanes; }
+  // The groups of a register of units, `MadeStride()` apart.
+  T* Made(const RowsOfStep& at, int64_t i, int64_t unit) const {
+    return kHasTwoRounds<C> ? at.tape[i] + unit : gates + 2 * OfState() + i * kGroups * kLanes;
+  }
+  int64_t MadeStride() const { return kHasTwoRounds<C> ? work.sizes.units : kLanes; }
 
   // The rows times a panel, added to a bias or, if it is null, to what there is. A part of the
   // panel stays in the nearest cache while all rows are multiplied with it.
@@ -221,7 +256,9 @@ struct Forward {
     }
     C::Begin(of_input, of_state, before, groups, after);
 #pragma GCC unroll 8
-    for (int group = 0; group < kGroups; ++group) groups[group].Store(Made(i) + group * kLanes);
+    for (int group = 0; group < kGroups; ++group) {
+      groups[group].Store(Made(at, i, unit) + group * MadeStride());
+    }
 #pragma GCC unroll 8
     for (int state = 1; state < kStates; ++state) after[state].Store(at.after[state][i] + unit);
   }
@@ -230,7 +267,7 @@ struct Forward {
     Vec<T> before[kStates], groups[kGroups], after[kStates];
 #pragma GCC unroll 8
     for (int group = 0; group < kGroups; ++group) {
-      groups[group] = Vec<T>::Load(Made(i) + group * kLanes);
+      groups[group] = Vec<T>::Load(Made(at, i, unit) + group * MadeStride());
     }
     before[0] = Vec<T>::Load(at.before[0][i] + unit);
 #pragma GCC unroll 8
@@ -239,7 +276,7 @@ struct Forward {
     }
     C::End(before, groups, after);
     after[0].Store(at.after[0][i] + unit);
-    if (!work.tape.groups) return;
+    if (!work.tape.groups && !kHasTwoRounds<C>) return;
     T* tape = at.tape[i] + unit;
 #pragma GCC unroll 8
     for (int group = 0; group < kGroups; ++group, tape += work.sizes.units) {
@@ -281,12 +318,14 @@ struct Backward {
   const ChunkRows rows;
   T* const initial;
   T* const slopes_by_state;  // [state][row][units]
+  T* const slopes_by_left;   // [row][units], by the state as the reset gate leaves it
 
   Backward(const GradientWork<T>& work, Chunk chunk, T* scratch)
       : work(work),
         rows{*work.inputs, work.steps, chunk},
         initial(scratch),
-        slopes_by_state(scratch + kStates * chunk.count * work.sizes.units) {}
+        slopes_by_state(scratch + kStates * chunk.count * work.sizes.units),
+        slopes_by_left(slopes_by_state + kStates * chunk.count * work.sizes.units) {}
 
   T* Slope(int state, int64_t i) const {
     return slopes_by_state + (state * rows.chunk.count + i) * work.sizes.units;
@@ -320,7 +359,15 @@ struct Backward {
         AddUpstream(step, i);
         Derive(step, i);
       }
-      Products(step, active);
+      if constexpr (kHasTwoRounds<C>) {
+        const int64_t units = work.sizes.units;
+        Fill(slopes_by_left, active * units, T{0});
+        Products(step, active, 0, units, slopes_by_left);
+        for (int64_t i = 0; i < active; ++i) DeriveReset(step, i);
+        Products(step, active, units, 2 * units, slopes_by_state);
+      } else {
+        Products(step, active, 0, work.state_weights.depth, slopes_by_state);
+      }
     }
     for (int64_t i = 0; i < rows.chunk.count; ++i) {
 #pragma GCC unroll 8
@@ -378,31 +425,47 @@ struct Backward {
     }
   }
 
-  // Adds what goes through the state's weights to the slopes by the state before.
-  void Products(int64_t step, int64_t active) const {
+  void DeriveReset(int64_t step, int64_t i) const {
+    const int64_t units = work.sizes.units;
+    const T* const before = State(0, step - 1, i);
+    const T* const by_left = slopes_by_left + i * units;
+    T* const slope_at = Slope(0, i);
+    T* const reset_at = Slopes(step, i) + 2 * units;
+    for (int64_t unit = 0; unit < units; unit += kLanes) {
+      Vec<T> slope = Vec<T>::Load(slope_at + unit), reset = Vec<T>::Load(reset_at + unit);
+      C::BackwardOfReset(Vec<T>::Load(by_left + unit), Vec<T>::Load(before + unit), &slope, &reset);
+      slope.Store(slope_at + unit);
+      reset.Store(reset_at + unit);
+    }
+  }
+
+  // Adds what goes through the state's weights to `by_rows`, [row][units]: the part of `whole` of
+  // the slopes of an entry that has `before` others before it.
+  void Products(int64_t step, int64_t active, int64_t before, int64_t whole, T* by_rows) const {
     const T* slopes[kMaxChunkRows];
     for (int64_t i = 0; i < active; ++i) {
-      slopes[i] = Slopes(step, i) + C::kLayout.first_of_state * work.sizes.units;
+      slopes[i] = Slopes(step, i) + C::kLayout.first_of_state * work.sizes.units + before;
     }
     const ColumnPanels<T>& weights = work.state_weights;
     ForPanels(weights.registers, [&](int64_t begin, auto columns) {
       constexpr int kColumns = decltype(columns)::value;
       ForParts<kTileRows>(
-          weights.depth, active, [&](int64_t skipped, int64_t depth, int64_t first, auto count) {
+          whole, active, [&](int64_t skipped, int64_t depth, int64_t first, auto count) {
             constexpr int kCount = decltype(count)::value;
             Tile<T, kCount, kColumns> tile;
             T* to[kCount];
             const T* from[kCount];
 #pragma GCC unroll 8
             for (int r = 0; r < kCount; ++r) {
-              to[r] = Slope(0, first + r) + begin * kLanes;
+              to[r] = by_rows + (first + r) * work.sizes.units + begin * kLanes;
               from[r] = slopes[first + r] + skipped;
 #pragma GCC unroll 8
               for (int c = 0; c < kColumns; ++c) tile.sum[r][c] = Vec<T>::Load(to[r] + c * kLanes);
             }
-            tile.Add(from, depth,
-                     weights.data + (begin * weights.depth + skipped * kColumns) * kLanes,
-                     kColumns * kLanes);
+            tile.Add(
+                from, depth,
+                weights.data + (begin * weights.depth + (before + skipped) * kColumns) * kLanes,
+                kColumns * kLanes);
 #pragma GCC unroll 8
             for (int r = 0; r < kCount; ++r) {
 #pragma GCC unroll 8
@@ -434,21 +497,41 @@ const T* SequenceRow(const RecurrentInputs& inputs, const StepsView& steps, int6
          (steps.rows[sorted] * inputs.time + time) * inputs.features;
 }
 
-// The numbers that a column of slopes is multiplied with: the inputs, 1 for their bias, the state
-// before, 1 for its bias.
-struct FactorSizes {
+// The numbers that a column of slopes is multiplied with, so that those of each group of slopes are
+// neighbours: the inputs, 1 for their bias, the state before, 1 for its bias. Where one gate has no
+// product with the state: the state, the inputs, 1, and what that gate's product is with.
+struct Factors {
+  const CellLayout& layout;
+  bool has_two_rounds;
   int64_t features;
   int64_t units;
 
-  explicit FactorSizes(const RecurrentInputs& inputs)
-      : features(inputs.features), units(inputs.units) {}
-  int64_t input() const { return features + 1; }
-  int64_t all() const { return input() + units + 1; }
+  explicit Factors(const RecurrentInputs& inputs)
+      : layout(LayoutOf(inputs.cell)),
+        has_two_rounds(inputs.cell == Cell::kGruResetBefore),
+        features(inputs.features),
+        units(inputs.units) {}
+
+  int64_t all() const { return features + 1 + units + (has_two_rounds ? units : 1); }
+  int64_t input() const { return has_two_rounds ? units : 0; }
+  int64_t input_bias() const { return input() + features; }
+  int64_t state_bias() const { return all() - 1; }
+  int64_t state(int group) const { return has_two_rounds && group > 0 ? 0 : input_bias() + 1; }
+
+  // Of those that a group has.
+  int64_t First(int group) const {
+    if (layout.input_gate[group] < 0) return state(group);
+    return layout.state_gate[group] < 0 || input() < state(group) ? input() : state(group);
+  }
+  int64_t Last(int group) const {
+    if (layout.state_gate[group] < 0 || state(group) < input()) return input_bias() + 1;
+    return state(group) + units + (layout.num_biases - 1);
+  }
 };
 
 template <typename T>
 int64_t WeightScratch(const RecurrentInputs& inputs, const PaddedSizes& sizes, int64_t registers) {
-  const int64_t factors = FactorSizes(inputs).all();
+  const int64_t factors = Factors(inputs).all();
   const int64_t sums = factors * LayoutOf(inputs.cell).num_groups * registers * sizes.lanes;
   return kPieceEntries * factors + kPieceEntries * kPanelRegisters * sizes.lanes + sums;
 }
@@ -460,7 +543,7 @@ struct Weights {
 
   const GradientWork<T>& work;
   const RecurrentInputs& inputs;
-  const FactorSizes sizes;
+  const Factors sizes;
   const int64_t begin;  // registers of each group
   const int64_t end;
   T* const factors;  // [entry of a piece][sizes.all()]
@@ -477,11 +560,8 @@ struct Weights {
         columns(factors + kPieceEntries * sizes.all()),
         sums(columns + kPieceEntries * kPanelRegisters * kLanes) {}
 
-  // The factors that a group of slopes has.
-  int64_t FirstFactor(int group) const { return kLayout.input_gate[group] < 0 ? sizes.input() : 0; }
-  int64_t LastFactor(int group) const {
-    if (kLayout.state_gate[group] < 0) return sizes.input();
-    return kLayout.num_biases == 2 ? sizes.all() : sizes.all() - 1;
+  static bool HasWeights(int group) {
+    return kLayout.input_gate[group] >= 0 || kLayout.state_gate[group] >= 0;
   }
 
   T* Sums(int group, int64_t first) const {
@@ -500,6 +580,7 @@ struct Weights {
         ReadFactors(entry + i, walk.step, sorted, factors + i * sizes.all());
       }
       for (int group = 0; group < kLayout.num_groups; ++group) {
+        if (!HasWeights(group)) continue;
         ForPanels(end - begin, [&](int64_t first, auto width) {
           AddPiece<decltype(width)::value>(entry, count, group, first);
         });
@@ -509,16 +590,24 @@ struct Weights {
   }
 
   void ReadFactors(int64_t entry, int64_t step, int64_t sorted, T* to) const {
-    Copy(SequenceRow<T>(inputs, work.steps, entry, step, sorted), sizes.features, to);
-    to += sizes.features;
-    *to++ = T{1};
+    const int64_t units = sizes.units;
+    Copy(SequenceRow<T>(inputs, work.steps, entry, step, sorted), sizes.features,
+         to + sizes.input());
+    to[sizes.input_bias()] = T{1};
+    T* const state = to + sizes.state(kLayout.num_groups - 1);
     if (step > 0) {
       const int64_t before = work.steps.offsets[step - 1] + sorted;
-      Copy(work.tape.states[0] + before * work.sizes.units, sizes.units, to);
+      Copy(work.tape.states[0] + before * work.sizes.units, units, state);
     } else {
-      CopyPadded(inputs.initial_states[0], work.steps.rows[sorted], sizes.units, sizes.units, to);
+      CopyPadded(inputs.initial_states[0], work.steps.rows[sorted], units, units, state);
     }
-    to[sizes.units] = T{1};
+    if constexpr (kHasTwoRounds<C>) {
+      const T* left = static_cast<const T*>(work.gradients->slopes) + entry * work.sizes.entry +
+                      3 * work.sizes.units;
+      Copy(left, units, to + sizes.state(0));
+    } else {
+      to[sizes.state_bias()] = T{1};
+    }
   }
 
   template <int kWidth>
@@ -532,8 +621,8 @@ struct Weights {
             .Store(columns + (i * kWidth + c) * kLanes);
       }
     }
-    const int64_t first_factor = FirstFactor(group);
-    ForTiles<kTileRows>(LastFactor(group) - first_factor, [&](int64_t factor, auto rows) {
+    const int64_t first_factor = sizes.First(group);
+    ForTiles<kTileRows>(sizes.Last(group) - first_factor, [&](int64_t factor, auto rows) {
       constexpr int kRows = decltype(rows)::value;
       Tile<T, kRows, kWidth> tile;
       tile.Clear();
@@ -560,17 +649,18 @@ struct Weights {
         const T* from = Sums(group, first);
         const RecurrentGradients& gradients = *work.gradients;
         if (const int gate = kLayout.input_gate[group]; gate >= 0) {
-          WriteRows(from, row, sizes.features, gate, unit, count, gradients.kernel);
+          const T* const input = from + sizes.input() * row;
+          WriteRows(input, row, sizes.features, gate, unit, count, gradients.kernel);
           if (gradients.bias) {
-            WriteRows(from + sizes.features * row, row, 1, gate, unit, count, gradients.bias);
+            WriteRows(from + sizes.input_bias() * row, row, 1, gate, unit, count, gradients.bias);
           }
         }
-        from += sizes.input() * row;
         if (const int gate = kLayout.state_gate[group]; gate >= 0) {
-          WriteRows(from, row, sizes.units, gate, unit, count, gradients.recurrent_kernel);
+          const T* const state = from + sizes.state(group) * row;
+          WriteRows(state, row, sizes.units, gate, unit, count, gradients.recurrent_kernel);
           if (gradients.bias && kLayout.num_biases == 2) {
             T* bias = static_cast<T*>(gradients.bias) + kLayout.num_gates * sizes.units;
-            WriteRows(from + sizes.units * row, row, 1, gate, unit, count, bias);
+            WriteRows(from + sizes.state_bias() * row, row, 1, gate, unit, count, bias);
           }
         }
       });
@@ -630,8 +720,10 @@ template <typename F>
 void WithCell(Cell cell, const F& f) {
   if (cell == Cell::kLstm) {
     f(Lstm{});
-  } else {
+  } else if (cell == Cell::kGru) {
     f(Gru{});
+  } else {
+    f(GruResetBefore{});
   }
 }
 
@@ -659,11 +751,11 @@ constexpr RecurrentFunctions<T> kFunctions = {ChunkScratch<T>,  RunForward<T>, R
 
 }  // namespace
 
-const RecurrentKernels MASKLSTM_KERNEL_TABLE = {kVectorBytes,
-                                                GateColumns(kLstmLayout.num_gates),
-                                                GateColumns(kGruLayout.num_gates),
-                                                kPanelRegisters,
-                                                kFunctions<float>,
-                                                kFunctions<double>};
+const RecurrentKernels MASKLSTM_KERNEL_TABLE = {
+    kVectorBytes,
+    {kGateColumns<Lstm>, kGateColumns<Gru>, kGateColumns<GruResetBefore>},
+    kPanelRegisters,
+    kFunctions<float>,
+    kFunctions<double>};
 
 }  // namespace masklstm

@@ -5,8 +5,9 @@
 //      computed are the kept steps of each row, one after the other (steps.h).
 //   B. Weights have the layout of Keras: a matrix for the inputs, one for the state, with the
 //      columns of one gate after those of another. Gates of an LSTM: input, forget, candidate,
-//      output. Of a GRU: update, reset, candidate, with biases for inputs and state
-//      ("reset_after").
+//      output. Of a GRU: update, reset, candidate. The reset gate acts on the product of state and
+//      weights, with biases for inputs and state ("reset_after"), or on the state before that
+//      product, with one bias.
 //   C. A training keeps the gates and states of each step for the backward pass, on a tape.
 #ifndef MASKLSTM_CSRC_RECURRENT_RECURRENT_H_
 #define MASKLSTM_CSRC_RECURRENT_RECURRENT_H_
@@ -17,14 +18,16 @@
 
 namespace masklstm {
 
-enum class Cell { kLstm, kGru };
+enum class Cell { kLstm, kGru, kGruResetBefore };
+inline constexpr int kNumCells = 3;
 
 struct CellName {
   const char* name;
   Cell cell;
 };
 
-inline constexpr CellName kCells[] = {{"lstm", Cell::kLstm}, {"gru", Cell::kGru}};
+inline constexpr CellName kCells[kNumCells] = {
+    {"lstm", Cell::kLstm}, {"gru", Cell::kGru}, {"gru_reset_before", Cell::kGruResetBefore}};
 
 inline constexpr int kMaxStates = 2;
 inline constexpr int kMaxGroups = 4;
@@ -51,8 +54,14 @@ constexpr CellLayout kLstmLayout = {2, 1, 4, 4, 0, 0, {0, 1, 2, 3}, {0, 1, 2, 3}
 // The candidate's inputs and its part of the state are apart: the reset gate is between them.
 constexpr CellLayout kGruLayout = {1, 2, 3, 4, 0, 1, {2, 0, 1, -1}, {-1, 0, 1, 2}};
 
+// Three groups of slopes: those of the candidate, of the update and of the reset gate. The fourth
+// group is the state as the reset gate leaves it, which the candidate's weights are multiplied
+// with.
+constexpr CellLayout kGruResetBeforeLayout = {1, 1, 3, 4, 0, 0, {2, 0, 1, -1}, {2, 0, 1, -1}};
+
 constexpr const CellLayout& LayoutOf(Cell cell) {
-  return cell == Cell::kLstm ? kLstmLayout : kGruLayout;
+  if (cell == Cell::kLstm) return kLstmLayout;
+  return cell == Cell::kGru ? kGruLayout : kGruResetBeforeLayout;
 }
 
 }  // namespace

@@ -49,8 +49,6 @@ def _reason_of_layer(layer: Any) -> str | None:
         return "recurrent_dropout"
     if layer.dropout and cell.implementation != 2:
         return "dropout with implementation=1"
-    if not getattr(cell, "reset_after", True):
-        return "reset_after=False"
     if layer.compute_dtype not in ("float32", "float64"):
         return f"the computing dtype is {layer.compute_dtype}"
     return None
@@ -75,7 +73,7 @@ def run(
     )
     states = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
     results = recurrent(
-        layer._native_cell,
+        layer._native_cell(),
         tf.cast(sequences, dtype),
         kept,
         (kernel, recurrent_kernel, bias),

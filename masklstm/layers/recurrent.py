@@ -34,8 +34,6 @@ from masklstm.layers import native_recurrence
 class _AnyMask(ShowsArguments):
     """Mixed into a Keras layer: takes over its `inner_loop`."""
 
-    _native_cell: str
-
     @property
     def runs_on(self) -> str:
         """Where the last call ran, or was traced to run: `"native"`, or `"keras: "` and why.
@@ -158,7 +156,8 @@ class LSTM(_AnyMask, keras.layers.LSTM):  # type: ignore[misc]  # Keras has no t
     Source: S. Hochreiter, J. Schmidhuber, "Long Short-Term Memory", 1997; `keras.layers.LSTM`.
     """
 
-    _native_cell = "lstm"
+    def _native_cell(self) -> str:
+        return "lstm"
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -195,4 +194,5 @@ class GRU(_AnyMask, keras.layers.GRU):  # type: ignore[misc]  # Keras has no typ
     Statistical Machine Translation", 2014; `keras.layers.GRU`.
     """
 
-    _native_cell = "gru"
+    def _native_cell(self) -> str:
+        return "gru" if self.reset_after else "gru_reset_before"

@@ -1,6 +1,7 @@
 """`LSTM` and `GRU` against Keras's own with the same mask."""
 
 import importlib
+import os
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ import masklstm
 from masklstm.layers import native_recurrence
 
 BATCH, TIME, FEATURES, UNITS = 5, 7, 3, 4
+CASES = int(os.environ.get("MASKLSTM_FUZZ_CASES", "40")) // 5  # of random sizes
 STATES = {"LSTM": "hc", "GRU": "h"}
 
 
@@ -30,14 +32,16 @@ def kind(request):
     return request.param
 
 
-def layer_pair(kind, **options):
+def layer_pair(kind, shape=(BATCH, TIME, FEATURES), units=UNITS, **options):
     """Ours, and Keras's without cuDNN, with the same weights."""
     rng = np.random.default_rng(5)
-    ours = getattr(masklstm.layers, kind)(UNITS, **options)
-    keras_layer = getattr(keras.layers, kind)(UNITS, use_cudnn=False, **options)
+    ours = getattr(masklstm.layers, kind)(units, **options)
+    keras_layer = getattr(keras.layers, kind)(units, use_cudnn=False, **options)
     for layer in (ours, keras_layer):
-        layer.build((BATCH, TIME, FEATURES))
-    ours.set_weights([rng.normal(size=weight.shape) for weight in ours.get_weights()])
+        layer.build(shape)
+    # The sums that go into a gate are of like size for all sizes.
+    scale = np.sqrt((FEATURES + UNITS) / (shape[-1] + units))
+    ours.set_weights([scale * rng.normal(size=weight.shape) for weight in ours.get_weights()])
     keras_layer.set_weights(ours.get_weights())
     return ours, keras_layer
 
@@ -64,7 +68,7 @@ def results_of(layer, **arguments):
 
 
 def factors_of(output):
-    return np.cos(np.arange(np.prod(output.shape))).reshape(output.shape).astype("float32")
+    return np.cos(np.arange(np.prod(output.shape))).reshape(output.shape).astype(output.dtype.name)
 
 
 def assert_equal_to_keras(pair, masks, rng, initial_state=(), **arguments):
@@ -84,6 +88,54 @@ def assert_near(actual, expected):
     assert np.asarray(actual).dtype == expected.dtype
     largest = np.max(np.abs(expected), initial=0.0)
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * largest)
+
+
+def random_mask(rng, shape):
+    """None, or gaps anywhere, or padding on either side; rows may be without any step."""
+    form = rng.integers(4)
+    if form == 0:
+        return None
+    if form == 1:
+        return rng.random(shape) < rng.random((shape[0], 1))
+    length = rng.integers(shape[1] + 1, size=(shape[0], 1))
+    places = np.arange(shape[1])
+    return places < length if form == 2 else places >= length
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("kind", "options"), [("LSTM", {}), ("GRU", {}), ("GRU", {"reset_after": False})], ids=str
+)
+def test_equal_to_keras_for_random_sizes_and_options(kind, options, dtype):
+    """What is masked is NaN for ours, and 0 for Keras's."""
+    rng = np.random.default_rng([len(kind), len(options)])
+    names = "return_sequences", "return_state", "go_backwards", "zero_output_for_mask", "use_bias"
+    for _ in range(CASES):
+        batch, features, units = (int(size) for size in rng.integers(1, 71, size=3))
+        time = int(rng.integers(1, 13))
+        drawn = {name: bool(rng.integers(2)) for name in names}
+        pair = layer_pair(
+            kind,
+            (batch, time, features),
+            units=units,
+            dtype=keras.DTypePolicy(dtype),
+            **options,
+            **drawn,
+        )
+        mask = random_mask(rng, (batch, time))
+        states = [rng.normal(size=(batch, units)).astype(dtype) for _ in STATES[kind]]
+        clean = rng.normal(size=(batch, time, features)).astype(dtype)
+        gaps = clean.copy()
+        if mask is not None:
+            gaps[~mask], clean[~mask] = np.nan, 0
+        initial = states if rng.integers(2) else []
+        ours, theirs = (
+            results_of(layer).python_function(tf.constant(x), mask, *map(tf.constant, initial))
+            for layer, x in zip(pair, (gaps, clean), strict=True)
+        )
+        assert pair[0].runs_on == "native"
+        for actual, expected in zip(ours, theirs, strict=True):
+            assert_near(actual, expected)
 
 
 @pytest.mark.parametrize("go_backwards", [False, True])

@@ -15,7 +15,7 @@ CASES = int(os.environ.get("MASKLSTM_FUZZ_CASES", "1000")) // 10  # of each cell
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 
 
-@pytest.fixture(params=["lstm", "gru"])
+@pytest.fixture(params=definition.CELLS)
 def cell(request):
     return request.param
 
@@ -130,7 +130,8 @@ def test_a_nan_that_is_kept_stays_in_its_row(cell, rng):
 @pytest.mark.parametrize("size", [1e3, 1e30, np.inf])
 def test_gates_that_are_saturated(cell, dtype, size):
     """Huge inputs open and close gates: no NaN, nor a gradient that is one."""
-    gates, biases = (4, (4,)) if cell == "lstm" else (3, (2, 3))
+    gates = definition.CELLS[cell].gates
+    biases = *definition.CELLS[cell].biases, gates
     sequences = np.full((3, 4, 1), size, dtype)
     sequences[1] *= -1
     weights = np.ones((1, gates), dtype), np.ones((1, gates), dtype), np.zeros(biases, dtype)
@@ -148,15 +149,15 @@ class TestRefused:
     def arguments(self, cell):
         rng = np.random.default_rng(3)
         case = definition.random_case(rng, cell, "float32", largest=5)
-        gates = 4 if cell == "lstm" else 3
+        gates = definition.CELLS[cell].gates
         columns = gates * len(case.recurrent_kernel)
-        bias = np.ones(columns if cell == "lstm" else (2, columns), "float32")
+        bias = np.ones((*definition.CELLS[cell].biases, columns), "float32")
         return case._replace(bias=bias, mask=np.ones(case.sequences.shape[:2], bool)).arguments()
 
     @pytest.mark.parametrize(
         ("name", "change", "text"),
         [
-            ("cell", lambda _: "rnn", "one of {'lstm', 'gru'}. Received: cell='rnn'"),
+            ("cell", lambda _: "rnn", "'gru', 'gru_reset_before'}. Received: cell='rnn'"),
             ("sequences", lambda x: x[0], r"\(batch, time, features\). Received: \("),
             ("sequences", lambda x: x.astype("float16"), "float32 or float64. Received: float16"),
             ("kernel", lambda x: x.astype("float64"), "'kernel' to have dtype float32"),

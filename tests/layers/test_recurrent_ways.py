@@ -79,7 +79,7 @@ class TestWay:
     def test_of_a_gru_with_its_reset_before_the_product(self, x):
         layer = masklstm.layers.GRU(UNITS, reset_after=False)
         layer(x)
-        assert layer.runs_on == "keras: reset_after=False"
+        assert layer.runs_on == "native"
 
     def test_of_a_function_that_xla_compiles(self, kind, x):
         layer = kind(UNITS)

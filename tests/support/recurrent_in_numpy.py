@@ -1,6 +1,6 @@
 """An LSTM and a GRU with their gradients in NumPy, float64, step by step from the definition."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class Case(NamedTuple):
 def random_case(rng, cell, dtype, largest=70, largest_time=20):
     batch, features, units = (int(rng.integers(1, largest + 1)) for _ in range(3))
     time = int(rng.integers(1, largest_time + 1))
-    gates, num_states = (4, 2) if cell == "lstm" else (3, 1)
+    gates, num_states = CELLS[cell].gates, CELLS[cell].states
 
     def numbers(*shape, scale=1.0):
         return (scale * rng.standard_normal(shape)).astype(dtype)
@@ -46,9 +46,7 @@ def random_case(rng, cell, dtype, largest=70, largest_time=20):
         sequences,
         numbers(features, gates * units, scale=scale),
         numbers(units, gates * units, scale=scale),
-        None
-        if rng.random() < 0.2
-        else numbers(*([gates * units] if cell == "lstm" else [2, gates * units])),
+        None if rng.random() < 0.2 else numbers(*CELLS[cell].biases, gates * units),
         [numbers(batch, units) for _ in range(num_states)],
         mask,
         bool(rng.integers(2)),
@@ -63,6 +61,8 @@ def logistic(x):
 
 
 class Lstm:
+    gates, states, biases = 4, 2, ()
+
     def __init__(self, weights):
         self.kernel, self.recurrent_kernel, bias = weights
         self.bias = np.zeros(self.kernel.shape[1]) if bias is None else bias
@@ -96,6 +96,10 @@ class Lstm:
 
 
 class Gru:
+    """The reset gate acts on the product of the state with its weights."""
+
+    gates, states, biases = 3, 1, (2,)
+
     def __init__(self, weights):
         self.kernel, self.recurrent_kernel, bias = weights
         self.bias = np.zeros((2, self.kernel.shape[1])) if bias is None else bias
@@ -124,13 +128,51 @@ class Gru:
         )
 
 
+class GruResetBefore:
+    """The reset gate acts on the state."""
+
+    gates, states, biases = 3, 1, ()
+
+    def __init__(self, weights):
+        self.kernel, self.recurrent_kernel, bias = weights
+        self.bias = np.zeros(self.kernel.shape[1]) if bias is None else bias
+        self.of_bias = np.zeros_like(self.bias)
+
+    def step(self, x, h):
+        of_x = np.split(x @ self.kernel + self.bias, 3)
+        by_z, by_r, by_g = np.split(self.recurrent_kernel, 3, axis=1)
+        z, r = logistic(of_x[0] + h @ by_z), logistic(of_x[1] + h @ by_r)
+        g = np.tanh(of_x[2] + (r * h) @ by_g)
+        return (z * h + (1 - z) * g,), (x, h, z, r, g)
+
+    def back(self, kept, by_h):
+        x, h, z, r, g = kept
+        units = len(h)
+        by_g = by_h * (1 - z) * (1 - g**2)
+        by_z = by_h * (h - g) * z * (1 - z)
+        by_q = by_g @ self.recurrent_kernel[:, 2 * units :].T
+        by_r = by_q * h * r * (1 - r)
+        by_gates = np.concatenate([by_z, by_r, by_g])
+        self.of_bias += by_gates
+        by_state = by_gates[: 2 * units] @ self.recurrent_kernel[:, : 2 * units].T
+        return (
+            by_gates @ self.kernel.T,
+            (by_state + by_q * r + by_h * z,),
+            np.outer(x, by_gates),
+            np.hstack([np.outer(h, by_gates[: 2 * units]), np.outer(r * h, by_g)]),
+        )
+
+
+CELLS: dict[str, Any] = {"lstm": Lstm, "gru": Gru, "gru_reset_before": GruResetBefore}
+
+
 def results_of(case):
     """Outputs, states, and a dict of gradients, as `kernels` returns them."""
     weights = [
         None if weight is None else weight.astype("float64")
         for weight in (case.kernel, case.recurrent_kernel, case.bias)
     ]
-    cell = (Lstm if case.cell == "lstm" else Gru)(weights)
+    cell = CELLS[case.cell](weights)
     batch, time, _ = case.sequences.shape
     units = len(case.recurrent_kernel)
     outputs = np.zeros((batch, time, units))

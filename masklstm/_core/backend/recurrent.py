@@ -36,7 +36,7 @@ def recurrent(
     return_sequences: bool,
     keep_tape: bool,
 ) -> RecurrentResults:
-    """Runs `cell`, "lstm" or "gru", over the kept steps.
+    """Runs `cell`, "lstm", "gru" or "gru_reset_before", over the kept steps.
 
     Args:
         mask: Booleans of the shape `(batch, time)`, or None for all steps.
