@@ -28,6 +28,7 @@ def measure_case(
 ) -> dict[str, Any]:
     """The times of each provider that has the case, and what the others said."""
     first_call: dict[str, float] = {}
+    errors: dict[str, float] = {}
     problems: dict[str, str] = {}
     asked = {name: (name, case) for name in names}
     if case.masked:
@@ -43,7 +44,9 @@ def measure_case(
         if isinstance(answer, str):
             problems[name] = answer
         else:
-            first_call[column] = float(f"{answer:.3g}")
+            first_call[column] = float(f"{answer.first_call_seconds:.3g}")
+            if answer.error is not None:
+                errors[column] = float(f"{answer.error:.2g}")
     columns = [*first_call, "A/A"]
     asked["A/A"] = cases.OURS, case
     generator = random.Random(0)
@@ -59,6 +62,7 @@ def measure_case(
         "case": asdict(case),
         "product_size": product_size(case),
         "first_call_seconds": first_call,
+        "errors": errors,
         "problems": problems,
         "columns": columns,
         "seconds": samples,

@@ -25,6 +25,11 @@ square matrices in the same round; "without TensorFlow" the same kernels, called
 Bars that are not met: {missed}. Left out: {problems}.
 {why}
 With half of the steps masked a call takes {masked} of its time without a mask.
+
+How far the results are from those in float64: the largest difference over the largest number, of
+the sum of the outputs (forward alone: of the outputs) and of each gradient, in units of 2^-23.
+
+{errors}
 """
 
 
@@ -54,6 +59,7 @@ def load() -> dict[str, Any]:
 def section() -> str:
     result = load()
     header, *rows = tables.table(result)
+    error_header, *error_rows = tables.errors(result)
     machine = result["machine"]
     bars = missed(result)
     return TEXT.format(
@@ -67,6 +73,7 @@ def section() -> str:
         why=WHY_MISSED if bars else "",
         problems="; ".join(sorted(problems(result))) or "none",
         masked=" and ".join(masked_shares(result)),
+        errors=markdown(error_header, error_rows),
     )
 
 

@@ -8,6 +8,8 @@ from bench.recurrent.cases import Case
 
 UNMASKED = "without the mask"  # masklstm's layer, in the same rounds as with it
 
+_LAST_DIGIT = 2.0**-23
+
 _OTHERS = (cases.KERAS, cases.XLA, cases.BLOCK, cases.TORCH, cases.JAX)
 
 
@@ -37,6 +39,22 @@ def share_of_peak(result: dict[str, Any]) -> float | None:
 def table(result: dict[str, Any]) -> list[list[str]]:
     header = ["case", "ms", *_OTHERS, "bar: Keras", "best", "bar: best", "peak"]
     return [[*header, "A/A", "without TensorFlow"], *(_row(of_case) for of_case in result["cases"])]
+
+
+def errors(result: dict[str, Any]) -> list[list[str]]:
+    """How far results are from those in float64, in units of float32's last digit of 1."""
+    names = [cases.OURS, *_OTHERS]
+    rows = [
+        [
+            Case(**of_case["case"]).name,
+            *(
+                f"{found / _LAST_DIGIT:.1f}" if (found := of_case["errors"].get(name)) else ""
+                for name in names
+            ),
+        ]
+        for of_case in result["cases"]
+    ]
+    return [["case", *names], *rows]
 
 
 def _row(result: dict[str, Any]) -> list[str]:

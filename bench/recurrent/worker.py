@@ -1,6 +1,7 @@
 """A provider in a process of its own, which waits for commands as bench/worker.py does."""
 
 import time
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -11,6 +12,14 @@ from bench.recurrent import cases, providers
 from bench.recurrent.cases import Case
 
 TOLERANCE = 1e-4  # of the largest number of each result
+
+
+@dataclass
+class Prepared:
+    """What is known before anything is timed."""
+
+    first_call_seconds: float
+    error: float | None  # from float64, of the largest number of each result; None: not compared
 
 
 def serve(connection: Connection, name: str) -> None:
@@ -37,23 +46,26 @@ def serve(connection: Connection, name: str) -> None:
         connection.send(answer)
 
 
-def prepare(name: str, case: Case) -> tuple[providers.Run, int, float]:
-    """The function, found right, how often it runs in a measurement, and its first call's time."""
+def prepare(name: str, case: Case) -> tuple[providers.Run, int, Prepared]:
+    """The function, found right, and how often it runs in a measurement."""
     arrays = case.arrays()
     run = providers.PROVIDERS[name](case, arrays)
     begin = time.perf_counter()
     results = run()
-    first_call_seconds = time.perf_counter() - begin
+    prepared = Prepared(time.perf_counter() - begin, None)
     if name != cases.PRODUCT:
-        for found, right in zip(results, providers.expected(case, arrays), strict=True):
-            if found is not None:
-                error = np.max(np.abs(found - right)) / np.max(np.abs(right))
-                if not error <= TOLERANCE:
-                    raise worker.WrongResultError(f"off by {error:.1e} of the largest number")
+        errors = [
+            np.max(np.abs(found - right)) / np.max(np.abs(right))
+            for found, right in zip(results, providers.expected(case, arrays), strict=True)
+            if found is not None
+        ]
+        prepared.error = float(np.max(errors))
+        if not prepared.error <= TOLERANCE:
+            raise worker.WrongResultError(f"off by {prepared.error:.1e} of the largest number")
     begin = time.perf_counter()
     run()
     repeats = int(np.ceil(4 * worker.MINIMUM_SECONDS / (time.perf_counter() - begin)))
-    return run, max(1, repeats), first_call_seconds
+    return run, max(1, repeats), prepared
 
 
 def seconds_of(run: providers.Run, repeats: int) -> float:

@@ -19,11 +19,13 @@ def case_of(cell, **options):
 def test_a_provider_is_right(name, cell, gradient):
     case = case_of(cell, gradient=gradient)
     try:
-        _, repeats, _ = worker.prepare(name, case)
+        _, repeats, prepared = worker.prepare(name, case)
     except providers.Unsupported:
         assert (name, cell) == (cases.BLOCK, "gru")
     else:
         assert repeats >= 1
+        assert 0 < prepared.error < 1e-5
+        assert prepared.first_call_seconds > 0
 
 
 def test_a_wrong_result_is_refused(monkeypatch):
@@ -54,6 +56,7 @@ def result_of(case, **seconds):
         "product_size": 256,
         "problems": problems,
         "columns": columns,
+        "errors": {cases.OURS: 2.0**-22, cases.KERAS: 3 * 2.0**-23},
         "seconds": [row] * 3,
     }
 
@@ -67,6 +70,9 @@ def test_the_best_of_all_and_the_bars_that_are_missed():
     assert missed == f"{bar.case.name}: {bar.keras - 1:.2f} of {bar.keras:g} to Keras"
     assert page.problems(result) == {"BlockLSTM (ValueError: no)"}
     header, row = tables.table(result)
+    assert len(header) == len(row)
+    header, row = tables.errors(result)
+    assert row[:3] == [bar.case.name, "2.0", "3.0"]
     assert len(header) == len(row)
 
 
