@@ -32,7 +32,7 @@ launches; from 2^24 on memory matters.
 
 ## With weights, and by rows of {gpu.ROW_SIZE}
 
-With weights, a mask, rows or labels of another type, elements are read four at a time, and the
+With weights, a mask, rows or labels of another type, a few elements are read at a time, and the
 shapes of weights and mask are examined while the kernel runs. At the commit above they were read
 one by one; these forms are to be measured anew:
 

@@ -4,8 +4,7 @@
 //   A. Labels and predictions of one floating-point type, without mask and weights, take the fast
 //      way (vectors.h): each thread has several loads of 16 bytes under way before it
 //      computes. All else is read a few elements at a time (inputs.h), by general.h, rows.h and
-//      groups.h: those of one type by kernels of their own, which are a tenth of the code that
-//      asks for both types when it runs.
+//      groups.h: those of one type by kernels of their own, which need not ask for the types.
 //   B. A sum is split over a number of blocks that depends on the number of elements alone; each
 //      block adds up in a fixed tree, a second launch of one block adds up the blocks' sums.
 //   C. Contraction to fused multiply-add is off, as on the CPU: formulas without exp and log give

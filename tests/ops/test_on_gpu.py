@@ -24,16 +24,19 @@ def assert_near(actual, expected, dtype):
 
 
 @pytest.mark.parametrize("traced", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("reduction", ["mean", "mean_with_sample_weight", "sum", "none"])
-def test_as_on_the_cpu(loss_case, dtype, reduction, weighted, traced, rng):
+def test_as_on_the_cpu(loss_case, dtype, reduction, weighted, masked, traced, rng):
     loss, parameters = loss_case
     shape = 8, 50, 3
     t, p = formulas.numbers(kernels.descriptions()[loss], shape, rng)
     t[rng.random(shape) < 0.3] = np.nan
     t, p = t.astype(dtype), p.astype(dtype)
     weight = rng.random((8, 50, 1)).astype(dtype) if weighted else None
-    options = {"loss": loss, "reduction": reduction, "sample_weight": weight, **parameters}
+    mask = rng.random((8, 50, 1)) < 0.8 if masked else None
+    given = {"sample_weight": weight, "mask": mask}
+    options = {"loss": loss, "reduction": reduction, **given, **parameters}
 
     def loss_and_gradient(y_true, y_pred):
         with tf.GradientTape() as tape:
