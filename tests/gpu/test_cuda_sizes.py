@@ -22,6 +22,28 @@ def test_sizes_around_the_borders_of_vectors_and_blocks(kernels, rng, size, dtyp
     check(kernels, "squared_error", t, p, valid, dtype, "mean")
     weight = np.ones((size,), computing_type(dtype))
     check_long(kernels, t, p, valid, weight)
+    weight = rng.random(size).astype(computing_type(dtype))
+    mask = rng.random(size) < 0.8
+    other = t.astype("float32" if dtype == "float64" else "float64")
+    for labels in (t, other):  # the kernels of one type, and those of any
+        check_general(kernels, labels, p, valid, weight, mask)
+
+
+def check_general(kernels, t, p, valid, weight, mask):
+    """The loss and its gradient with weights and a mask of the elements."""
+    kept = valid & mask
+    error = np.where(kept, p.astype(np.float64) - np.where(kept, t.astype(np.float64), 0), 0)
+    weighted = np.where(kept, weight.astype(np.float64), 0) * error
+    device_t, device_p = kernels.to_device(t), kernels.to_device(p)
+    options = {"sample_weight": kernels.to_device(weight), "mask": kernels.to_device(mask)}
+    options["reduction"] = "sum_of_elements"
+    total, weight_sum, count = kernels.masked_loss(device_t, device_p, **options)
+    precision = "float64" if p.dtype == np.float64 else "float32"
+    assert_close(total.numpy(), np.sum(weighted * error), precision)
+    assert_close(weight_sum.numpy(), np.sum(weight, where=kept, dtype=np.float64), precision)
+    assert count.numpy() == kept.sum()
+    gradient = kernels.masked_loss_gradient(device_t, device_p, **options).numpy()
+    assert_close(gradient, 2 * weighted, p.dtype.name)
 
 
 def check_long(kernels, t, p, valid, weight):
