@@ -27,8 +27,6 @@ Vec<T> OneMinus(Vec<T> x) {
 // with a = x W + h R + b. The groups of the tape are i, f, g, o.
 struct Lstm {
   static constexpr CellLayout kLayout = kLstmLayout;
-  static constexpr int kGatesOfState =
-      4;  // the first ones: their products are with the state itself
 
   // The step up to its last exponential. A second round over the rows does the rest, or each row
   // would wait for it.
@@ -71,7 +69,6 @@ struct Lstm {
 // slopes are a_g, z, r, b_g.
 struct Gru {
   static constexpr CellLayout kLayout = kGruLayout;
-  static constexpr int kGatesOfState = 3;
 
   template <typename T>
   [[gnu::flatten]] static void Begin(const Vec<T>* of_input, const Vec<T>* of_state, const Vec<T>*,
@@ -108,7 +105,6 @@ struct Gru {
 // not known for all units; those of the slopes are a_g, z, r, and q once more.
 struct GruResetBefore {
   static constexpr CellLayout kLayout = kGruResetBeforeLayout;
-  static constexpr int kGatesOfState = 2;
 
   template <typename T>
   [[gnu::flatten]] static void Begin(const Vec<T>* of_input_and_state, const Vec<T>*,

@@ -78,12 +78,12 @@ void CopyPadded(const void* array, int64_t row, int64_t size, int64_t padded, T*
 // and the gates of a register of units; all groups for a cell of two rounds.
 template <typename T>
 int64_t ChunkScratch(Cell cell, const PaddedSizes& sizes, int64_t count) {
-  const int64_t groups = cell == Cell::kGruResetBefore ? sizes.entry : 0;
+  const int64_t groups = HasTwoRounds(LayoutOf(cell)) ? sizes.entry : 0;
   return count * (3 * kMaxStates * sizes.units + 3 * kMaxGroups * sizes.lanes + groups);
 }
 
 template <typename C>
-inline constexpr bool kHasTwoRounds = C::kGatesOfState < C::kLayout.num_gates;
+inline constexpr bool kHasTwoRounds = HasTwoRounds(C::kLayout);
 
 // Gates of a tile: a tile has gates of one round.
 template <typename C>
@@ -179,7 +179,7 @@ struct Forward {
         if (kIsApart) {
           Products(active, at.before[0], inputs.units, state, work.panels.state_bias + panel,
                    to + OfState());
-        } else if (column < C::kGatesOfState) {
+        } else if (column < C::kLayout.num_gates_of_state) {
           Products(active, at.before[0], inputs.units, state, nullptr, to);
         }
       }
@@ -199,7 +199,7 @@ struct Forward {
       for (int64_t i = 0; i < active; ++i) {
         Vec<T>::Load(at.tape[i] + unit).Store(gates + i * kGates * kLanes);
       }
-      const int64_t panel = unit * kGates + C::kGatesOfState * kLanes;
+      const int64_t panel = unit * kGates + C::kLayout.num_gates_of_state * kLanes;
       Products(active, left, units, work.panels.state + panel * units, nullptr, gates);
       for (int64_t i = 0; i < active; ++i) {
         Vec<T>::Load(gates + i * kGates * kLanes).Store(at.tape[i] + unit);
@@ -508,7 +508,7 @@ struct Factors {
 
   explicit Factors(const RecurrentInputs& inputs)
       : layout(LayoutOf(inputs.cell)),
-        has_two_rounds(inputs.cell == Cell::kGruResetBefore),
+        has_two_rounds(HasTwoRounds(layout)),
         features(inputs.features),
         units(inputs.units) {}
 

@@ -37,9 +37,10 @@ inline constexpr int kMaxGroups = 4;
 // inputs' weights and those of the state's are neighbours each, and may overlap.
 struct CellLayout {
   int num_states;
-  int num_biases;  // rows of the bias
-  int num_gates;   // of the weights
-  int num_groups;  // of the tape and of the slopes
+  int num_biases;          // rows of the bias
+  int num_gates;           // of the weights
+  int num_gates_of_state;  // the first ones: their products are with the state itself
+  int num_groups;          // of the tape and of the slopes
   int first_of_input;
   int first_of_state;
   int input_gate[kMaxGroups];  // the gate of each group of slopes, of the inputs' weights
@@ -49,19 +50,24 @@ struct CellLayout {
 // Not shared between objects of different instruction sets.
 namespace {
 
-constexpr CellLayout kLstmLayout = {2, 1, 4, 4, 0, 0, {0, 1, 2, 3}, {0, 1, 2, 3}};
+constexpr CellLayout kLstmLayout = {2, 1, 4, 4, 4, 0, 0, {0, 1, 2, 3}, {0, 1, 2, 3}};
 
 // The candidate's inputs and its part of the state are apart: the reset gate is between them.
-constexpr CellLayout kGruLayout = {1, 2, 3, 4, 0, 1, {2, 0, 1, -1}, {-1, 0, 1, 2}};
+constexpr CellLayout kGruLayout = {1, 2, 3, 3, 4, 0, 1, {2, 0, 1, -1}, {-1, 0, 1, 2}};
 
 // Three groups of slopes: those of the candidate, of the update and of the reset gate. The fourth
 // group is the state as the reset gate leaves it, which the candidate's weights are multiplied
 // with.
-constexpr CellLayout kGruResetBeforeLayout = {1, 1, 3, 4, 0, 0, {2, 0, 1, -1}, {2, 0, 1, -1}};
+constexpr CellLayout kGruResetBeforeLayout = {1, 1, 3, 2, 4, 0, 0, {2, 0, 1, -1}, {2, 0, 1, -1}};
 
 constexpr const CellLayout& LayoutOf(Cell cell) {
   if (cell == Cell::kLstm) return kLstmLayout;
   return cell == Cell::kGru ? kGruLayout : kGruResetBeforeLayout;
+}
+
+// The gates that are left take a second round over all units.
+constexpr bool HasTwoRounds(const CellLayout& layout) {
+  return layout.num_gates_of_state < layout.num_gates;
 }
 
 }  // namespace
