@@ -27,7 +27,7 @@ def masked_loss(
     missing: Any = float("nan"),
     balance: str | None = None,
     normalizer: Any = None,
-    **parameters: float,
+    **parameters: Any,
 ) -> tf.Tensor:
     """A loss over the valid elements: those whose label is not missing and whose mask is True.
 
@@ -48,7 +48,10 @@ def masked_loss(
             missing.
         y_pred: Predictions of the same shape (one trailing axis of length 1 may be missing in
             either); float16, bfloat16, float32 or float64. float64 is computed in float64, all
-            others in float32. Labels and predictions are read in the types that they have.
+            others in float32. Labels and predictions are read in the types that they have. A loss
+            with channels, such as `"gaussian_nll"`, takes several predictions for each label: shape
+            `(*y_true.shape, channels)`, as `masklstm.kernels.descriptions()` names them. It is
+            always computed in float64.
         loss: Name of the element loss, such as `"squared_error"`, `"huber"` or
             `"binary_crossentropy_from_logits"`: a key of `masklstm.kernels.losses()`;
             docs/losses.md has their formulas.
@@ -86,8 +89,10 @@ def masked_loss(
     2.5
     """
     how = Reduction.of(reduction, balance, normalizer)
-    tensors = standardize_tensors(y_true, y_pred, sample_weight, mask, missing)
-    return backend.masked_loss(tensors, ElementLoss(loss, parameters), how)
+    element_loss = ElementLoss(loss, parameters)
+    channels = backend.num_channels(element_loss)
+    tensors = standardize_tensors(y_true, y_pred, sample_weight, mask, missing, channels)
+    return backend.masked_loss(tensors, element_loss, how)
 
 
 def masked_sums(
@@ -98,7 +103,7 @@ def masked_sums(
     mask: Any = None,
     missing: Any = float("nan"),
     balance: str | None = None,
-    **parameters: float,
+    **parameters: Any,
 ) -> MaskedSums:
     """The plain sums over the valid elements, from which any other reduction can be built.
 
@@ -121,5 +126,7 @@ def masked_sums(
     (5.0, 2.0, 2)
     """
     check_balance(balance)
-    tensors = standardize_tensors(y_true, y_pred, sample_weight, mask, missing)
-    return backend.masked_sums(tensors, ElementLoss(loss, parameters), balance)
+    element_loss = ElementLoss(loss, parameters)
+    channels = backend.num_channels(element_loss)
+    tensors = standardize_tensors(y_true, y_pred, sample_weight, mask, missing, channels)
+    return backend.masked_sums(tensors, element_loss, balance)

@@ -5,10 +5,11 @@ definitions and shares no formula with the native code.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from masklstm._core.arguments import Tensors, broadcast_left, standardize_tensors
@@ -20,6 +21,8 @@ from masklstm._core.totals import MaskedSums, Reduction, divided
 LOSSES: dict[str, Callable[..., tf.Tensor]] = {}
 # For each loss the values that its parameters may take, as intervals.
 DOMAINS: dict[str, dict[str, str]] = {}
+# For each loss that takes several predictions for a label, how many there are, by its parameters.
+CHANNELS: dict[str, Callable[..., int]] = {}
 
 _Loss = TypeVar("_Loss", bound=Callable[..., tf.Tensor])
 
@@ -31,6 +34,21 @@ def _element_loss(**domains: str) -> Callable[[_Loss], _Loss]:
         LOSSES[function.__name__] = function
         DOMAINS[function.__name__] = domains
         return function
+
+    return add
+
+
+def _loss_with_channels(
+    number: int | Callable[..., int], **domains: str
+) -> Callable[[_Loss], _Loss]:
+    """The same for one that takes several predictions for a label, each as an argument of its own.
+
+    These are computed in float64.
+    """
+
+    def add(function: _Loss) -> _Loss:
+        CHANNELS[function.__name__] = number if callable(number) else lambda: number
+        return _element_loss(**domains)(function)
 
     return add
 
@@ -206,6 +224,148 @@ def _power_of_wrong(target: tf.Tensor, y_pred: tf.Tensor, gamma: float) -> tf.Te
     return tf.where(is_probability, tf.exp(gamma * log_wrong), tf.pow(wrong, gamma))
 
 
+_LOG_2_PI = 1.8378770664093453
+
+
+def _positive(x: tf.Tensor) -> tf.Tensor:
+    """x, or NaN where it is not above 0, where there is no distribution."""
+    return tf.where(x > 0, x, tf.constant(float("nan"), x.dtype))
+
+
+def _not_negative(x: tf.Tensor) -> tf.Tensor:
+    return tf.where(x >= 0, x, tf.constant(float("nan"), x.dtype))
+
+
+@_loss_with_channels(2)
+def gaussian_nll(y_true: tf.Tensor, mean: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+    variance = tf.square(_positive(scale))
+    return 0.5 * (_LOG_2_PI + tf.math.log(variance) + tf.square(y_true - mean) / variance)
+
+
+@_loss_with_channels(2)
+def laplace_nll(y_true: tf.Tensor, location: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+    return tf.math.log(2 * _positive(scale)) + tf.abs(y_true - location) / scale
+
+
+@_loss_with_channels(3)
+def student_t_nll(
+    y_true: tf.Tensor, location: tf.Tensor, scale: tf.Tensor, degrees: tf.Tensor
+) -> tf.Tensor:
+    n = _positive(degrees)
+    z = (y_true - location) / _positive(scale)
+    normalizer = tf.math.lgamma((n + 1) / 2) - tf.math.lgamma(n / 2)
+    log_of_root = 0.5 * tf.math.log(n * np.pi)
+    return log_of_root + tf.math.log(scale) - normalizer + (n + 1) / 2 * tf.math.log1p(z * z / n)
+
+
+@_loss_with_channels(3)
+def asymmetric_laplace_nll(
+    y_true: tf.Tensor, location: tf.Tensor, scale: tf.Tensor, asymmetry: tf.Tensor
+) -> tf.Tensor:
+    above = tf.nn.relu(y_true - location)
+    below = tf.nn.relu(location - y_true)
+    rest = _positive(1 - asymmetry)
+    distance = (_positive(asymmetry) * above + rest * below) / _positive(scale)
+    return tf.math.log(scale / (asymmetry * rest)) + distance
+
+
+@_loss_with_channels(2)
+def lognormal_nll(y_true: tf.Tensor, location: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+    log_label = tf.math.log(_positive(y_true))
+    return log_label + gaussian_nll(log_label, location, scale)
+
+
+@_loss_with_channels(2)
+def gamma_nll(y_true: tf.Tensor, concentration: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
+    a, b, t = _positive(concentration), _positive(rate), _positive(y_true)
+    return tf.math.lgamma(a) - a * tf.math.log(b) - (a - 1) * tf.math.log(t) + b * t
+
+
+@_loss_with_channels(2)
+def beta_nll(y_true: tf.Tensor, concentration1: tf.Tensor, concentration0: tf.Tensor) -> tf.Tensor:
+    a, b = _positive(concentration1), _positive(concentration0)
+    log_beta = tf.math.lgamma(a) + tf.math.lgamma(b) - tf.math.lgamma(a + b)
+    t, rest = _positive(y_true), _positive(1 - y_true)
+    return log_beta - (a - 1) * tf.math.log(t) - (b - 1) * tf.math.log(rest)
+
+
+@_loss_with_channels(2)
+def negative_binomial_nll(y_true: tf.Tensor, mean: tf.Tensor, dispersion: tf.Tensor) -> tf.Tensor:
+    t, m = _not_negative(y_true), _positive(mean)
+    r = 1 / tf.maximum(_not_negative(dispersion), 1e-100)
+    log_choices = tf.math.lgamma(t + r) - tf.math.lgamma(r) - tf.math.lgamma(t + 1)
+    return -log_choices + r * tf.math.log1p(m / r) + t * (tf.math.log(r + m) - tf.math.log(m))
+
+
+@_loss_with_channels(1)
+def poisson_nll(y_true: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
+    t = _not_negative(y_true)
+    return _not_negative(rate) - tf.math.xlogy(t, rate) + tf.math.lgamma(t + 1)
+
+
+@_loss_with_channels(1)
+def bernoulli_nll(y_true: tf.Tensor, logit: tf.Tensor) -> tf.Tensor:
+    t, rest = _not_negative(y_true), _not_negative(1 - y_true)
+    return t * tf.math.softplus(-logit) + rest * tf.math.softplus(logit)
+
+
+@_loss_with_channels(1, power="(1, 2)")
+def tweedie_deviance(y_true: tf.Tensor, mean: tf.Tensor, power: float = 1.5) -> tf.Tensor:
+    t, m = _not_negative(y_true), _positive(mean)
+    of_label = tf.pow(t, 2 - power) / ((1 - power) * (2 - power))
+    of_both = t * tf.pow(m, 1 - power) / (1 - power)
+    return 2 * (of_label - of_both + tf.pow(m, 2 - power) / (2 - power))
+
+
+def _mixture(
+    of_component: Callable[..., tf.Tensor], y_true: tf.Tensor, channels: Any, components: float
+) -> tf.Tensor:
+    number = int(components)
+    logits, *of_family = (channels[i : i + number] for i in range(0, len(channels), number))
+    logits = tf.stack(logits, -1)
+    losses = [of_component(y_true, *parameters) for parameters in zip(*of_family, strict=True)]
+    log_weights = tf.nn.log_softmax(logits)
+    return -tf.reduce_logsumexp(log_weights - tf.stack(losses, -1), -1)
+
+
+_COMPONENTS = "the whole numbers of [1, 32]"
+
+
+@_loss_with_channels(lambda components=2: int(components) * 3, components=_COMPONENTS)
+def gaussian_mixture_nll(y_true: tf.Tensor, *channels: tf.Tensor, components: int = 2) -> tf.Tensor:
+    return _mixture(gaussian_nll, y_true, channels, components)
+
+
+@_loss_with_channels(lambda components=2: int(components) * 3, components=_COMPONENTS)
+def laplace_mixture_nll(y_true: tf.Tensor, *channels: tf.Tensor, components: int = 2) -> tf.Tensor:
+    return _mixture(laplace_nll, y_true, channels, components)
+
+
+@_loss_with_channels(lambda components=2: int(components) * 4, components=_COMPONENTS)
+def asymmetric_laplace_mixture_nll(
+    y_true: tf.Tensor, *channels: tf.Tensor, components: int = 2
+) -> tf.Tensor:
+    return _mixture(asymmetric_laplace_nll, y_true, channels, components)
+
+
+@_loss_with_channels(lambda quantile=0.5: np.size(quantile), quantile="(0, 1)")
+def pinball_set(
+    y_true: tf.Tensor, *channels: tf.Tensor, quantile: float | Sequence[float] = 0.5
+) -> tf.Tensor:
+    levels = np.reshape(quantile, [-1])
+    return tf.add_n([pinball(y_true, p, q) for p, q in zip(channels, levels, strict=True)]) / len(
+        levels
+    )
+
+
+@_loss_with_channels(2)
+def gaussian_crps(y_true: tf.Tensor, mean: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+    s = _positive(scale)
+    z = (y_true - mean) / s
+    density = tf.exp(-0.5 * tf.square(z)) / np.sqrt(2 * np.pi)
+    return s * (z * tf.math.erf(z / np.sqrt(2)) + 2 * density - 1 / np.sqrt(np.pi))
+
+
 class _Elements(NamedTuple):
     """Tensors of the labels' full shape; the float64 ones are 0 where not valid."""
 
@@ -224,7 +384,7 @@ def masked_loss(
     missing: Any = float("nan"),
     balance: str | None = None,
     normalizer: Any = None,
-    **parameters: float,
+    **parameters: Any,
 ) -> tf.Tensor:
     """`masklstm.ops.masked_loss` in pure TensorFlow; see there for arguments and results.
 
@@ -236,12 +396,13 @@ def masked_loss(
     2.5
     """
     how = Reduction.of(reduction, balance, normalizer)
-    tensors = standardize_tensors(y_true, y_pred, sample_weight, mask, missing)
+    channels = num_channels(loss, parameters)
+    tensors = standardize_tensors(y_true, y_pred, sample_weight, mask, missing, channels)
     return loss_of_tensors(tensors, loss, parameters, how)
 
 
 def loss_of_tensors(
-    tensors: Tensors, loss: str, parameters: dict[str, float], how: Reduction
+    tensors: Tensors, loss: str, parameters: dict[str, Any], how: Reduction
 ) -> tf.Tensor:
     """`masked_loss` of standardised arguments."""
     reduction, balance, normalizer = how
@@ -273,7 +434,7 @@ def masked_sums(
     mask: Any = None,
     missing: Any = float("nan"),
     balance: str | None = None,
-    **parameters: float,
+    **parameters: Any,
 ) -> MaskedSums:
     """`masklstm.ops.masked_sums` in pure TensorFlow; see there for arguments and results.
 
@@ -285,19 +446,20 @@ def masked_sums(
     (5.0, 2.0, 2)
     """
     check_balance(balance)
-    tensors = standardize_tensors(y_true, y_pred, sample_weight, mask, missing)
+    channels = num_channels(loss, parameters)
+    tensors = standardize_tensors(y_true, y_pred, sample_weight, mask, missing, channels)
     return sums_of_tensors(tensors, loss, parameters, balance)
 
 
 def sums_of_tensors(
-    tensors: Tensors, loss: str, parameters: dict[str, float], balance: str | None
+    tensors: Tensors, loss: str, parameters: dict[str, Any], balance: str | None
 ) -> MaskedSums:
     """`masked_sums` of standardised arguments."""
     elements = _elements(tensors, loss, parameters)
     return _sums(elements, None if balance is None else _other_axes(elements, balance))
 
 
-def _elements(tensors: Tensors, loss: str, parameters: dict[str, float]) -> _Elements:
+def _elements(tensors: Tensors, loss: str, parameters: dict[str, Any]) -> _Elements:
     y_true, y_pred, sample_weight, mask, missing = tensors
     valid = is_observed(y_true, missing)
     if mask is not None:
@@ -309,35 +471,68 @@ def _elements(tensors: Tensors, loss: str, parameters: dict[str, float]) -> _Ele
         return tf.where(valid, x, tf.zeros_like(x))
 
     dtype = tensors.computing_dtype
-    y_true, y_pred = tf.cast(y_true, dtype), tf.cast(y_pred, dtype)
-    losses = _formula(loss, parameters, dtype)(where_valid(y_true), where_valid(y_pred))
-    losses = tf.cast(where_valid(losses), tf.float64)
-    weight = (
-        tf.ones_like(y_true) if sample_weight is None else broadcast_left(sample_weight, y_true)
-    )
-    weight = tf.cast(where_valid(weight), tf.float64)
+    if loss in CHANNELS:
+        losses = where_valid(_losses_of_channels(tensors, valid, loss, parameters))
+    else:
+        y_true, y_pred = tf.cast(y_true, dtype), tf.cast(y_pred, dtype)
+        losses = _formula(loss, parameters, dtype)(where_valid(y_true), where_valid(y_pred))
+        losses = tf.cast(where_valid(losses), tf.float64)
+    weight = tf.ones([], dtype) if sample_weight is None else sample_weight
+    weight = tf.cast(where_valid(broadcast_left(weight, valid)), tf.float64)
     return _Elements(valid, weight, weight * losses)
 
 
-def check_loss(loss: str, parameters: dict[str, float]) -> None:
+def _losses_of_channels(
+    tensors: Tensors, valid: tf.Tensor, loss: str, parameters: dict[str, Any]
+) -> tf.Tensor:
+    """In float64; what must not count is replaced by 1/2, which every support and scale has."""
+
+    def safe(x: tf.Tensor) -> tf.Tensor:
+        x = tf.cast(x, tf.float64)
+        return tf.where(valid, x, tf.fill(tf.shape(x), tf.constant(0.5, tf.float64)))
+
+    channels = [safe(tensors.y_pred[..., c]) for c in range(num_channels(loss, parameters))]
+    return LOSSES[loss](safe(tensors.y_true), *channels, **parameters)
+
+
+def num_channels(loss: str, parameters: dict[str, Any]) -> int:
+    """How many predictions the loss takes for each label, along an axis of their own; 0 for losses
+    whose labels and predictions have one shape.
+    """
+    check_loss(loss, parameters)
+    if loss not in CHANNELS:
+        return 0
+    number = CHANNELS[loss]
+    known = inspect.signature(number).parameters
+    return number(**{name: value for name, value in parameters.items() if name in known})
+
+
+def check_loss(loss: str, parameters: dict[str, Any]) -> None:
     """Raises the error that `masked_loss` would raise for this loss and these parameters."""
     if not isinstance(loss, str) or loss not in LOSSES:
         raise unknown_name("loss", loss, LOSSES)
     try:
-        inspect.signature(LOSSES[loss]).bind(None, None, **parameters)
+        inspect.signature(LOSSES[loss]).bind_partial(None, **parameters)
     except TypeError as error:
         raise TypeError(f"Loss '{loss}': {error}. Received: {parameters}") from None
     for name, value in parameters.items():
         domain = DOMAINS[loss][name]
-        low, high = (float(end) for end in domain[1:-1].split(","))
-        number = number_or_nan(value)
-        above = low <= number if domain[0] == "[" else low < number
-        below = number <= high if domain[-1] == "]" else number < high
-        if not (above and below):
+        several = isinstance(value, (list, tuple)) or np.ndim(value) == 1
+        numbers = value if several and loss == "pinball_set" else [value]
+        if not (0 < len(numbers) <= 128 and all(_is_in(domain, number) for number in numbers)):
             raise out_of_domain(name, domain, value)
 
 
-def _formula(loss: str, parameters: dict[str, float], dtype: tf.DType) -> Callable[..., tf.Tensor]:
+def _is_in(domain: str, value: Any) -> bool:
+    *of_whole, interval = domain.split("the whole numbers of ")
+    low, high = (float(end) for end in interval[1:-1].split(","))
+    number = number_or_nan(value)
+    above = low <= number if interval[0] == "[" else low < number
+    below = number <= high if interval[-1] == "]" else number < high
+    return above and below and (not of_whole or number == int(number))
+
+
+def _formula(loss: str, parameters: dict[str, Any], dtype: tf.DType) -> Callable[..., tf.Tensor]:
     check_loss(loss, parameters)
     formula = LOSSES[loss]
     if "epsilon" in inspect.signature(formula).parameters:

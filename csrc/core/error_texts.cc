@@ -7,6 +7,16 @@ std::string ShapesDifferText(const std::string& y_true, const std::string& y_pre
          ", y_pred with shape " + y_pred;
 }
 
+std::string ChannelsDifferText(const std::string& loss, int num_channels, const std::string& y_true,
+                               const std::string& y_pred) {
+  const std::string number = std::to_string(num_channels);
+  return "Loss '" + loss + "' takes " + number +
+         (num_channels == 1 ? " prediction" : " predictions") +
+         " for each label, side by side along a last axis of y_pred that y_true does not have: "
+         "y_pred must have the shape of y_true and " +
+         number + ". Received: y_true with shape " + y_true + ", y_pred with shape " + y_pred;
+}
+
 std::string BroadcastText(BroadcastResult result, const std::string& name, const std::string& shape,
                           const std::string& full, const std::string& received) {
   switch (result) {

@@ -11,6 +11,10 @@ namespace masklstm {
 
 std::string ShapesDifferText(const std::string& y_true, const std::string& y_pred);
 
+// Of a loss with channels.
+std::string ChannelsDifferText(const std::string& loss, int num_channels, const std::string& y_true,
+                               const std::string& y_pred);
+
 // Of an array `name` for which there is no view of the shape `full`. `received` says what it was,
 // where that is said at the end.
 std::string BroadcastText(BroadcastResult result, const std::string& name, const std::string& shape,

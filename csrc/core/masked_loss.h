@@ -8,8 +8,12 @@
 //      contribute exactly nothing, whatever their prediction and weight hold.
 //   C. Labels and predictions are read in the types that they are stored in. The computing type is
 //      double for double predictions and float for all others.
-//   D. Element losses are computed in the computing type and summed as doubles, in an order that
-//      depends on the device and the number of elements alone.
+//   D. Element losses are computed in the computing type, those with channels in doubles, and
+//   summed
+//      as doubles, in an order that depends on the device and the number of elements alone.
+//   E. Where a loss has channels, the predictions have one axis more than the labels. Everything
+//   else
+//      (weights, mask, sums, groups, reductions) is of the labels' shape.
 #ifndef MASKLSTM_CSRC_CORE_MASKED_LOSS_H_
 #define MASKLSTM_CSRC_CORE_MASKED_LOSS_H_
 
@@ -29,17 +33,22 @@ inline constexpr int kMaxWeights = 2;
 struct MaskedLossInputs {
   int loss;  // position in the list of losses
   double parameters[kMaxParameters];
+  int num_channels = 0;  // length of the last axis that only the predictions have; 0: there is none
   DataType label_type;
   DataType prediction_type;  // a floating-point one; also that of the gradient
   const void* y_true;
-  const void* y_pred;
-  Broadcast weights[kMaxWeights];  // of the computing type; an element's weight is their product
-  Broadcast mask;                  // of bool
+  const void* y_pred;               // the channels of a label side by side
+  const void* direction = nullptr;  // of the predictions' shape and the computing type, or null
+  Broadcast weights[kMaxWeights];   // of the computing type; an element's weight is their product
+  Broadcast mask;                   // of bool
   Missing missing;
   int64_t num_rows;
   int64_t row_size;
 
-  int64_t num_elements() const { return num_rows * row_size; }
+  int64_t num_elements() const { return num_rows * row_size; }  // of the labels
+  int64_t num_predictions() const {
+    return num_elements() * (num_channels == 0 ? 1 : num_channels);
+  }
   DataType computing_type() const {
     return prediction_type == DataType::kFloat64 ? DataType::kFloat64 : DataType::kFloat32;
   }
@@ -97,13 +106,19 @@ struct Groups {
 
 Groups GroupsAlong(int axis, const int64_t* shape, int rank);
 
-// A value of the computing type for each element, without weights; 0 where it is not valid.
+// A value of the computing type for each element, without weights; 0 where it is not valid. Of
+// derivatives by predictions with channels there is one for each channel.
 enum class ElementKind {
   kValid,  // 1
   kValue,
-  kDerivative,  // by y_pred
-  kSecondDerivative,
+  kDerivative,             // by y_pred
+  kSecondDerivative,       // only without channels
+  kDirectionalDerivative,  // only with them: of the derivative, along `direction`
 };
+
+inline bool IsByPrediction(ElementKind kind) {
+  return kind != ElementKind::kValid && kind != ElementKind::kValue;
+}
 
 }  // namespace masklstm
 

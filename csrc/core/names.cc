@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <sstream>
+#include <type_traits>
 
 #include "csrc/losses/losses.h"
 
@@ -12,9 +14,11 @@ namespace {
 Interval IntervalOf(const Domain& domain) {
   std::ostringstream text;
   text.imbue(std::locale::classic());
+  if (domain.is_whole) text << "the whole numbers of ";
   text << (domain.includes_low ? '[' : '(') << domain.low << ", " << domain.high
        << (domain.includes_high ? ']' : ')');
-  return {domain.low, domain.high, domain.includes_low, domain.includes_high, text.str()};
+  return {domain.low,           domain.high,     domain.includes_low,
+          domain.includes_high, domain.is_whole, text.str()};
 }
 
 // The value of the entry of that name.
@@ -32,18 +36,27 @@ bool Find(const Entry (&entries)[kSize], const std::string& name, Value Entry::*
 }  // namespace
 
 bool Interval::Contains(double value) const {
-  return Domain{lower, upper, includes_lower, includes_upper}.Contains(value);
+  return Domain{lower, upper, includes_lower, includes_upper, is_whole}.Contains(value);
 }
 
 const std::vector<LossDescription>& Losses() {
   static const std::vector<LossDescription> losses = [] {
     std::vector<LossDescription> result;
-    AllLosses::ForEach([&](const char* name, const auto& parameters, const Domain& labels,
-                           const Domain& predictions) {
-      LossDescription loss{name, {}, IntervalOf(labels), IntervalOf(predictions)};
-      for (const Parameter& parameter : parameters) {
-        loss.parameters.push_back(
-            {parameter.name, parameter.default_value, IntervalOf(parameter.domain)});
+    AllLosses::ForEach([&](auto type) {
+      using Loss = typename decltype(type)::type;
+      LossDescription loss{
+          Loss::kName, {}, IntervalOf(Loss::kLabels), IntervalOf(Domain::All()), {}};
+      for (const Parameter& parameter : Loss::kParameters) {
+        loss.parameters.push_back({parameter.name, parameter.default_value,
+                                   IntervalOf(parameter.domain), parameter.is_list});
+      }
+      if constexpr (kHasChannels<Loss>) {
+        for (const Channel& channel : Loss::kChannels) {
+          loss.channels.push_back(
+              {channel.name, IntervalOf(channel.domain), channel.repeats == Repeats::kYes});
+        }
+      } else {
+        loss.predictions = IntervalOf(Loss::kPredictions);
       }
       result.push_back(loss);
     });
@@ -57,6 +70,14 @@ int FindLoss(const std::string& name) {
   const auto found = std::find_if(losses.begin(), losses.end(),
                                   [&](const LossDescription& loss) { return loss.name == name; });
   return found == losses.end() ? -1 : static_cast<int>(found - losses.begin());
+}
+
+int NumChannels(int loss, const double (&parameters)[kMaxParameters]) {
+  int number = 0;
+  AllLosses::Visit(loss, parameters, [&](const auto& made) {
+    if constexpr (kHasChannels<std::decay_t<decltype(made)>>) number = made.channels();
+  });
+  return number;
 }
 
 bool FindElementKind(const std::string& name, ElementKind* kind) {
@@ -92,15 +113,25 @@ bool ParseParameters(int loss, const std::string& text, double (&parameters)[kMa
   const std::vector<ParameterDescription>& known = Losses()[loss].parameters;
   std::istringstream parts(text);
   std::string part;
-  for (size_t i = 0; i < known.size(); ++i) {
-    std::getline(parts, part, ',');
-    if (!parts || !ParseNumber(part, &parameters[i]) || !known[i].domain.Contains(parameters[i])) {
-      *error = "Invalid value for parameter '" + known[i].name + "' of loss '" +
-               Losses()[loss].name + "'. Expected a number in " + known[i].domain.text +
-               ". Received: parameters='" + text + "'";
-      return false;
-    }
+  size_t size = 0;  // of what is read
+  for (const ParameterDescription& parameter : known) {
+    do {
+      std::getline(parts, part, ',');
+      double number;
+      if (!parts || size == kMaxParameters || !ParseNumber(part, &number) ||
+          !parameter.domain.Contains(number)) {
+        *error = "Invalid value for parameter '" + parameter.name + "' of loss '" +
+                 Losses()[loss].name + "'. Expected " +
+                 (parameter.is_list ? "1 to " + std::to_string(kMaxChannels) + " numbers in "
+                                    : "a number in ") +
+                 parameter.domain.text + ". Received: parameters='" + text + "'";
+        return false;
+      }
+      parameters[size++] = number;
+    } while (parameter.is_list && !parts.eof());
   }
+  std::fill(parameters + size, parameters + kMaxParameters,
+            std::numeric_limits<double>::quiet_NaN());
   if (std::getline(parts, part)) {
     *error = "Too many parameters for loss '" + Losses()[loss].name + "'. Received: parameters='" +
              text + "'";

@@ -17,6 +17,7 @@ struct Interval {
   double upper;
   bool includes_lower;
   bool includes_upper;
+  bool is_whole;     // whole numbers alone
   std::string text;  // as "(0, inf)"
 
   bool Contains(double value) const;
@@ -26,13 +27,21 @@ struct ParameterDescription {
   std::string name;
   double default_value;
   Interval domain;
+  bool is_list;  // of as many numbers as the user gives
+};
+
+struct ChannelDescription {
+  std::string name;
+  Interval domain;
+  bool repeats;  // stands for one channel for each component of a mixture, or for each quantile
 };
 
 struct LossDescription {
   std::string name;
   std::vector<ParameterDescription> parameters;
   Interval labels;
-  Interval predictions;
+  Interval predictions;                      // of a loss without channels
+  std::vector<ChannelDescription> channels;  // empty where labels and predictions have one shape
 };
 
 // All losses; a loss's position is MaskedLossInputs::loss.
@@ -40,6 +49,10 @@ const std::vector<LossDescription>& Losses();
 
 // The position of a loss; -1 if there is none of that name.
 int FindLoss(const std::string& name);
+
+// The length of the predictions' last axis, which the labels do not have; 0 if the loss has no such
+// axis.
+int NumChannels(int loss, const double (&parameters)[kMaxParameters]);
 
 struct ReductionName {
   const char* name;
@@ -75,6 +88,7 @@ inline constexpr ElementKindName kElementKinds[] = {
     {"value", ElementKind::kValue},
     {"derivative", ElementKind::kDerivative},
     {"second_derivative", ElementKind::kSecondDerivative},
+    {"directional_derivative", ElementKind::kDirectionalDerivative},
 };
 
 struct DataTypeName {
@@ -108,8 +122,9 @@ bool ParseNumber(const std::string& text, double* value);
 // "nan", "nonfinite" or a number.
 bool ParseMissing(const std::string& text, Missing* missing);
 
-// Numbers separated by commas, one for each parameter of the loss, each in its domain; otherwise
-// false, and `error` says what was expected.
+// Numbers separated by commas, one for each parameter of the loss, or several for the last one if
+// it is a list, each in its domain; otherwise false, and `error` says what was expected. After the
+// numbers of a list stands NaN.
 bool ParseParameters(int loss, const std::string& text, double (&parameters)[kMaxParameters],
                      std::string* error);
 

@@ -29,6 +29,8 @@ namespace {
 constexpr int kStrip = 16;
 constexpr int64_t kChunk = 1024;
 static_assert(kChunk % kStrip == 0 && kBlockSize % kChunk == 0);
+constexpr int64_t kShortRow = 64;  // rows up to this length share a chunk
+static_assert(kShortRow <= kChunk);
 
 // Whether arrays of this type can be read as arrays of T.
 template <typename T>
@@ -355,6 +357,14 @@ void ForEachChunk(const MaskedLossInputs& inputs, int64_t begin, int64_t end, Bo
                   Predictions(inputs, offset, count, &buffers),
                   Weights(inputs, offset, count, &buffers), count},
          offset);
+  }
+}
+
+// Calls body(first_row, number_of_rows) for groups of rows.
+template <typename Body>
+void ForEachGroupOfRows(int64_t rows_per_group, int64_t begin, int64_t end, Body&& body) {
+  for (int64_t row = begin; row < end; row += rows_per_group) {
+    body(row, end - row < rows_per_group ? end - row : rows_per_group);
   }
 }
 

@@ -7,8 +7,11 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 #include "csrc/core/division.h"
+#include "csrc/cpu/accumulator.h"
+#include "csrc/cpu/channel_loops.h"
 #include "csrc/cpu/chunks.h"
 #include "csrc/cpu/function_table.h"
 #include "csrc/cpu/simd.h"
@@ -23,61 +26,6 @@ namespace {
 // A gradient larger than a last-level cache is written past the caches: its first reader comes too
 // late to find it there, and the memory need not be read before it is overwritten.
 constexpr int64_t kStreamedBytes = int64_t{32} << 20;
-constexpr int64_t kShortRow = 64;  // rows up to this length share a chunk
-static_assert(kShortRow <= kChunk);
-
-// The sixteen lanes in which a range of elements is summed.
-template <typename T, bool kWeighted>
-class Accumulator {
- public:
-  static constexpr int kVectors = kStrip / Vec<T>::kLanes;
-  static constexpr int kParts = Widened<T>::kParts;
-
-  // `loss` and `weight` must be 0 where not valid.
-  void Add(int vector, Mask<T> valid, Vec<T> loss, Vec<T> weight) {
-    const Widened<T> losses(loss);
-    const Widened<T> weights(weight);
-#pragma GCC unroll 2
-    for (int part = 0; part < kParts; ++part) {
-      Vec<double>& loss_sum = loss_sum_[vector * kParts + part];
-      Vec<double>& weight_sum = weight_sum_[vector * kParts + part];
-      if constexpr (kWeighted) {
-        // Exact for float: the product of two 24-bit numbers fits a double.
-        loss_sum = loss_sum + losses.part[part] * weights.part[part];
-        weight_sum = weight_sum + weights.part[part];
-      } else {
-        loss_sum = loss_sum + losses.part[part];
-      }
-    }
-    // A true lane is -1. Its 32 bits last for 2^35 elements of one call.
-    count_[vector].native -= valid.native;
-  }
-
-  Sums Total() const {
-    Sums sums;
-    sums.loss_sum = TotalOf(loss_sum_);
-    for (const Mask<T>& counts : count_) {
-      for (int lane = 0; lane < Vec<T>::kLanes; ++lane) sums.valid_count += counts.native[lane];
-    }
-    sums.weight_sum = kWeighted ? TotalOf(weight_sum_) : static_cast<double>(sums.valid_count);
-    return sums;
-  }
-
- private:
-  static double TotalOf(const Vec<double> (&lanes)[kVectors * kParts]) {
-    double lane[kStrip];
-    static_assert(sizeof(lane) == sizeof(lanes));
-    std::memcpy(lane, lanes, sizeof(lane));
-    double total = 0.0;
-    for (const double value : lane) total += value;
-    return total;
-  }
-
-  Vec<double> loss_sum_[kVectors * kParts] = {};
-  Vec<double> weight_sum_[kVectors * kParts] = {};
-  Mask<T> count_[kVectors] = {};
-};
-
 template <bool kWeighted, typename T, typename Loss>
 Sums SumElements(const Loss& loss, const MaskedLossInputs& inputs, int64_t begin, int64_t end) {
   using V = Vec<T>;
@@ -242,15 +190,6 @@ void WriteGradient(const MaskedLossInputs& inputs, int64_t begin, int64_t count,
   }
 }
 
-// Calls body(first_row, number_of_rows) for groups of rows that fit a chunk.
-template <typename Body>
-void ForEachGroupOfShortRows(int64_t row_size, int64_t begin, int64_t end, Body&& body) {
-  const int64_t rows_per_group = kChunk / row_size;
-  for (int64_t row = begin; row < end; row += rows_per_group) {
-    body(row, end - row < rows_per_group ? end - row : rows_per_group);
-  }
-}
-
 // Sums of rows so short that adding them up lane by lane would waste most lanes: the element losses
 // are computed across row borders, then each row is added up.
 template <typename T, typename Loss, typename Body>
@@ -288,7 +227,7 @@ template <typename T, typename Loss, typename Body>
 void ForEachRow(const Loss& loss, const MaskedLossInputs& inputs, int64_t row_size, int64_t begin,
                 int64_t end, Body&& body) {
   if (row_size <= kShortRow) {
-    ForEachGroupOfShortRows(row_size, begin, end, [&](int64_t row, int64_t num_rows) {
+    ForEachGroupOfRows(kChunk / row_size, begin, end, [&](int64_t row, int64_t num_rows) {
       SumShortRows<T>(loss, inputs, row_size, row, num_rows, body);
     });
     return;
@@ -346,11 +285,14 @@ void GradientOfShortRows(const Loss& loss, const MaskedLossInputs& inputs, int64
   });
 }
 
-// Calls body(loss, T{}) with the inputs' loss and computing type.
-template <typename Body>
-void Dispatch(const MaskedLossInputs& inputs, Body&& body) {
+// Calls body(loss, T{}) with the inputs' loss and computing type; of a loss with channels
+// body_of_channels(loss).
+template <typename Body, typename BodyOfChannels>
+void Dispatch(const MaskedLossInputs& inputs, Body&& body, BodyOfChannels&& body_of_channels) {
   AllLosses::Visit(inputs.loss, inputs.parameters, [&](const auto& loss) {
-    if (inputs.computing_type() == DataType::kFloat64) {
+    if constexpr (kHasChannels<std::decay_t<decltype(loss)>>) {
+      body_of_channels(loss);
+    } else if (inputs.computing_type() == DataType::kFloat64) {
       body(loss, double{});
     } else {
       body(loss, float{});
@@ -359,33 +301,54 @@ void Dispatch(const MaskedLossInputs& inputs, Body&& body) {
 }
 
 void SumBlock(const MaskedLossInputs& inputs, int64_t begin, int64_t end, Sums* sums) {
-  Dispatch(inputs, [&](const auto& loss, auto type) {
-    *sums = SumElements<decltype(type)>(loss, inputs, begin, end);
-  });
+  Dispatch(
+      inputs,
+      [&](const auto& loss, auto type) {
+        *sums = SumElements<decltype(type)>(loss, inputs, begin, end);
+      },
+      [&](const auto& loss) { *sums = SumOfChannels(loss, inputs, begin, end); });
+}
+
+// One mean of row means: of T where they are written.
+template <typename T>
+void AddMean(const Sums& of_row, int64_t row, void* row_means, Sums* sums) {
+  sums->loss_sum += MeanOrZero<double>(of_row.loss_sum, of_row.valid_count);
+  sums->valid_count += of_row.valid_count;
+  if (row_means == nullptr) return;
+  const T mean = MeanOrZero<T>(of_row.loss_sum, of_row.valid_count);
+  std::memcpy(static_cast<T*>(row_means) + row, &mean, sizeof(T));
 }
 
 void MeanRows(const MaskedLossInputs& inputs, int64_t begin, int64_t end, void* row_means,
               Sums* sums) {
-  Dispatch(inputs, [&](const auto& loss, auto type) {
-    using T = decltype(type);
-    *sums = Sums{};
-    ForEachRow<T>(loss, inputs, inputs.row_size, begin, end, [&](int64_t row, const Sums& of_row) {
-      sums->loss_sum += MeanOrZero<double>(of_row.loss_sum, of_row.valid_count);
-      sums->valid_count += of_row.valid_count;
-      if (row_means == nullptr) return;
-      const T mean = MeanOrZero<T>(of_row.loss_sum, of_row.valid_count);
-      std::memcpy(static_cast<T*>(row_means) + row, &mean, sizeof(T));
-    });
-  });
+  *sums = Sums{};
+  Dispatch(
+      inputs,
+      [&](const auto& loss, auto type) {
+        using T = decltype(type);
+        ForEachRow<T>(
+            loss, inputs, inputs.row_size, begin, end,
+            [&](int64_t row, const Sums& of_row) { AddMean<T>(of_row, row, row_means, sums); });
+      },
+      [&](const auto& loss) {
+        const bool is_double = inputs.computing_type() == DataType::kFloat64;
+        ForEachRowOfChannels(loss, inputs, inputs.row_size, begin, end,
+                             [&](int64_t row, const Sums& of_row) {
+                               if (is_double) return AddMean<double>(of_row, row, row_means, sums);
+                               AddMean<float>(of_row, row, row_means, sums);
+                             });
+      });
 }
 
 void SumRows(const MaskedLossInputs& inputs, int64_t row_size, int64_t begin, int64_t end,
              int64_t num_groups, Sums* groups) {
-  Dispatch(inputs, [&](const auto& loss, auto type) {
-    ForEachRow<decltype(type)>(
-        loss, inputs, row_size, begin, end,
-        [&](int64_t row, const Sums& of_row) { groups[row % num_groups] += of_row; });
-  });
+  const auto add = [&](int64_t row, const Sums& of_row) { groups[row % num_groups] += of_row; };
+  Dispatch(
+      inputs,
+      [&](const auto& loss, auto type) {
+        ForEachRow<decltype(type)>(loss, inputs, row_size, begin, end, add);
+      },
+      [&](const auto& loss) { ForEachRowOfChannels(loss, inputs, row_size, begin, end, add); });
 }
 
 int64_t SizeOf(DataType type) {
@@ -421,59 +384,74 @@ void GradientOfElements(const Loss& loss, const MaskedLossInputs& inputs, int64_
 
 void Gradient(const MaskedLossInputs& inputs, int64_t begin, int64_t end, double scale,
               void* gradient) {
-  Dispatch(inputs, [&](const auto& loss, auto type) {
-    GradientOfElements<decltype(type)>(loss, inputs, begin, end, scale, gradient);
-  });
+  Dispatch(
+      inputs,
+      [&](const auto& loss, auto type) {
+        GradientOfElements<decltype(type)>(loss, inputs, begin, end, scale, gradient);
+      },
+      [&](const auto& loss) { GradientOfChannels(loss, inputs, begin, end, scale, gradient); });
 }
 
 void GradientRows(const MaskedLossInputs& inputs, int64_t begin, int64_t end, double loss_gradient,
                   const void* row_gradients, void* gradient) {
-  Dispatch(inputs, [&](const auto& loss, auto type) {
-    using T = decltype(type);
-    if (inputs.row_size <= kShortRow) {
-      ForEachGroupOfShortRows(inputs.row_size, begin, end, [&](int64_t row, int64_t num_rows) {
-        GradientOfShortRows<T>(loss, inputs, row, num_rows, loss_gradient, row_gradients, gradient);
+  Dispatch(
+      inputs,
+      [&](const auto& loss, auto type) {
+        using T = decltype(type);
+        if (inputs.row_size <= kShortRow) {
+          ForEachGroupOfRows(kChunk / inputs.row_size, begin, end,
+                             [&](int64_t row, int64_t num_rows) {
+                               GradientOfShortRows<T>(loss, inputs, row, num_rows, loss_gradient,
+                                                      row_gradients, gradient);
+                             });
+          return;
+        }
+        const Validity<T> is_valid(inputs);
+        for (int64_t row = begin; row < end; ++row) {
+          const int64_t first = row * inputs.row_size;
+          const int64_t last = first + inputs.row_size;
+          int64_t count = 0;
+          ForEachChunk<T>(inputs, first, last, [&](const Chunk<T>& chunk, int64_t) {
+            count += CountValid(is_valid, chunk);
+          });
+          const double mean_gradient = row_gradients ? Read<T>(row_gradients, row) : loss_gradient;
+          GradientOfElements<T>(loss, inputs, first, last, MeanOrZero<double>(mean_gradient, count),
+                                gradient);
+        }
+      },
+      [&](const auto& loss) {
+        GradientOfRowsOfChannels(loss, inputs, begin, end, loss_gradient, row_gradients, gradient);
       });
-      return;
-    }
-    const Validity<T> is_valid(inputs);
-    for (int64_t row = begin; row < end; ++row) {
-      const int64_t first = row * inputs.row_size;
-      const int64_t last = first + inputs.row_size;
-      int64_t count = 0;
-      ForEachChunk<T>(inputs, first, last, [&](const Chunk<T>& chunk, int64_t) {
-        count += CountValid(is_valid, chunk);
-      });
-      const double mean_gradient = row_gradients ? Read<T>(row_gradients, row) : loss_gradient;
-      GradientOfElements<T>(loss, inputs, first, last, MeanOrZero<double>(mean_gradient, count),
-                            gradient);
-    }
-  });
 }
 
 void Elements(const MaskedLossInputs& inputs, int64_t begin, int64_t end, ElementKind kind,
               void* elements) {
-  Dispatch(inputs, [&](const auto& loss, auto type) {
-    using T = decltype(type);
-    using V = Vec<T>;
-    const Validity<T> is_valid(inputs);
-    const auto map = [&](const auto& formula) {
-      ForEachChunk<T>(inputs, begin, end, [&](Chunk<T> chunk, int64_t offset) {
-        chunk.weight.values = nullptr;
-        MapChunk(formula, is_valid, chunk, Scale<T>(1.0), static_cast<T*>(elements) + offset);
-      });
-    };
-    switch (kind) {
-      case ElementKind::kValid:
-        return map([&](V, V) { return V::Broadcast(1); });
-      case ElementKind::kValue:
-        return map([&](V t, V p) { return loss.Value(t, p); });
-      case ElementKind::kDerivative:
-        return map([&](V t, V p) { return loss.Derivative(t, p); });
-      case ElementKind::kSecondDerivative:
-        return map([&](V t, V p) { return loss.SecondDerivative(t, p); });
-    }
-  });
+  Dispatch(
+      inputs,
+      [&](const auto& loss, auto type) {
+        using T = decltype(type);
+        using V = Vec<T>;
+        const Validity<T> is_valid(inputs);
+        const auto map = [&](const auto& formula) {
+          ForEachChunk<T>(inputs, begin, end, [&](Chunk<T> chunk, int64_t offset) {
+            chunk.weight.values = nullptr;
+            MapChunk(formula, is_valid, chunk, Scale<T>(1.0), static_cast<T*>(elements) + offset);
+          });
+        };
+        switch (kind) {
+          case ElementKind::kValid:
+            return map([&](V, V) { return V::Broadcast(1); });
+          case ElementKind::kValue:
+            return map([&](V t, V p) { return loss.Value(t, p); });
+          case ElementKind::kDerivative:
+            return map([&](V t, V p) { return loss.Derivative(t, p); });
+          case ElementKind::kSecondDerivative:
+            return map([&](V t, V p) { return loss.SecondDerivative(t, p); });
+          case ElementKind::kDirectionalDerivative:
+            return;  // without channels there is none
+        }
+      },
+      [&](const auto& loss) { ElementsOfChannels(loss, inputs, begin, end, kind, elements); });
 }
 
 }  // namespace

@@ -5,7 +5,9 @@
 //   A. Inputs, outputs and scratch are device memory; sizes and views are passed by value. Divisors
 //      and upstream gradients are read where they are: nothing comes back to the host, and nothing
 //      waits.
-//   B. At most two launches for a reduction, one for a gradient, all on `stream` (a cudaStream_t).
+//   B. At most two launches for a reduction, one for a gradient (one more where losses with
+//   channels
+//      are reduced by rows or groups), all on `stream` (a cudaStream_t).
 //   C. Sums are doubles, added up in an order that depends on the number of elements alone: no
 //      atomics, the same bits on every run. It is another order than the CPU's.
 //   D. The functions return what went wrong, or an empty text.
@@ -28,8 +30,9 @@ struct CudaLossOutputs {
   int64_t* valid_count;
 };
 
-// How many bytes of device memory the reductions need besides.
+// How many bytes of device memory the functions below need besides.
 int64_t CudaScratchBytes(const MaskedLossInputs& inputs, Reduction reduction);
+int64_t CudaGradientScratchBytes(const MaskedLossInputs& inputs, Reduction reduction);
 int64_t CudaGroupScratchBytes(const MaskedLossInputs& inputs, const Groups& groups);
 
 std::string CudaMaskedLoss(const MaskedLossInputs& inputs, Reduction reduction, void* scratch,
@@ -45,7 +48,8 @@ struct CudaScale {
 
 // `gradient` may be the memory of y_true or y_pred.
 std::string CudaMaskedLossGradient(const MaskedLossInputs& inputs, Reduction reduction,
-                                   const CudaScale& scale, void* gradient, void* stream);
+                                   const CudaScale& scale, void* scratch, void* gradient,
+                                   void* stream);
 
 // Arrays of one entry for each group.
 struct CudaGroupSums {

@@ -8,4 +8,11 @@
 #define MASKLSTM_HOST_DEVICE
 #endif
 
+// Before a loop of a constant number of steps.
+#if defined(__CUDACC__)
+#define MASKLSTM_UNROLL _Pragma("unroll")
+#else
+#define MASKLSTM_UNROLL _Pragma("GCC unroll 32")
+#endif
+
 #endif  // MASKLSTM_CSRC_LOSSES_HOST_DEVICE_H_

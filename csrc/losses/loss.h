@@ -11,6 +11,8 @@
 //     ... V SecondDerivative(V y_true, V y_pred) const;  // by y_pred, twice
 //   };
 //
+// Losses that take several predictions for one label have another form: channels.h.
+//
 // The caller decides which elements are valid and zeroes the result where they are not.
 //
 // What a formula may be made of:
@@ -27,6 +29,7 @@
 #ifndef MASKLSTM_CSRC_LOSSES_LOSS_H_
 #define MASKLSTM_CSRC_LOSSES_LOSS_H_
 
+#include <cstdint>
 #include <limits>
 
 #include "csrc/losses/host_device.h"
@@ -42,6 +45,7 @@ struct Domain {
   double high;
   bool includes_low;
   bool includes_high;
+  bool is_whole = false;  // only whole numbers
 
   static constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
@@ -50,10 +54,14 @@ struct Domain {
   static constexpr Domain From(double low) { return {low, kInfinity, true, false}; }
   static constexpr Domain Between(double low, double high) { return {low, high, false, false}; }
   static constexpr Domain Within(double low, double high) { return {low, high, true, true}; }
+  static constexpr Domain Integers(int low, int high) {
+    return {static_cast<double>(low), static_cast<double>(high), true, true, true};
+  }
 
   constexpr bool Contains(double value) const {
     return (includes_low ? low <= value : low < value) &&
-           (includes_high ? value <= high : value < high);
+           (includes_high ? value <= high : value < high) &&
+           (!is_whole || value == static_cast<double>(static_cast<int64_t>(value)));
   }
 };
 
@@ -61,6 +69,9 @@ struct Parameter {
   const char* name;
   double default_value;
   Domain domain;
+  bool is_list = false;  // as many numbers as the user gives; NaN stands after the last one
+
+  static constexpr bool kList = true;
 };
 
 // Parameters that several losses have. Python gives epsilon the value of keras.config.epsilon().

@@ -87,6 +87,71 @@ void RequireNoOverlap(const ArrayView& out, const std::optional<ArrayView>& inpu
   }
 }
 
+// One number of a parameter, in its domain and held by the computing type.
+double ReadParameter(const py::object& value, const ParameterDescription& description,
+                     const MaskedLossInputs& inputs) {
+  // Booleans are numbers here, since some parameters are switches.
+  const double number = py::isinstance<py::bool_>(value)
+                            ? value.cast<double>()
+                            : ToNumber(value).value_or(std::numeric_limits<double>::quiet_NaN());
+  // A number above 0 must be one in the computing type too: formulas divide by it.
+  const bool is_double = inputs.computing_type() == DataType::kFloat64;
+  const double least =
+      is_double ? std::numeric_limits<double>::min() : std::numeric_limits<float>::min();
+  const bool is_lost = number < least && !description.domain.Contains(0.0);
+  if (is_lost || !description.domain.Contains(number)) {
+    const std::string for_type =
+        is_lost ? ", for " + ComputingType(inputs) + " of at least " + Repr(py::float_(least)) : "";
+    throw py::value_error("Invalid value for argument '" + description.name +
+                          "'. Expected a number in " + description.domain.text + for_type +
+                          ". Received: " + description.name + "=" + Repr(value));
+  }
+  return number;
+}
+
+// Fills inputs->parameters; after a list stands NaN.
+void ReadParameters(const py::dict& parameters, MaskedLossInputs* inputs) {
+  const LossDescription& loss = Losses()[inputs->loss];
+  std::fill_n(inputs->parameters, kMaxParameters, std::numeric_limits<double>::quiet_NaN());
+  py::size_t num_used = 0;
+  double* next = inputs->parameters;
+  for (const ParameterDescription& description : loss.parameters) {
+    if (!parameters.contains(description.name)) {
+      *next++ = description.default_value;
+      continue;
+    }
+    ++num_used;
+    const py::object value = parameters[py::str(description.name)];
+    if (!description.is_list || !py::isinstance<py::sequence>(value)) {
+      *next++ = ReadParameter(value, description, *inputs);
+      continue;
+    }
+    const py::sequence numbers = value;
+    if (numbers.size() < 1 || numbers.size() > static_cast<py::size_t>(kMaxChannels)) {
+      throw py::value_error("Invalid value for argument '" + description.name +
+                            "'. Expected 1 to " + std::to_string(kMaxChannels) +
+                            " numbers. Received: " + description.name + "=" + Repr(value));
+    }
+    for (const py::handle number : numbers) {
+      *next++ = ReadParameter(py::reinterpret_borrow<py::object>(number), description, *inputs);
+    }
+  }
+  if (num_used != parameters.size()) {
+    throw py::type_error("Loss '" + loss.name +
+                         "' got unexpected parameters. Received: " + Repr(parameters));
+  }
+}
+
+void CheckShapes(const MaskedLossInputs& inputs, const ArrayView& y_true, const ArrayView& y_pred) {
+  std::vector<int64_t> expected = y_true.shape;
+  if (inputs.num_channels > 0) expected.push_back(inputs.num_channels);
+  if (y_pred.shape == expected) return;
+  throw py::value_error(inputs.num_channels == 0
+                            ? ShapesDifferText(y_true.ShapeText(), y_pred.ShapeText())
+                            : ChannelsDifferText(Losses()[inputs.loss].name, inputs.num_channels,
+                                                 y_true.ShapeText(), y_pred.ShapeText()));
+}
+
 }  // namespace
 
 int64_t ArrayView::size() const {
@@ -134,9 +199,11 @@ MaskedLossInputs MakeInputs(const ArrayView& y_true, const ArrayView& y_pred,
   MaskedLossInputs inputs;
   inputs.label_type = DataTypeOf(y_true, "y_true", false);
   inputs.prediction_type = DataTypeOf(y_pred, "y_pred", true);
-  if (y_true.shape != y_pred.shape) {
-    throw py::value_error(ShapesDifferText(y_true.ShapeText(), y_pred.ShapeText()));
-  }
+  inputs.loss = FindLoss(loss);
+  if (inputs.loss < 0) ThrowUnknownName("loss", loss, Losses());
+  ReadParameters(parameters, &inputs);
+  inputs.num_channels = NumChannels(inputs.loss, inputs.parameters);
+  CheckShapes(inputs, y_true, y_pred);
   inputs.y_true = y_true.data;
   inputs.y_pred = y_pred.data;
   SetRows(y_true.shape.data(), y_true.shape.size(), &inputs);
@@ -153,40 +220,16 @@ MaskedLossInputs MakeInputs(const ArrayView& y_true, const ArrayView& y_pred,
         "2^53 only if it is a float64). Received: missing=" +
         Repr(missing));
   }
+  return inputs;
+}
 
+int NumChannelsOf(const std::string& loss, const py::dict& parameters) {
+  MaskedLossInputs inputs;
+  inputs.prediction_type = DataType::kFloat64;
   inputs.loss = FindLoss(loss);
   if (inputs.loss < 0) ThrowUnknownName("loss", loss, Losses());
-  const auto& descriptions = Losses()[inputs.loss].parameters;
-  py::size_t num_used = 0;
-  for (py::size_t i = 0; i < descriptions.size(); ++i) {
-    const auto& description = descriptions[i];
-    inputs.parameters[i] = description.default_value;
-    if (!parameters.contains(description.name)) continue;
-    ++num_used;
-    const py::object value = parameters[py::str(description.name)];
-    // Booleans are numbers here, since some parameters are switches.
-    inputs.parameters[i] = py::isinstance<py::bool_>(value)
-                               ? value.cast<double>()
-                               : ToNumber(value).value_or(std::numeric_limits<double>::quiet_NaN());
-    // A number above 0 must be one in the computing type too: formulas divide by it.
-    const bool is_double = inputs.computing_type() == DataType::kFloat64;
-    const double least =
-        is_double ? std::numeric_limits<double>::min() : std::numeric_limits<float>::min();
-    const bool is_lost = inputs.parameters[i] < least && !description.domain.Contains(0.0);
-    if (is_lost || !description.domain.Contains(inputs.parameters[i])) {
-      const std::string for_type =
-          is_lost ? ", for " + ComputingType(inputs) + " of at least " + Repr(py::float_(least))
-                  : "";
-      throw py::value_error("Invalid value for argument '" + description.name +
-                            "'. Expected a number in " + description.domain.text + for_type +
-                            ". Received: " + description.name + "=" + Repr(value));
-    }
-  }
-  if (num_used != parameters.size()) {
-    throw py::type_error("Loss '" + loss +
-                         "' got unexpected parameters. Received: " + Repr(parameters));
-  }
-  return inputs;
+  ReadParameters(parameters, &inputs);
+  return NumChannels(inputs.loss, inputs.parameters);
 }
 
 Reduction MakeReduction(const std::string& name) {

@@ -40,6 +40,8 @@ MaskedLossInputs MakeInputs(const ArrayView& y_true, const ArrayView& y_pred,
                             const std::optional<ArrayView>& mask, const pybind11::object& missing,
                             const pybind11::dict& parameters);
 
+int NumChannelsOf(const std::string& loss, const pybind11::dict& parameters);
+
 Reduction MakeReduction(const std::string& name);
 Groups MakeGroups(const std::string& balance, const ArrayView& y_true);
 

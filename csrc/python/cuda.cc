@@ -399,7 +399,8 @@ py::object MaskedLossGradient(const DeviceObject& y_true, const py::object& y_pr
     scale.weight_sum = weight_sum;
     scale.valid_count = valid_count;
   }
-  ThrowIfCudaError(CudaMaskedLossGradient(inputs, reduction, scale,
+  const CudaMemory factors(CudaGradientScratchBytes(inputs, reduction), arguments.stream);
+  ThrowIfCudaError(CudaMaskedLossGradient(inputs, reduction, scale, factors.data(),
                                           const_cast<void*>(gradient.data), arguments.stream));
   return result;
 }

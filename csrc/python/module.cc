@@ -41,10 +41,10 @@ struct Arguments {
                           missing, parameters)) {}
 };
 
-// An array of the labels' shape; `drop` trailing axes are left out.
-py::array EmptyLike(const py::array& y_true, const py::dtype& dtype, int drop) {
-  const py::ssize_t rank = std::max<py::ssize_t>(0, y_true.ndim() - drop);
-  return py::array(dtype, std::vector<py::ssize_t>(y_true.shape(), y_true.shape() + rank));
+// An array of the shape of another one; `drop` trailing axes are left out.
+py::array EmptyLike(const py::array& array, const py::dtype& dtype, int drop) {
+  const py::ssize_t rank = std::max<py::ssize_t>(0, array.ndim() - drop);
+  return py::array(dtype, std::vector<py::ssize_t>(array.shape(), array.shape() + rank));
 }
 
 py::tuple MaskedLoss(const py::array& y_true, const py::array& y_pred, const std::string& loss,
@@ -107,7 +107,7 @@ py::array MaskedLossGradient(const py::array& y_true, const py::array& y_pred,
   const MaskedLossInputs& inputs = arguments.inputs;
   const Reduction reduction = MakeReduction(reduction_name);
   const ParallelFor parallel_for = ThreadsOf(threads);
-  py::array gradient = out ? *out : EmptyLike(y_true, y_pred.dtype(), 0);
+  py::array gradient = out ? *out : EmptyLike(y_pred, y_pred.dtype(), 0);
   CheckOut(ViewOf(gradient, "out"), gradient.writeable(), arguments.y_true, arguments.y_pred,
            arguments.sample_weight, arguments.mask);
   void* data = gradient.mutable_data();
@@ -128,6 +128,7 @@ py::list ParametersOf(const LossDescription& loss) {
     entry["name"] = parameter.name;
     entry["default"] = parameter.default_value;
     entry["domain"] = parameter.domain.text;
+    entry["is_list"] = parameter.is_list;
     entry["accepts"] = py::cpp_function(
         [domain = parameter.domain](double value) { return domain.Contains(value); });
     parameters.append(entry);
@@ -147,6 +148,7 @@ py::dict ToDict(const Interval& interval) {
   entries["upper"] = interval.upper;
   entries["includes_lower"] = interval.includes_lower;
   entries["includes_upper"] = interval.includes_upper;
+  entries["whole"] = interval.is_whole;
   entries["text"] = interval.text;
   return entries;
 }
@@ -158,6 +160,14 @@ py::dict Descriptions() {
     entries["parameters"] = ParametersOf(loss);
     entries["labels"] = ToDict(loss.labels);
     entries["predictions"] = ToDict(loss.predictions);
+    py::list channels;
+    for (const ChannelDescription& channel : loss.channels) {
+      py::dict of_channel = ToDict(channel.domain);
+      of_channel["name"] = channel.name;
+      of_channel["repeats"] = channel.repeats;
+      channels.append(of_channel);
+    }
+    entries["channels"] = channels;
     descriptions[py::str(loss.name)] = entries;
   }
   return descriptions;
@@ -270,14 +280,28 @@ PYBIND11_MODULE(kernels, module) {
              py::arg("reduction") = "mean",
              py::arg("missing") = std::numeric_limits<double>::quiet_NaN(), py::arg("threads") = 1,
              py::arg("out") = py::none());
-  module.def("losses", &LossTable,
-             "All losses: a dict from name to the list of the loss's parameters, each a dict with "
-             "name, default, domain (an interval, as text) and accepts (a predicate).");
-  module.def("descriptions", &Descriptions,
-             "All losses: a dict from name to a dict with parameters (as in losses()), labels and "
-             "predictions. These say where the loss is meant to be used, as intervals: dicts with "
-             "lower, upper, includes_lower, includes_upper and text. Values outside of them are "
-             "not refused.");
+  module.def(
+      "losses", &LossTable,
+      "All losses: a dict from name to the list of the loss's parameters, each a dict with "
+      "name, default, domain (an interval, as text), is_list (whether it takes several numbers) "
+      "and accepts (a predicate for one number).");
+  module.def(
+      "descriptions", &Descriptions,
+      "All losses: a dict from name to a dict with parameters (as in losses()), labels and "
+      "predictions. These say where the loss is meant to be used, as intervals: dicts with "
+      "lower, upper, includes_lower, includes_upper, whole (whole numbers alone) and text. "
+      "Values outside of them are not refused. `channels` lists what a loss takes several of "
+      "for each label, side by side along an axis of y_pred that y_true does not have: dicts "
+      "as for an interval, with a name and repeats (whether it stands for several channels, "
+      "one for each component or quantile); empty for all other losses.");
+  module.def(
+      "num_channels",
+      [](const std::string& loss, const py::kwargs& parameters) {
+        return NumChannelsOf(loss, parameters);
+      },
+      "How many predictions a loss takes for each label, along an axis of y_pred that y_true does "
+      "not have; 0 if there is no such axis.",
+      py::arg("loss"));
   module.def("types", &Types,
              "All types that labels may have: a dict from NumPy's name to a dict with typestr, "
              "bytes, floating_point, and prediction (whether predictions may have it as well).");

@@ -44,6 +44,7 @@ void Attributes::Read(OpKernelConstruction* context) {
   loss = FindLoss(text);  // found, since the attribute allows only known names
   OP_REQUIRES_OK(context, context->GetAttr("parameters", &text));
   OP_REQUIRES(context, ParseParameters(loss, text, parameters, &error), InvalidArgument(error));
+  num_channels = NumChannels(loss, parameters);
   OP_REQUIRES_OK(context, context->GetAttr("missing", &text));
   OP_REQUIRES(
       context, ParseMissing(text, &missing),
@@ -59,12 +60,13 @@ void Attributes::Read(OpKernelConstruction* context) {
     OP_REQUIRES(context, type == computing_type,
                 InvalidArgument("Expected Tcompute = double for T = double, else float."));
   }
-  if (context->HasAttr("Tweights")) {
+  for (const char* name : {"Tweights", "Tdirections"}) {
+    if (!context->HasAttr(name)) continue;
     std::vector<tensorflow::DataType> types;
-    OP_REQUIRES_OK(context, context->GetAttr("Tweights", &types));
-    for (const tensorflow::DataType weight_type : types) {
-      OP_REQUIRES(context, weight_type == computing_type,
-                  InvalidArgument("Expected weights of type double for T = double, else float."));
+    OP_REQUIRES_OK(context, context->GetAttr(name, &types));
+    for (const tensorflow::DataType type_of_one : types) {
+      OP_REQUIRES(context, type_of_one == computing_type,
+                  InvalidArgument("Expected ", name, " = double for T = double, else float."));
     }
   }
   if (context->HasAttr("balance")) {
@@ -74,6 +76,11 @@ void Attributes::Read(OpKernelConstruction* context) {
   if (context->HasAttr("kind")) {
     OP_REQUIRES_OK(context, context->GetAttr("kind", &text));
     FindElementKind(text, &kind);
+    const bool needs_channels = kind == ElementKind::kDirectionalDerivative;
+    const bool has_none = kind == ElementKind::kSecondDerivative;
+    OP_REQUIRES(
+        context, num_channels == 0 ? !needs_channels : !has_none,
+        InvalidArgument("Loss '", Losses()[loss].name, "' has no elements of kind '", text, "'"));
   }
   if (!context->HasAttr("reduction")) return;
   OP_REQUIRES_OK(context, context->GetAttr("reduction", &text));
@@ -83,9 +90,17 @@ void Attributes::Read(OpKernelConstruction* context) {
               InvalidArgument("Expected Tloss = double for row means of T = double, else float."));
 }
 
-absl::Status CheckSameShape(const TensorShape& y_true, const TensorShape& y_pred) {
-  if (y_true == y_pred) return absl::OkStatus();
-  return InvalidArgument(ShapesDifferText(y_true.DebugString(), y_pred.DebugString()));
+absl::Status CheckShapes(const Attributes& attributes, const TensorShape& y_true,
+                         const TensorShape& y_pred) {
+  const int num_channels = attributes.num_channels;
+  TensorShape expected = y_true;
+  if (num_channels > 0) expected.AddDim(num_channels);
+  if (y_pred == expected) return absl::OkStatus();
+  const std::string labels = y_true.DebugString();
+  const std::string predictions = y_pred.DebugString();
+  if (num_channels == 0) return InvalidArgument(ShapesDifferText(labels, predictions));
+  return InvalidArgument(
+      ChannelsDifferText(Losses()[attributes.loss].name, num_channels, labels, predictions));
 }
 
 absl::Status CheckResults(Reduction reduction, const TensorShape& y_true,
@@ -156,9 +171,10 @@ absl::Status ReadInputs(OpKernelContext* context, const Attributes& attributes,
   TF_RETURN_IF_ERROR(context->input("y_true", &y_true));
   TF_RETURN_IF_ERROR(context->input("y_pred", &y_pred));
   const TensorShape& shape = y_true->shape();
-  TF_RETURN_IF_ERROR(CheckSameShape(shape, y_pred->shape()));
+  TF_RETURN_IF_ERROR(CheckShapes(attributes, shape, y_pred->shape()));
   inputs->loss = attributes.loss;
   std::copy_n(attributes.parameters, kMaxParameters, inputs->parameters);
+  inputs->num_channels = attributes.num_channels;
   inputs->missing = attributes.missing;
   inputs->label_type = DataTypeOf(y_true->dtype());
   inputs->prediction_type = DataTypeOf(y_pred->dtype());
@@ -171,6 +187,29 @@ absl::Status ReadInputs(OpKernelContext* context, const Attributes& attributes,
   Broadcast masks[1];
   TF_RETURN_IF_ERROR(MakeViews(context, "mask", shape, masks));
   inputs->mask = masks[0];
+  return absl::OkStatus();
+}
+
+absl::Status CheckDirection(const Attributes& attributes, int number, const TensorShape& y_pred,
+                            const TensorShape& direction) {
+  const int expected = attributes.kind == ElementKind::kDirectionalDerivative ? 1 : 0;
+  if (number != expected) {
+    return InvalidArgument("Expected ", expected, " tensors for 'direction'. Received: ", number);
+  }
+  if (number == 0 || direction == y_pred) return absl::OkStatus();
+  return InvalidArgument("Expected a direction of y_pred's shape, ", y_pred.DebugString(),
+                         ". Received: direction with shape ", direction.DebugString());
+}
+
+absl::Status ReadDirection(OpKernelContext* context, const Attributes& attributes,
+                           MaskedLossInputs* inputs) {
+  OpInputList list;
+  TF_RETURN_IF_ERROR(context->input_list("direction", &list));
+  const Tensor* y_pred;
+  TF_RETURN_IF_ERROR(context->input("y_pred", &y_pred));
+  const TensorShape shape = list.size() == 0 ? TensorShape() : list[0].shape();
+  TF_RETURN_IF_ERROR(CheckDirection(attributes, list.size(), y_pred->shape(), shape));
+  if (list.size() == 1) inputs->direction = list[0].data();
   return absl::OkStatus();
 }
 

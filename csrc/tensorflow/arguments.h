@@ -26,6 +26,7 @@ DataType DataTypeOf(tensorflow::DataType type);
 struct Attributes {
   int loss;
   double parameters[kMaxParameters] = {};
+  int num_channels = 0;
   Missing missing;
   Reduction reduction = Reduction::kSumOfElements;
   Balance balance = Balance::kSample;
@@ -47,8 +48,9 @@ class WithAttributes : public Kernel {
   Attributes attributes_;
 };
 
-absl::Status CheckSameShape(const tensorflow::TensorShape& y_true,
-                            const tensorflow::TensorShape& y_pred);
+// Whether labels and predictions have one shape, or the predictions one axis more for the channels.
+absl::Status CheckShapes(const Attributes& attributes, const tensorflow::TensorShape& y_true,
+                         const tensorflow::TensorShape& y_pred);
 
 // Checks what a gradient is given of the forward pass: one `loss_gradient` for each loss value, and
 // two scalars.
@@ -64,6 +66,13 @@ absl::Status FindGroupAxis(const Attributes& attributes, const tensorflow::Tenso
 // Fills `inputs` with the op's labels, predictions, weights and mask, wherever their memory is.
 absl::Status ReadInputs(tensorflow::OpKernelContext* context, const Attributes& attributes,
                         bool has_sample_weight, MaskedLossInputs* inputs);
+
+// The direction of a directional derivative, which is of the predictions' shape.
+absl::Status ReadDirection(tensorflow::OpKernelContext* context, const Attributes& attributes,
+                           MaskedLossInputs* inputs);
+absl::Status CheckDirection(const Attributes& attributes, int number,
+                            const tensorflow::TensorShape& y_pred,
+                            const tensorflow::TensorShape& direction);
 
 // The view of weights or a mask at `data`, which may be null for an empty tensor.
 absl::Status MakeView(const void* data, const tensorflow::TensorShape& shape, const char* name,

@@ -63,7 +63,7 @@ class MaskedLossGradOp : public OpWithAttributes {
                                 loss_gradient.shape(), weight_sum.shape(), valid_count.shape()));
     tensorflow::Tensor* gradient;
     OP_REQUIRES_OK(context, context->forward_input_or_allocate_output(
-                                {kYTrue, kYPred}, 0, context->input(kYTrue).shape(), &gradient));
+                                {kYTrue, kYPred}, 0, context->input(kYPred).shape(), &gradient));
     Device::Gradient(context, inputs, attributes_.reduction, loss_gradient, weight_sum, valid_count,
                      gradient);
   }
@@ -81,8 +81,11 @@ class MaskedLossElementsOp : public OpWithAttributes {
   void Compute(tensorflow::OpKernelContext* context) override {
     MaskedLossInputs inputs;
     OP_REQUIRES_OK(context, ReadInputs(context, attributes_, false, &inputs));
+    OP_REQUIRES_OK(context, ReadDirection(context, attributes_, &inputs));
+    const int of_shape = IsByPrediction(attributes_.kind) ? 1 : 0;  // y_pred's or y_true's
     tensorflow::Tensor* elements;
-    OP_REQUIRES_OK(context, context->allocate_output(0, context->input(0).shape(), &elements));
+    OP_REQUIRES_OK(context,
+                   context->allocate_output(0, context->input(of_shape).shape(), &elements));
     Device::Elements(context, inputs, attributes_.kind, elements);
   }
 };

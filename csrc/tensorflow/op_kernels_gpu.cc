@@ -49,8 +49,11 @@ struct GpuDevice {
     const CudaScale scale{loss_gradient.data(), IsDouble(loss_gradient),
                           static_cast<const double*>(weight_sum.data()),
                           static_cast<const int64_t*>(valid_count.data())};
-    Report(context,
-           CudaMaskedLossGradient(inputs, reduction, scale, gradient->data(), StreamOf(context)));
+    Tensor scratch;
+    OP_REQUIRES_OK(context,
+                   AllocateScratch(context, CudaGradientScratchBytes(inputs, reduction), &scratch));
+    Report(context, CudaMaskedLossGradient(inputs, reduction, scale, scratch.data(),
+                                           gradient->data(), StreamOf(context)));
   }
 
   static void GroupSums(OpKernelContext* context, const MaskedLossInputs& inputs,

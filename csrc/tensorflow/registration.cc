@@ -39,14 +39,61 @@ std::string TypeAttribute(const std::string& name, bool of_predictions) {
   return name + ": {" + allowed + "}";
 }
 
-// The shape that labels and predictions share.
-absl::Status ElementShape(InferenceContext* context, int y_true, int y_pred, ShapeHandle* shape) {
-  return context->Merge(context->input(y_true), context->input(y_pred), shape);
+// The length of the axis that only the predictions have; 0 if there is none.
+absl::Status ReadNumChannels(InferenceContext* context, int* number) {
+  std::string loss, text, error;
+  TF_RETURN_IF_ERROR(context->GetAttr("loss", &loss));
+  TF_RETURN_IF_ERROR(context->GetAttr("parameters", &text));
+  double parameters[kMaxParameters];
+  if (!ParseParameters(FindLoss(loss), text, parameters, &error)) {
+    return absl::InvalidArgumentError(error);
+  }
+  *number = NumChannels(FindLoss(loss), parameters);
+  return absl::OkStatus();
 }
 
-absl::Status ElementwiseShape(InferenceContext* context, int y_true, int y_pred) {
+// The labels' shape: that of the predictions but for the channels' axis.
+absl::Status ElementShape(InferenceContext* context, int y_true, int y_pred, ShapeHandle* shape) {
+  int num_channels;
+  TF_RETURN_IF_ERROR(ReadNumChannels(context, &num_channels));
+  ShapeHandle of_predictions = context->input(y_pred);
+  if (num_channels > 0 && context->RankKnown(of_predictions)) {
+    TF_RETURN_IF_ERROR(context->WithRankAtLeast(of_predictions, 1, &of_predictions));
+    DimensionHandle channels;
+    TF_RETURN_IF_ERROR(
+        context->WithValue(context->Dim(of_predictions, -1), num_channels, &channels));
+    TF_RETURN_IF_ERROR(context->Subshape(of_predictions, 0, -1, &of_predictions));
+  } else if (num_channels > 0) {
+    of_predictions = context->UnknownShape();
+  }
+  return context->Merge(context->input(y_true), of_predictions, shape);
+}
+
+// The predictions' shape.
+absl::Status PredictionShape(InferenceContext* context, int y_true, int y_pred,
+                             ShapeHandle* shape) {
+  int num_channels;
+  TF_RETURN_IF_ERROR(ReadNumChannels(context, &num_channels));
+  TF_RETURN_IF_ERROR(ElementShape(context, y_true, y_pred, shape));
+  if (num_channels == 0) return absl::OkStatus();
+  return context->Concatenate(*shape, context->Vector(num_channels), shape);
+}
+
+absl::Status GradientShape(InferenceContext* context) {
   ShapeHandle shape;
-  TF_RETURN_IF_ERROR(ElementShape(context, y_true, y_pred, &shape));
+  TF_RETURN_IF_ERROR(PredictionShape(context, 3, 4, &shape));
+  context->set_output(0, shape);
+  return absl::OkStatus();
+}
+
+absl::Status ElementsShape(InferenceContext* context) {
+  std::string name;
+  TF_RETURN_IF_ERROR(context->GetAttr("kind", &name));
+  ElementKind kind;
+  FindElementKind(name, &kind);
+  ShapeHandle shape;
+  TF_RETURN_IF_ERROR(IsByPrediction(kind) ? PredictionShape(context, 0, 1, &shape)
+                                          : ElementShape(context, 0, 1, &shape));
   context->set_output(0, shape);
   return absl::OkStatus();
 }
@@ -154,21 +201,23 @@ REGISTER_OP("Masklstm>MaskedLossGrad")
     .Attr(Attribute("reduction", kReductions))
     .Attr("parameters: string = ''")
     .Attr("missing: string = 'nan'")
-    .SetShapeFn([](InferenceContext* context) { return ElementwiseShape(context, 3, 4); });
+    .SetShapeFn(GradientShape);
 
 REGISTER_OP("Masklstm>MaskedLossElements")
     .Input("y_true: Tlabel")
     .Input("y_pred: T")
     .Input("mask: num_masks * bool")
+    .Input("direction: Tdirections")
     .Output("elements: Tcompute")
     .Attr(TypeAttribute("Tlabel", /*of_predictions=*/false))
     .Attr(TypeAttribute("T", /*of_predictions=*/true))
     .Attr("Tcompute: {float, double}")
     .Attr("num_masks: int >= 0 = 0")
+    .Attr("Tdirections: list({float, double}) >= 0 = []")
     .Attr(Attribute("kind", kElementKinds))
     .Attr(Attribute("loss", Losses()))
     .Attr("parameters: string = ''")
     .Attr("missing: string = 'nan'")
-    .SetShapeFn([](InferenceContext* context) { return ElementwiseShape(context, 0, 1); });
+    .SetShapeFn(ElementsShape);
 
 }  // namespace masklstm

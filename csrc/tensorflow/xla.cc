@@ -17,6 +17,7 @@
 #include "csrc/core/division.h"
 #include "csrc/core/missing.h"
 #include "csrc/core/stored_types.h"
+#include "csrc/losses/dual.h"
 #include "csrc/losses/losses.h"
 #include "csrc/tensorflow/arguments.h"
 #include "tensorflow/compiler/tf2xla/shape_util.h"
@@ -92,7 +93,20 @@ std::vector<XlaOp> AddUpAll(std::vector<XlaOp> terms, const TensorShape& shape) 
   return AddUp(AddUp(terms, within), {0});
 }
 
-// Labels, predictions and weights of one op, in the computing type.
+// Predictions with channels as the formulas take them: one array for each channel.
+struct Planes {
+  std::vector<XlaOp> planes;
+  XlaOp operator[](int channel) const { return planes[channel]; }
+};
+
+struct DualPlanes {
+  Planes values;
+  Planes tangents;
+  Dual<XlaOp> operator[](int channel) const { return {values[channel], tangents[channel]}; }
+};
+
+// Labels, predictions and weights of one op, in the type that formulas are computed in: the
+// computing type, or doubles where there are channels.
 class Inputs {
  public:
   absl::Status Read(XlaOpKernelContext* context, const Attributes& attributes,
@@ -101,10 +115,12 @@ class Inputs {
     TensorShape prediction_shape;
     TF_RETURN_IF_ERROR(ShapeOf(context, "y_true", &shape_));
     TF_RETURN_IF_ERROR(ShapeOf(context, "y_pred", &prediction_shape));
-    TF_RETURN_IF_ERROR(CheckSameShape(shape_, prediction_shape));
+    TF_RETURN_IF_ERROR(CheckShapes(attributes, shape_, prediction_shape));
     prediction_type_ = context->InputXlaType("y_pred");
-    type_ = prediction_type_ == xla::F64 ? xla::F64 : xla::F32;
+    computing_type_ = prediction_type_ == xla::F64 ? xla::F64 : xla::F32;
+    type_ = attributes.num_channels > 0 ? xla::F64 : computing_type_;
     y_pred_ = Convert(context->Input("y_pred"), prediction_type_, type_);
+    if (attributes.num_channels > 0) planes_ = PlanesOf(y_pred_);
     const xla::PrimitiveType label_type = context->InputXlaType("y_true");
     const XlaOp y_true = context->Input("y_true");
     y_true_ = Convert(y_true, label_type, type_);
@@ -122,27 +138,58 @@ class Inputs {
     return absl::OkStatus();
   }
 
-  // formula(loss) with the loss of the op.
-  template <typename Formula>
-  XlaOp OfLoss(Formula&& formula) const {
-    XlaOp result;
-    AllLosses::Visit(attributes_->loss, attributes_->parameters,
-                     [&](const auto& loss) { result = formula(loss, y_true_, y_pred_); });
-    return result;
-  }
   XlaOp Values() const {
-    return OfLoss([](const auto& loss, XlaOp t, XlaOp p) { return loss.Value(t, p); });
+    XlaOp values;
+    VisitLoss([&](const auto& loss) {
+      if constexpr (kHasChannels<std::decay_t<decltype(loss)>>) {
+        values = loss.Value(y_true_, planes_);
+      } else {
+        values = loss.Value(y_true_, y_pred_);
+      }
+    });
+    return values;
   }
-  XlaOp Derivatives() const {
-    return OfLoss([](const auto& loss, XlaOp t, XlaOp p) { return loss.Derivative(t, p); });
+
+  // By each channel; by the predictions as they are where there are none.
+  std::vector<XlaOp> Derivatives() const {
+    std::vector<XlaOp> slopes(std::max(1, attributes_->num_channels));
+    VisitLoss([&](const auto& loss) {
+      if constexpr (kHasChannels<std::decay_t<decltype(loss)>>) {
+        loss.Derivative(y_true_, planes_, [&](int c, XlaOp slope) { slopes[c] = slope; });
+      } else {
+        slopes[0] = loss.Derivative(y_true_, y_pred_);
+      }
+    });
+    return slopes;
   }
+
   XlaOp SecondDerivatives() const {
-    return OfLoss([](const auto& loss, XlaOp t, XlaOp p) { return loss.SecondDerivative(t, p); });
+    XlaOp values;
+    VisitLoss([&](const auto& loss) {
+      if constexpr (!kHasChannels<std::decay_t<decltype(loss)>>) {
+        values = loss.SecondDerivative(y_true_, y_pred_);
+      }
+    });
+    return values;
+  }
+
+  // Of the derivatives, along a direction of the predictions' shape.
+  std::vector<XlaOp> DirectionalDerivatives(XlaOp direction) const {
+    std::vector<XlaOp> slopes(attributes_->num_channels);
+    VisitLoss([&](const auto& loss) {
+      if constexpr (kHasChannels<std::decay_t<decltype(loss)>>) {
+        const DualPlanes planes{planes_, PlanesOf(Widen(direction))};
+        loss.Derivative(Dual<XlaOp>{y_true_, xla::ZerosLike(y_true_)}, planes,
+                        [&](int c, Dual<XlaOp> slope) { slopes[c] = slope.tangent; });
+      }
+    });
+    return slopes;
   }
 
   // `elements` (a scalar stands for all) where valid, else +0.0.
-  XlaOp WhereValid(XlaOp elements) const {
-    return xla::Select(valid_, elements, xla::Zero(builder(), type_));
+  XlaOp WhereValid(XlaOp elements) const { return WhereValid(elements, type_); }
+  XlaOp WhereValid(XlaOp elements, xla::PrimitiveType type) const {
+    return xla::Select(valid_, elements, xla::Zero(builder(), type));
   }
 
   // Sums along the axes: of w l, of w, and the number of valid elements.
@@ -160,7 +207,7 @@ class Inputs {
     std::vector<XlaOp> terms = {xla::ConvertElementType(valid_, count_type),
                                 Widen(WhereValid(Values()))};
     if (is_weighted_) {
-      terms.push_back(Widen(WhereValid(weight_)));
+      terms.push_back(WhereValid(Widen(weight_), xla::F64));
       // Exact for float: the product of two 24-bit numbers fits a double.
       terms[1] = terms[1] * terms[2];
     }
@@ -173,37 +220,24 @@ class Inputs {
     return sums;
   }
 
-  // scale * w * l', with a scale that is a double or one for each element.
+  // scale * w * l', with a scale that is a double or one for each element; of the predictions'
+  // shape and type.
   XlaOp Gradient(XlaOp scale) const {
-    const XlaOp gradient = is_weighted_ ? WeightedGradient(scale) : PlainGradient(scale);
-    return Convert(WhereValid(gradient), type_, prediction_type_);
-  }
-
-  // In the computing type, twice as fast as in doubles where memory is not the limit. A scale near
-  // the ends of float's range or beyond comes in two factors, one of them after the slope.
-  XlaOp PlainGradient(XlaOp scale) const {
-    if (type_ == xla::F64) return scale * Derivatives();
-    const XlaOp magnitude = xla::Abs(scale);
-    const auto number = [&](double value) { return xla::ScalarLike(scale, value); };
-    const XlaOp second =
-        xla::Select(xla::Lt(magnitude, number(0x1p-100)), number(0x1p-120),
-                    xla::Select(xla::Gt(magnitude, number(0x1p100)), number(0x1p100), number(1.0)));
-    return Convert(scale / second, xla::F64, type_) * Derivatives() *
-           Convert(second, xla::F64, type_);
-  }
-
-  // In doubles, which hold every product of two floats and a scale of floats, wherever it lies.
-  XlaOp WeightedGradient(XlaOp scale) const {
-    const XlaOp slopes = Widen(Derivatives());
-    const XlaOp weight = Widen(weight_);
-    const XlaOp product = scale * weight;
-    XlaOp gradient = product * slopes;
-    if (type_ == xla::F64) {  // as `Scaled` in division.h
-      const XlaOp is_zero = xla::Eq(weight, xla::ZerosLike(weight));
-      gradient =
-          xla::Select(xla::Or(IsNormal(product), is_zero), gradient, scale * slopes * weight);
+    std::vector<XlaOp> gradients = Derivatives();
+    for (XlaOp& gradient : gradients) {
+      gradient = WhereValid(is_weighted_ ? WeightedGradient(scale, gradient)
+                                         : PlainGradient(scale, gradient));
     }
-    return Convert(gradient, xla::F64, type_);
+    return Convert(OfPredictions(gradients), type_, prediction_type_);
+  }
+
+  // Element losses or derivatives as the op returns them: in the computing type.
+  XlaOp Elements(XlaOp elements) const {
+    return Convert(WhereValid(elements), type_, computing_type_);
+  }
+  XlaOp Elements(std::vector<XlaOp> elements) const {
+    for (XlaOp& of_channel : elements) of_channel = Elements(of_channel);
+    return OfPredictions(elements);
   }
 
   std::vector<int64_t> RowsShape() const {
@@ -229,6 +263,60 @@ class Inputs {
   xla::XlaBuilder* builder() const { return y_true_.builder(); }
 
  private:
+  // Calls visitor(loss) with the loss of the op.
+  template <typename Visitor>
+  void VisitLoss(Visitor&& visitor) const {
+    AllLosses::Visit(attributes_->loss, attributes_->parameters, visitor);
+  }
+
+  // An array for each channel of an array of the predictions' shape.
+  Planes PlanesOf(XlaOp array) const {
+    const auto dims = shape_.dim_sizes();
+    Planes planes;
+    for (int c = 0; c < attributes_->num_channels; ++c) {
+      planes.planes.push_back(
+          xla::Reshape(xla::SliceInDim(array, c, c + 1, 1, shape_.dims()), dims));
+    }
+    return planes;
+  }
+
+  // The reverse.
+  XlaOp OfPredictions(const std::vector<XlaOp>& planes) const {
+    if (attributes_->num_channels == 0) return planes[0];
+    const auto dims = shape_.dim_sizes();
+    std::vector<int64_t> with_channel(dims.begin(), dims.end());
+    with_channel.push_back(1);
+    std::vector<XlaOp> channels;
+    for (const XlaOp plane : planes) channels.push_back(xla::Reshape(plane, with_channel));
+    return xla::ConcatInDim(builder(), channels, shape_.dims());
+  }
+
+  // In the computing type, twice as fast as in doubles where memory is not the limit. A scale near
+  // the ends of float's range or beyond comes in two factors, one of them after the slope.
+  XlaOp PlainGradient(XlaOp scale, XlaOp slopes) const {
+    if (type_ == xla::F64) return scale * slopes;
+    const XlaOp magnitude = xla::Abs(scale);
+    const auto number = [&](double value) { return xla::ScalarLike(scale, value); };
+    const XlaOp second =
+        xla::Select(xla::Lt(magnitude, number(0x1p-100)), number(0x1p-120),
+                    xla::Select(xla::Gt(magnitude, number(0x1p100)), number(0x1p100), number(1.0)));
+    return Convert(scale / second, xla::F64, type_) * slopes * Convert(second, xla::F64, type_);
+  }
+
+  // In doubles, which hold every product of two floats and a scale of floats, wherever it lies.
+  XlaOp WeightedGradient(XlaOp scale, XlaOp slopes) const {
+    slopes = Widen(slopes);
+    const XlaOp weight = Widen(weight_);
+    const XlaOp product = scale * weight;
+    XlaOp gradient = product * slopes;
+    if (type_ == xla::F64) {  // as `Scaled` in division.h
+      const XlaOp is_zero = xla::Eq(weight, xla::ZerosLike(weight));
+      gradient =
+          xla::Select(xla::Or(IsNormal(product), is_zero), gradient, scale * slopes * weight);
+    }
+    return Convert(gradient, xla::F64, type_);
+  }
+
   static XlaOp Convert(XlaOp x, xla::PrimitiveType from, xla::PrimitiveType to) {
     return from == to ? x : xla::ConvertElementType(x, to);
   }
@@ -282,9 +370,11 @@ class Inputs {
   const Attributes* attributes_ = nullptr;
   TensorShape shape_;
   xla::PrimitiveType prediction_type_;
+  xla::PrimitiveType computing_type_;
   xla::PrimitiveType type_;
   XlaOp y_true_;
   XlaOp y_pred_;
+  Planes planes_;  // of y_pred_, if it has channels
   XlaOp valid_;
   XlaOp weight_;
   bool is_weighted_ = false;
@@ -398,22 +488,25 @@ class MaskedLossElementsLowering : public Lowering {
   void Compile(XlaOpKernelContext* context) override {
     Inputs inputs;
     OP_REQUIRES_OK(context, inputs.Read(context, attributes_, false));
-    XlaOp elements;
+    std::vector<XlaOp> directions;
+    std::vector<TensorShape> shapes;
+    TensorShape y_pred;
+    OP_REQUIRES_OK(context, context->InputList("direction", &directions, &shapes));
+    OP_REQUIRES_OK(context, ShapeOf(context, "y_pred", &y_pred));
+    OP_REQUIRES_OK(context, CheckDirection(attributes_, directions.size(), y_pred,
+                                           shapes.empty() ? TensorShape() : shapes[0]));
     switch (attributes_.kind) {
       case ElementKind::kValid:
-        elements = xla::One(inputs.builder(), inputs.type());
-        break;
+        return context->SetOutput(0, inputs.Elements(xla::One(inputs.builder(), inputs.type())));
       case ElementKind::kValue:
-        elements = inputs.Values();
-        break;
+        return context->SetOutput(0, inputs.Elements(inputs.Values()));
       case ElementKind::kDerivative:
-        elements = inputs.Derivatives();
-        break;
+        return context->SetOutput(0, inputs.Elements(inputs.Derivatives()));
       case ElementKind::kSecondDerivative:
-        elements = inputs.SecondDerivatives();
-        break;
+        return context->SetOutput(0, inputs.Elements(inputs.SecondDerivatives()));
+      case ElementKind::kDirectionalDerivative:
+        return context->SetOutput(0, inputs.Elements(inputs.DirectionalDerivatives(directions[0])));
     }
-    context->SetOutput(0, inputs.WhereValid(elements));
   }
 };
 

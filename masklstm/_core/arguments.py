@@ -12,7 +12,8 @@ from masklstm._core.types import LABEL_DTYPES, PREDICTION_DTYPES, cast, computin
 class Tensors(NamedTuple):
     """Standardised arguments.
 
-    `y_true` and `y_pred` have one shape and keep their dtypes. `sample_weight` (of the computing
+    `y_true` and `y_pred` have one shape, or `y_pred` has a last axis of channels besides, and keep
+    their dtypes. `sample_weight` (of the computing
     dtype) and `mask` (bool) are None or have at most that rank; their axes are those of `y_true`
     from the left, or 1.
     """
@@ -37,17 +38,24 @@ class Tensors(NamedTuple):
 
 
 def standardize_tensors(
-    y_true: Any, y_pred: Any, sample_weight: Any, mask: Any, missing: Any
+    y_true: Any, y_pred: Any, sample_weight: Any, mask: Any, missing: Any, num_channels: int = 0
 ) -> Tensors:
+    """`num_channels` is how many predictions the loss takes for each label, along an axis of
+    `y_pred` that `y_true` does not have; 0 if there is no such axis.
+    """
     y_pred = to_tensor("y_pred", y_pred, PREDICTION_DTYPES, tf.float32)
     dtype = computing_dtype(y_pred)
-    y_true, y_pred = match_ranks(to_tensor("y_true", y_true, LABEL_DTYPES, dtype), y_pred)
-    if not y_true.shape.is_compatible_with(y_pred.shape):
-        raise ValueError(
-            "y_true and y_pred must have the same shape (a single trailing axis of length 1 may be "
-            f"missing in one of them). Received: y_true with shape {y_true.shape}, y_pred with "
-            f"shape {y_pred.shape}"
-        )
+    y_true = to_tensor("y_true", y_true, LABEL_DTYPES, dtype)
+    if num_channels:
+        y_true, y_pred = match_channels(y_true, y_pred, num_channels)
+    else:
+        y_true, y_pred = match_ranks(y_true, y_pred)
+        if not y_true.shape.is_compatible_with(y_pred.shape):
+            raise ValueError(
+                "y_true and y_pred must have the same shape (a single trailing axis of length 1 "
+                f"may be missing in one of them). Received: y_true with shape {y_true.shape}, "
+                f"y_pred with shape {y_pred.shape}"
+            )
     if sample_weight is not None:
         sample_weight = to_tensor("sample_weight", sample_weight, LABEL_DTYPES, dtype)
         sample_weight = align("sample_weight", cast(sample_weight, dtype), y_true)
@@ -129,6 +137,35 @@ def match_ranks(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Ten
     else:
         longer = tf.squeeze(longer, axis=-1)
     return (longer, shorter) if rank_true > rank_pred else (shorter, longer)
+
+
+def match_channels(
+    y_true: tf.Tensor, y_pred: tf.Tensor, num_channels: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Labels and predictions whose last axis has the channels.
+
+    The labels' trailing axis of length 1 may be missing, and so may the predictions'. A single
+    channel needs no axis.
+    """
+    rank_true, rank_pred = y_true.shape.rank, y_pred.shape.rank
+    if rank_true is None or rank_pred is None:
+        return y_true, y_pred  # the op will check
+    given = y_true.shape, y_pred.shape
+    if num_channels == 1 and rank_true == rank_pred and y_true.shape.is_compatible_with(given[1]):
+        y_pred = tf.expand_dims(y_pred, -1)
+    elif rank_true == rank_pred and given[0][-1:].is_compatible_with([1]):
+        y_true = tf.squeeze(y_true, -1)
+    elif rank_true + 2 == rank_pred and given[1][-2:-1].is_compatible_with([1]):
+        y_true = tf.expand_dims(y_true, -1)
+    if not y_pred.shape.is_compatible_with([*y_true.shape, num_channels]):
+        number = f"{num_channels} prediction{'s' if num_channels > 1 else ''}"
+        raise ValueError(
+            f"The loss takes {number} for each label, side by side along a last axis of y_pred "
+            f"that y_true does not have. Expected y_pred with shape "
+            f"{(*given[0], num_channels)}. Received: y_true with shape {given[0]}, y_pred with "
+            f"shape {given[1]}. See masklstm.layers.Distribution for a layer that makes them"
+        )
+    return y_true, y_pred
 
 
 def align(name: str, tensor: tf.Tensor, y_true: tf.Tensor) -> tf.Tensor:

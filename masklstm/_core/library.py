@@ -84,6 +84,9 @@ if backend == "native":
     from masklstm import kernels
 
     losses = kernels.losses()
+    losses_with_channels = {
+        name for name, loss in kernels.descriptions().items() if loss["channels"]
+    }
 else:
     build = {}
     warnings.warn(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from masklstm._core import names
 from masklstm.losses.classification import BinaryCrossentropy, BinaryFocalCrossentropy
+from masklstm.losses.likelihoods import GaussianCRPS, NegativeLogLikelihood, TweedieDeviance
 from masklstm.losses.masked import Masked
 from masklstm.losses.regression import (
     Huber,
@@ -31,6 +32,7 @@ from masklstm.losses.weighted_sum import Sum
 __all__ = [
     "BinaryCrossentropy",
     "BinaryFocalCrossentropy",
+    "GaussianCRPS",
     "Huber",
     "LogCosh",
     "Masked",
@@ -38,9 +40,11 @@ __all__ = [
     "MeanAbsolutePercentageError",
     "MeanSquaredError",
     "MeanSquaredLogarithmicError",
+    "NegativeLogLikelihood",
     "Pinball",
     "Poisson",
     "Sum",
+    "TweedieDeviance",
 ]
 
 if not TYPE_CHECKING:  # a checker would take any name for one that there is

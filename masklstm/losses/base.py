@@ -174,8 +174,11 @@ class ElementwiseLoss(GapAwareLoss):
             y_pred = cast(y_pred, tf.float64)
         elif y_pred.dtype not in PREDICTION_DTYPES:
             y_pred = tf.cast(y_pred, tf.float32)
-        tensors = standardize_tensors(y_true, y_pred, sample_weight, mask, self.missing)
-        return tensors, ElementLoss(name, self.parameters)
+        loss = ElementLoss(name, self.parameters)
+        channels = backend.num_channels(loss)
+        return standardize_tensors(
+            y_true, y_pred, sample_weight, mask, self.missing, channels
+        ), loss
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.parameters}

@@ -1,8 +1,10 @@
 """Losses of regression. `MeanSquaredError` says what all of them have in common."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from masklstm._core.missing import NAN
 from masklstm.losses.base import ElementwiseLoss
@@ -297,10 +299,11 @@ class Pinball(ElementwiseLoss):
     """Mean of the pinball (quantile) losses over the valid elements.
 
     Formula, with `d = y_true - y_pred`: `loss = mean(max(quantile * d, (quantile - 1) * d))`. Its
-    minimum is the quantile of the labels.
+    minimum is the quantile of the labels. Of several quantiles it is the mean of their losses.
 
     Args:
-        quantile: The quantile to predict, between 0 and 1 exclusive; 0.5 predicts the median.
+        quantile: The quantile to predict, between 0 and 1 exclusive; 0.5 predicts the median. Or a
+            sequence of up to 128 of them: `y_pred` then has a last axis with a prediction for each.
         reduction, name, dtype, missing, balance, normalizer: As for
             `masklstm.losses.MeanSquaredError`.
 
@@ -313,15 +316,19 @@ class Pinball(ElementwiseLoss):
     >>> loss = masklstm.losses.Pinball(quantile=0.75)
     >>> float(loss([[1.0], [float("nan")]], [[3.0], [5.0]]))
     0.5
+    >>> loss = masklstm.losses.Pinball(quantile=[0.25, 0.75])  # the middle half
+    >>> float(loss([[1.0], [float("nan")]], [[[0.0, 3.0]], [[5.0, 5.0]]]))
+    0.375
 
     Source: R. Koenker, G. Bassett, "Regression Quantiles", 1978; not in `keras.losses`.
     """
 
     loss = "pinball"
+    loss_of_several = "pinball_set"
 
     def __init__(
         self,
-        quantile: float = 0.5,
+        quantile: float | Sequence[float] = 0.5,
         reduction: str | None = "sum_over_batch_size",
         name: str = "pinball",
         dtype: Any = None,
@@ -330,4 +337,7 @@ class Pinball(ElementwiseLoss):
         balance: str | None = None,
         normalizer: float | None = None,
     ) -> None:
+        if np.ndim(quantile) == 1:
+            self.loss = self.loss_of_several
+            quantile = [float(level) for level in quantile]  # type: ignore[union-attr]
         super().__init__(reduction, name, dtype, missing, balance, normalizer, quantile=quantile)

@@ -28,7 +28,7 @@ rng = np.random.default_rng(4)
 t, p = (rng.random((40000, 3)).astype("float32") for _ in range(2))
 t[rng.random(t.shape) < 0.4] = np.nan
 p, w = tf.constant(p), tf.constant(rng.random(40000).astype("float32"))
-for loss in kernels.losses():
+for loss in [name for name, about in kernels.descriptions().items() if not about["channels"]]:
     for options in ({}, {"reduction": "sum"}, {"balance": "sample"}, {"balance": "feature"}):
         with tf.GradientTape() as outer:
             outer.watch(p)

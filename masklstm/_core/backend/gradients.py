@@ -6,6 +6,8 @@ each row):
     by y_pred:          u w l' / d                       one pass of Masklstm>MaskedLossGrad
     by sample_weight:   u l / d, and what comes in for the sum of the weights
 
+Predictions with channels have an axis that the labels do not have, and so have the slopes by them.
+
 The second line, and the gradient's own gradient, are made of `Masklstm>MaskedLossElements`,
 `summation` and TensorFlow's ops: they are right for everything, but only the first line is fused.
 """
@@ -41,18 +43,34 @@ class _Inputs:
         by_group = op.type == "Masklstm>MaskedGroupSums"
         self.reduction = "sum_of_elements" if by_group else text_attribute(op, "reduction")
         self.attributes = _loss_attributes(op)
+        self.has_channels = self.attributes["loss"] in library.losses_with_channels
         self.is_scalar = self.y_true.shape.rank == 0
 
-    def elements(self, kind: str) -> tf.Tensor:
+    def elements(self, kind: str, direction: tf.Tensor | None = None) -> tf.Tensor:
         elements = library.ops.masklstm_masked_loss_elements(
             self.y_true,
             self.y_pred,
             self.mask,
+            [] if direction is None else [tf.cast(direction, self.computing_dtype)],
             Tcompute=self.computing_dtype,
             kind=kind,
             **self.attributes,
         )
         return tf.cast(elements, tf.float64)
+
+    def curvature(self, direction: tf.Tensor) -> tf.Tensor:
+        """The second derivatives times a direction of the predictions' shape."""
+        if self.has_channels:
+            return self.elements("directional_derivative", direction)
+        return direction * self.elements("second_derivative")
+
+    def along_channels(self, of_labels: tf.Tensor) -> tf.Tensor:
+        """What is of the labels' shape, to be multiplied with something of the predictions'."""
+        return tf.expand_dims(of_labels, -1) if self.has_channels else of_labels
+
+    def over_channels(self, of_predictions: tf.Tensor) -> tf.Tensor:
+        """The sum over the channels, of the labels' shape."""
+        return tf.reduce_sum(of_predictions, -1) if self.has_channels else of_predictions
 
     def where_valid(self, full: tf.Tensor) -> tf.Tensor:
         """0 instead of what must not count, which may be NaN; of the labels' shape."""
@@ -194,18 +212,19 @@ def _middle(factors: tf.Tensor) -> tf.Tensor:
 @tf.RegisterGradient("Masklstm>MaskedLossGrad")  # type: ignore[untyped-decorator]
 def _masked_loss_grad_gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf.Tensor | None]:
     inputs = _Inputs(op)
-    upstream = inputs.where_valid(upstream)
+    valid = inputs.along_channels(inputs.elements("valid") > 0)
+    upstream = tf.where(valid, tf.cast(upstream, tf.float64), 0.0)
     scale = inputs.over_divisor(inputs.loss_gradient)
     weight = inputs.weight()
-    slopes = upstream * inputs.elements("derivative")
+    slopes = inputs.over_channels(upstream * inputs.elements("derivative"))
     by_loss_gradient = _gradient_by_loss_gradient(inputs, weight * slopes)
     by_weight_sum = None
     if inputs.reduction == "mean_with_sample_weight":
         total = summation.total(upstream * tf.cast(op.outputs[0], tf.float64))
         by_weight_sum = -tf.math.divide_no_nan(total, inputs.divisor())
     scale = inputs.spread(scale)
-    curvature = scale * weight * upstream * inputs.elements("second_derivative")
-    by_y_pred = tf.cast(inputs.where_valid(curvature), inputs.y_pred.dtype)
+    curvature = inputs.along_channels(scale * weight) * inputs.curvature(upstream)
+    by_y_pred = tf.cast(tf.where(valid, curvature, 0.0), inputs.y_pred.dtype)
     by_weights = inputs.by_weights(scale * slopes, op)
     nothing_for_mask = [None for _ in inputs.mask]
     return [by_loss_gradient, by_weight_sum, None, None, by_y_pred, *by_weights, *nothing_for_mask]
@@ -221,27 +240,42 @@ def _gradient_by_loss_gradient(inputs: _Inputs, slopes: tf.Tensor) -> tf.Tensor:
     return tf.cast(total, inputs.loss_gradient.dtype)
 
 
-_NEXT_KIND = {"value": "derivative", "derivative": "second_derivative"}
-
-
 @tf.RegisterGradient("Masklstm>MaskedLossElements")  # type: ignore[untyped-decorator]
 def _masked_loss_elements_gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf.Tensor | None]:
     kind = text_attribute(op, "kind")
-    y_true, y_pred, *mask = op.inputs
+    y_true, y_pred, *others = op.inputs
+    num_masks = int(get_attribute(op, "num_masks"))
+    mask, num_directions = others[:num_masks], len(others) - num_masks
+    has_channels = text_attribute(op, "loss") in library.losses_with_channels
+
+    def elements(kind: str, *direction: tf.Tensor) -> tf.Tensor:
+        return library.ops.masklstm_masked_loss_elements(
+            y_true,
+            y_pred,
+            mask,
+            direction,
+            Tcompute=upstream.dtype,
+            kind=kind,
+            **_loss_attributes(op),
+        )
+
     by_y_pred = None
-    if kind == "second_derivative":
+    by_direction: list[tf.Tensor | None] = []
+    if kind == "value":
+        by_y_pred = elements("derivative")
+        by_y_pred *= tf.expand_dims(upstream, -1) if has_channels else upstream
+    elif kind == "derivative" and has_channels:
+        by_y_pred = elements("directional_derivative", upstream)
+    elif kind == "derivative":
+        by_y_pred = upstream * elements("second_derivative")
+    elif kind == "directional_derivative" and not is_needed(op, 1):
+        by_direction = [elements(kind, upstream)]  # second derivatives are symmetric
+    elif kind != "valid":
         raise NotImplementedError(
             f"masklstm has first and second derivatives of loss '{text_attribute(op, 'loss')}', "
             "but a third one was asked for. masklstm.reference.masked_loss has them all."
         )
-    if kind != "valid":
-        slopes = upstream * library.ops.masklstm_masked_loss_elements(
-            y_true,
-            y_pred,
-            mask,
-            Tcompute=upstream.dtype,
-            kind=_NEXT_KIND[kind],
-            **_loss_attributes(op),
-        )
-        by_y_pred = tf.cast(slopes, y_pred.dtype)
-    return [None, by_y_pred, *(None for _ in mask)]
+    if by_y_pred is not None:
+        by_y_pred = tf.cast(by_y_pred, y_pred.dtype)
+    nothing_for_mask = [None for _ in mask]
+    return [None, by_y_pred, *nothing_for_mask, *(by_direction or [None] * num_directions)]

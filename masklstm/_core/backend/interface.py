@@ -1,6 +1,6 @@
 """What a backend does."""
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
@@ -12,7 +12,8 @@ class ElementLoss(NamedTuple):
     """A loss of one element, by its name, and its parameters, those with defaults left out."""
 
     name: str
-    parameters: dict[str, float]
+    parameters: dict[str, Any]
+    """Numbers; of `pinball_set` a sequence of them."""
 
 
 class Backend(Protocol):
@@ -22,6 +23,11 @@ class Backend(Protocol):
 
     def check_loss(self, loss: ElementLoss) -> None:
         """Raises ValueError or TypeError for a loss or parameters that there are not."""
+
+    def num_channels(self, loss: ElementLoss) -> int:
+        """How many predictions it takes for each label, along an axis of their own; 0 for losses
+        whose labels and predictions have one shape. Errors as of `check_loss`.
+        """
 
     def masked_loss(self, tensors: Tensors, loss: ElementLoss, reduction: Reduction) -> tf.Tensor:
         """The reduced loss in the computing dtype."""

@@ -27,6 +27,22 @@ def check_loss(loss: ElementLoss) -> None:
     _attributes(loss)
 
 
+def num_channels(loss: ElementLoss) -> int:
+    attributes = _attributes(loss)
+    return _num_channels(**attributes) if loss.name in library.losses_with_channels else 0
+
+
+@lru_cache(maxsize=256)
+def _num_channels(loss: str, parameters: str) -> int:
+    values = [float(text) for text in parameters.split(",") if text]
+    given: dict[str, Any] = {}
+    for expected in library.losses[loss]:
+        size = len(values) if expected["is_list"] else 1
+        given[expected["name"]] = values[:size] if expected["is_list"] else values[0]
+        values = values[size:]
+    return library.kernels.num_channels(loss, **given)
+
+
 def masked_loss(tensors: Tensors, loss: ElementLoss, reduction: Reduction) -> tf.Tensor:
     if reduction.is_plain:
         attributes = _attributes_for(loss, tensors)
@@ -71,7 +87,7 @@ def _as_list(tensor: tf.Tensor | None) -> list[tf.Tensor]:
 
 def _attributes_for(loss: ElementLoss, tensors: Tensors) -> dict[str, str]:
     attributes = _attributes(loss)
-    if attributes["parameters"]:
+    if attributes["parameters"] and loss.name not in library.losses_with_channels:
         _check_not_lost(**attributes, dtype=tensors.computing_dtype)
     return attributes
 
@@ -83,7 +99,7 @@ def _attributes(loss: ElementLoss) -> dict[str, str]:
         raise unknown_name("loss", name, library.losses)
     if name in _WITH_EPSILON:
         parameters = {"epsilon": keras.config.epsilon(), **parameters}
-    numbers = {name: number_or_nan(value) for name, value in parameters.items()}
+    numbers = {name: _numbers(value) for name, value in parameters.items()}
     try:
         text = _parameters_text(name, tuple(numbers.items()))
     except _OutOfDomain as error:
@@ -92,12 +108,19 @@ def _attributes(loss: ElementLoss) -> dict[str, str]:
     return {"loss": name, "parameters": text}
 
 
+def _numbers(value: Any) -> float | tuple[float, ...]:
+    """A parameter's number, or those of one that takes several."""
+    if isinstance(value, (list, tuple)) or getattr(value, "ndim", 0) == 1:
+        return tuple(number_or_nan(each) for each in value)
+    return number_or_nan(value)
+
+
 class _OutOfDomain(Exception):  # noqa: N818  never leaves this file
     pass
 
 
 @lru_cache(maxsize=256)
-def _parameters_text(loss: str, numbers: tuple[tuple[str, float], ...]) -> str:
+def _parameters_text(loss: str, numbers: tuple[tuple[str, Any], ...]) -> str:
     expected = library.losses[loss]
     values = dict(numbers)
     surplus = values.keys() - {parameter["name"] for parameter in expected}
@@ -108,11 +131,20 @@ def _parameters_text(loss: str, numbers: tuple[tuple[str, float], ...]) -> str:
         )
     texts = []
     for parameter in expected:
-        number = values.get(parameter["name"], parameter["default"])
-        if not parameter["accepts"](number):
-            raise _OutOfDomain(parameter["name"], parameter["domain"])
-        texts.append(repr(number))
+        value = values.get(parameter["name"], parameter["default"])
+        several = value if isinstance(value, tuple) else (value,)
+        fits = isinstance(value, float) or (parameter["is_list"] and 0 < len(several) <= _MOST)
+        if not (fits and all(map(parameter["accepts"], several))):
+            raise _OutOfDomain(parameter["name"], _expected(parameter))
+        texts += map(repr, several)
     return ",".join(texts)
+
+
+_MOST = 128  # numbers of a parameter that takes several, as in csrc/losses/channels.h
+
+
+def _expected(parameter: dict[str, Any]) -> str:
+    return f"{parameter['domain']}, or up to {_MOST}" * parameter["is_list"] or parameter["domain"]
 
 
 @lru_cache(maxsize=256)

@@ -14,6 +14,10 @@ def check_loss(loss: ElementLoss) -> None:
     reference.check_loss(*loss)
 
 
+def num_channels(loss: ElementLoss) -> int:
+    return reference.num_channels(*loss)
+
+
 def masked_loss(tensors: Tensors, loss: ElementLoss, reduction: Reduction) -> tf.Tensor:
     return reference.loss_of_tensors(tensors, *loss, reduction)
 

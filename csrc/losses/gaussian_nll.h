@@ -1,0 +1,42 @@
+#ifndef MASKLSTM_CSRC_LOSSES_GAUSSIAN_NLL_H_
+#define MASKLSTM_CSRC_LOSSES_GAUSSIAN_NLL_H_
+
+#include "csrc/losses/channels.h"
+
+namespace masklstm {
+namespace {
+
+// With z = (t - mean) / scale: log(scale) + log(2 pi) / 2 + z^2 / 2.
+struct GaussianNll {
+  static constexpr const char* kName = "gaussian_nll";
+  static constexpr NoParameters kParameters = {};
+  static constexpr Domain kLabels = Domain::All();
+  static constexpr Channel kChannels[] = {
+      {"mean", Domain::All()},
+      {"scale", Domain::Above(0.0)},
+  };
+
+  explicit GaussianNll(const double*) {}
+
+  MASKLSTM_HOST_DEVICE int channels() const { return 2; }
+
+  template <typename V, typename P>
+  MASKLSTM_HOST_DEVICE V Value(V y_true, const P& p) const {
+    const V scale = Positive(V(p[1]));
+    const V z = Standardized(y_true, V(p[0]), scale);
+    return Log(scale) + ScalarLike(z, kHalfLogOfTwoPi) + ScalarLike(z, 0.5) * z * z;
+  }
+
+  template <typename V, typename P, typename Out>
+  MASKLSTM_HOST_DEVICE void Derivative(V y_true, const P& p, Out&& out) const {
+    const V scale = Positive(V(p[1]));
+    const V z = Standardized(y_true, V(p[0]), scale);
+    out(0, ScalarLike(z, 0.0) - z / scale);
+    out(1, (ScalarLike(z, 1.0) - z * z) / scale);
+  }
+};
+
+}  // namespace
+}  // namespace masklstm
+
+#endif  // MASKLSTM_CSRC_LOSSES_GAUSSIAN_NLL_H_

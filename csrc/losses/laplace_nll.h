@@ -1,0 +1,42 @@
+#ifndef MASKLSTM_CSRC_LOSSES_LAPLACE_NLL_H_
+#define MASKLSTM_CSRC_LOSSES_LAPLACE_NLL_H_
+
+#include "csrc/losses/channels.h"
+
+namespace masklstm {
+namespace {
+
+// With z = (t - location) / scale: log(2 scale) + |z|. Derivative by the location 0 at z = 0.
+struct LaplaceNll {
+  static constexpr const char* kName = "laplace_nll";
+  static constexpr NoParameters kParameters = {};
+  static constexpr Domain kLabels = Domain::All();
+  static constexpr Channel kChannels[] = {
+      {"location", Domain::All()},
+      {"scale", Domain::Above(0.0)},
+  };
+
+  explicit LaplaceNll(const double*) {}
+
+  MASKLSTM_HOST_DEVICE int channels() const { return 2; }
+
+  template <typename V, typename P>
+  MASKLSTM_HOST_DEVICE V Value(V y_true, const P& p) const {
+    const V scale = Positive(V(p[1]));
+    const V z = Standardized(y_true, V(p[0]), scale);
+    return Log(scale) + ScalarLike(z, kLogOfTwo) + Abs(z);
+  }
+
+  template <typename V, typename P, typename Out>
+  MASKLSTM_HOST_DEVICE void Derivative(V y_true, const P& p, Out&& out) const {
+    const V scale = Positive(V(p[1]));
+    const V z = Standardized(y_true, V(p[0]), scale);
+    out(0, ScalarLike(z, 0.0) - Sign(z) / scale);
+    out(1, (ScalarLike(z, 1.0) - Abs(z)) / scale);
+  }
+};
+
+}  // namespace
+}  // namespace masklstm
+
+#endif  // MASKLSTM_CSRC_LOSSES_LAPLACE_NLL_H_
