@@ -11,7 +11,7 @@ _LIST = Path(__file__).parent.parent / "csrc" / "losses" / "losses.h"
 # By their structs: asking masklstm would import TensorFlow in every worker.
 LOSSES = tuple(
     re.sub(r"(?<!^)(?=[A-Z])", "_", struct).lower()
-    for body in re.findall(r"LossList<([^>]*)>;", _LIST.read_text())
+    for body in re.findall(r"ElementLosses = LossList<([^>]*)>;", _LIST.read_text())
     for struct in re.findall(r"\w+", body)
 )
 SHARES = (0.0, 0.01, 0.3, 0.5, 0.9, 1.0)

@@ -8,6 +8,7 @@ class Parameter(TypedDict):
     name: str
     default: float
     domain: str
+    is_list: bool
     accepts: Callable[[float], bool]
 
 @type_check_only
@@ -16,13 +17,20 @@ class Interval(TypedDict):
     upper: float
     includes_lower: bool
     includes_upper: bool
+    whole: bool
     text: str
+
+@type_check_only
+class Channel(Interval):
+    name: str
+    repeats: bool
 
 @type_check_only
 class Description(TypedDict):
     parameters: list[Parameter]
     labels: Interval
     predictions: Interval
+    channels: list[Channel]
 
 @type_check_only
 class DataType(TypedDict):
@@ -50,7 +58,7 @@ def masked_loss(
     reduction: str = "mean",
     missing: Any = ...,
     threads: int = 1,
-    **parameters: float,
+    **parameters: Any,
 ) -> tuple[Any, float, int]: ...
 @overload
 def masked_loss(
@@ -62,7 +70,7 @@ def masked_loss(
     reduction: str = "mean",
     missing: Any = ...,
     stream: int = 0,
-    **parameters: float,
+    **parameters: Any,
 ) -> tuple[DeviceArray, DeviceArray, DeviceArray]: ...
 @overload
 def masked_group_sums(
@@ -74,7 +82,7 @@ def masked_group_sums(
     balance: str = "sample",
     missing: Any = ...,
     threads: int = 1,
-    **parameters: float,
+    **parameters: Any,
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]: ...
 @overload
 def masked_group_sums(
@@ -86,7 +94,7 @@ def masked_group_sums(
     balance: str = "sample",
     missing: Any = ...,
     stream: int = 0,
-    **parameters: float,
+    **parameters: Any,
 ) -> tuple[DeviceArray, DeviceArray, DeviceArray]: ...
 @overload
 def masked_loss_gradient(
@@ -99,7 +107,7 @@ def masked_loss_gradient(
     missing: Any = ...,
     threads: int = 1,
     out: np.ndarray[Any, Any] | None = None,
-    **parameters: float,
+    **parameters: Any,
 ) -> np.ndarray[Any, Any]: ...
 @overload
 def masked_loss_gradient(
@@ -112,7 +120,7 @@ def masked_loss_gradient(
     missing: Any = ...,
     out: None = None,
     stream: int = 0,
-    **parameters: float,
+    **parameters: Any,
 ) -> DeviceArray: ...
 @overload
 def masked_loss_gradient(
@@ -126,10 +134,11 @@ def masked_loss_gradient(
     *,
     out: _Out,
     stream: int = 0,
-    **parameters: float,
+    **parameters: Any,
 ) -> _Out: ...
 def losses() -> dict[str, list[Parameter]]: ...
 def descriptions() -> dict[str, Description]: ...
+def num_channels(loss: str, **parameters: Any) -> int: ...
 def types() -> dict[str, DataType]: ...
 def instruction_set() -> str: ...
 

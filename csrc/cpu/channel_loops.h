@@ -52,17 +52,27 @@ struct DualPlanesAt {
   Dual<Vec<double>> operator[](int channel) const { return {values[channel], tangents[channel]}; }
 };
 
-// planes[c][i] = the number in channel c of element begin + i. A constant number of channels, where
-// it is known, lets the compiler use shuffles.
+// planes[c][i] = the number in channel c of element begin + i. Where the number of channels is a
+// constant, the compiler can make shuffles of registers of it.
 template <typename Stored, int kChannels>
 void SpreadOut(const void* array, int64_t begin, int64_t count, int64_t num_channels,
-               int64_t plane_size, double* planes) {
+               int64_t plane_size, double* __restrict planes) {
   const int64_t step = kChannels == 0 ? num_channels : kChannels;
   const char* const first = static_cast<const char*>(array) + begin * step * sizeof(Stored);
-  for (int64_t c = 0; c < step; ++c) {
-    double* const plane = planes + c * plane_size;
+  if constexpr (kChannels > 0) {
     for (int64_t i = 0; i < count; ++i) {
-      plane[i] = static_cast<double>(Widen(Read<Stored>(first, i * step + c)));
+#pragma GCC unroll 8
+      for (int c = 0; c < kChannels; ++c) {
+        const auto number = Widen(Read<Stored>(first, i * kChannels + c));
+        planes[c * plane_size + i] = static_cast<double>(number);
+      }
+    }
+  } else {
+    for (int64_t c = 0; c < step; ++c) {
+      double* const plane = planes + c * plane_size;
+      for (int64_t i = 0; i < count; ++i) {
+        plane[i] = static_cast<double>(Widen(Read<Stored>(first, i * step + c)));
+      }
     }
   }
 }
@@ -91,14 +101,21 @@ Stored RoundedFromDouble(double value) {
 // The reverse of SpreadOut.
 template <typename Stored, int kChannels>
 void PutTogether(const double* planes, int64_t count, int64_t num_channels, int64_t plane_size,
-                 void* array, int64_t begin) {
+                 void* __restrict array, int64_t begin) {
   const int64_t step = kChannels == 0 ? num_channels : kChannels;
   char* const first = static_cast<char*>(array) + begin * step * sizeof(Stored);
-  for (int64_t c = 0; c < step; ++c) {
-    const double* const plane = planes + c * plane_size;
+  const auto write = [&](int64_t index, double number) {
+    const Stored stored = RoundedFromDouble<Stored>(number);
+    std::memcpy(first + index * sizeof(Stored), &stored, sizeof(Stored));
+  };
+  if constexpr (kChannels > 0) {
     for (int64_t i = 0; i < count; ++i) {
-      const Stored stored = RoundedFromDouble<Stored>(plane[i]);
-      std::memcpy(first + (i * step + c) * sizeof(Stored), &stored, sizeof(Stored));
+#pragma GCC unroll 8
+      for (int c = 0; c < kChannels; ++c) write(i * kChannels + c, planes[c * plane_size + i]);
+    }
+  } else {
+    for (int64_t c = 0; c < step; ++c) {
+      for (int64_t i = 0; i < count; ++i) write(i * step + c, planes[c * plane_size + i]);
     }
   }
 }
@@ -123,7 +140,9 @@ class PlaneChunk {
   explicit PlaneChunk(const MaskedLossInputs& inputs)
       : inputs_(inputs),
         num_channels_(inputs.num_channels),
-        plane_size_(PlaneSize(num_channels_)) {}
+        plane_size_(PlaneSize(num_channels_)),
+        label_size_(SizeOf(inputs.label_type)),
+        prediction_size_(SizeOf(inputs.prediction_type)) {}
 
   int64_t plane_size() const { return plane_size_; }
   int64_t count() const { return count_; }
@@ -134,6 +153,9 @@ class PlaneChunk {
 
   void ReadElements(int64_t begin, int64_t count) {
     count_ = count;
+    next_labels_ = static_cast<const char*>(inputs_.y_true) + (begin + count) * label_size_;
+    next_predictions_ = static_cast<const char*>(inputs_.y_pred) +
+                        (begin + count) * num_channels_ * prediction_size_;
     const double* labels = MaskedLabels<double>(inputs_, begin, count, &buffers_);
     if (labels != y_true_) std::memcpy(y_true_, labels, count * sizeof(double));
     std::fill(y_true_ + count, y_true_ + padded(), std::numeric_limits<double>::quiet_NaN());
@@ -144,6 +166,19 @@ class PlaneChunk {
       ReadWeights(&buffers_, begin);
     } else {
       ReadWeights(&float_buffers_, begin);
+    }
+  }
+
+  // The lines of the cache that the next chunk's elements from i on are in, up to a register's
+  // worth.
+  void PrefetchNext(int64_t i) const {
+    const int64_t label_bytes = Vec<double>::kLanes * label_size_;
+    const int64_t prediction_bytes = Vec<double>::kLanes * num_channels_ * prediction_size_;
+    const char* const labels = next_labels_ + i * label_size_;
+    const char* const predictions = next_predictions_ + i * num_channels_ * prediction_size_;
+    for (int64_t byte = 0; byte < label_bytes; byte += 64) __builtin_prefetch(labels + byte);
+    for (int64_t byte = 0; byte < prediction_bytes; byte += 64) {
+      __builtin_prefetch(predictions + byte);
     }
   }
 
@@ -175,6 +210,10 @@ class PlaneChunk {
   const MaskedLossInputs& inputs_;
   int64_t num_channels_;
   int64_t plane_size_;
+  int64_t label_size_;
+  int64_t prediction_size_;
+  const char* next_labels_ = nullptr;
+  const char* next_predictions_ = nullptr;
   int64_t count_ = 0;
   bool has_weight_ = false;
   ChunkBuffers<double> buffers_;
@@ -184,10 +223,14 @@ class PlaneChunk {
   alignas(64) double planes_[kPlanes];
 };
 
-// Calls body(i) for the registers of the chunk.
+// Calls body(i) for the registers of the chunk. Meanwhile the next chunk comes from memory: what is
+// only read, without any arithmetic, would wait for it.
 template <typename Body>
 inline __attribute__((always_inline)) void ForEachRegister(const PlaneChunk& chunk, Body&& body) {
-  for (int64_t i = 0; i < chunk.padded(); i += Vec<double>::kLanes) body(i);
+  for (int64_t i = 0; i < chunk.padded(); i += Vec<double>::kLanes) {
+    chunk.PrefetchNext(i);
+    body(i);
+  }
 }
 
 // Reads the elements [begin, end) chunk by chunk, and calls body(first element) for each.
@@ -280,6 +323,12 @@ class ChunkFactors {
   ChunkFactors(const PlaneChunk& chunk, const double* scales, int64_t row_size)
       : chunk_(chunk), scales_(scales), row_size_(row_size) {
     const double* const weight = chunk.weight();
+    if (weight == nullptr && row_size >= chunk.count()) {  // one factor for all
+      const Scale<double> scale(scales[0]);
+      slopes_are_plain_ = !scale.is_held;
+      std::fill(values_, values_ + chunk.padded(), scale.is_held ? scale.rounded : 1.0);
+      return;
+    }
     for (int64_t row = 0; row * row_size < chunk.count(); ++row) {
       const Scale<double> scale(scales[row]);
       const bool has_digits = IsNormal<double>(scale.rounded);  // else 0, or NaN, or out of range

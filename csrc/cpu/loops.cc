@@ -351,12 +351,6 @@ void SumRows(const MaskedLossInputs& inputs, int64_t row_size, int64_t begin, in
       [&](const auto& loss) { ForEachRowOfChannels(loss, inputs, row_size, begin, end, add); });
 }
 
-int64_t SizeOf(DataType type) {
-  int64_t size = 0;
-  VisitType(type, [&](auto stored) { size = sizeof(stored); });
-  return size;
-}
-
 // Whether the gradient from element `begin` on goes past the caches.
 bool Streams(const MaskedLossInputs& inputs, int64_t begin, const void* gradient) {
   const int64_t size = SizeOf(inputs.prediction_type);

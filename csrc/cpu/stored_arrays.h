@@ -18,6 +18,13 @@
 namespace masklstm {
 namespace {
 
+// Of a number, in bytes.
+int64_t SizeOf(DataType type) {
+  int64_t size = 0;
+  VisitType(type, [&](auto stored) { size = sizeof(stored); });
+  return size;
+}
+
 // out[i] = array[begin + i], in the computing type T.
 //
 // Halves are loaded two registers' worth at a time, whole lines of the cache: some processors fetch

@@ -24,27 +24,27 @@ struct AsymmetricLaplaceNll {
 
   template <typename V, typename P>
   MASKLSTM_HOST_DEVICE V Value(V y_true, const P& p) const {
-    const V scale = Positive(V(p[1]));
+    const V scale = p[1];
     const V asymmetry = Positive(V(p[2]));
     const V rest = Positive(ScalarLike(asymmetry, 1.0) - asymmetry);
-    const V z = Standardized(y_true, V(p[0]), scale);
+    const V z = (y_true - p[0]) * InverseOfPositive(scale);
     const V distance = Max(asymmetry * z, ScalarLike(z, 0.0) - rest * z);
-    return Log(scale) - Log(asymmetry) - Log(rest) + distance;
+    return Log(scale) - Log(asymmetry * rest) + distance;
   }
 
   template <typename V, typename P, typename Out>
   MASKLSTM_HOST_DEVICE void Derivative(V y_true, const P& p, Out&& out) const {
-    const V scale = Positive(V(p[1]));
+    const V inverse = InverseOfPositive(V(p[1]));
     const V asymmetry = Positive(V(p[2]));
-    const V zero = ScalarLike(scale, 0.0);
-    const V one = ScalarLike(scale, 1.0);
+    const V zero = ScalarLike(inverse, 0.0);
+    const V one = ScalarLike(inverse, 1.0);
     const V rest = Positive(one - asymmetry);
-    const V z = Standardized(y_true, V(p[0]), scale);
+    const V z = (y_true - p[0]) * inverse;
     // By z; where z is 0 or NaN, z itself.
     const V slope = Select(Gt(z, zero), asymmetry, Select(Lt(z, zero), zero - rest, z));
-    out(0, zero - slope / scale);
-    out(1, (one - slope * z) / scale);
-    out(2, z - one / asymmetry + one / rest);
+    out(0, zero - slope * inverse);
+    out(1, (one - slope * z) * inverse);
+    out(2, z + (asymmetry - rest) / (asymmetry * rest));
   }
 };
 

@@ -26,14 +26,14 @@ struct GaussianCrps {
   template <typename V, typename P>
   MASKLSTM_HOST_DEVICE V Value(V y_true, const P& p) const {
     const V scale = Positive(V(p[1]));
-    const V z = Standardized(y_true, V(p[0]), scale);
+    const V z = (y_true - p[0]) / scale;
     return scale * (z * Center(z) + ByScale(z));
   }
 
   template <typename V, typename P, typename Out>
   MASKLSTM_HOST_DEVICE void Derivative(V y_true, const P& p, Out&& out) const {
     const V scale = Positive(V(p[1]));
-    const V z = Standardized(y_true, V(p[0]), scale);
+    const V z = (y_true - p[0]) / scale;
     out(0, ScalarLike(z, 0.0) - Center(z));
     out(1, ByScale(z));
   }

@@ -22,17 +22,17 @@ struct GaussianNll {
 
   template <typename V, typename P>
   MASKLSTM_HOST_DEVICE V Value(V y_true, const P& p) const {
-    const V scale = Positive(V(p[1]));
-    const V z = Standardized(y_true, V(p[0]), scale);
+    const V scale = p[1];
+    const V z = (y_true - p[0]) * InverseOfPositive(scale);
     return Log(scale) + ScalarLike(z, kHalfLogOfTwoPi) + ScalarLike(z, 0.5) * z * z;
   }
 
   template <typename V, typename P, typename Out>
   MASKLSTM_HOST_DEVICE void Derivative(V y_true, const P& p, Out&& out) const {
-    const V scale = Positive(V(p[1]));
-    const V z = Standardized(y_true, V(p[0]), scale);
-    out(0, ScalarLike(z, 0.0) - z / scale);
-    out(1, (ScalarLike(z, 1.0) - z * z) / scale);
+    const V inverse = InverseOfPositive(V(p[1]));
+    const V z = (y_true - p[0]) * inverse;
+    out(0, ScalarLike(z, 0.0) - z * inverse);
+    out(1, (ScalarLike(z, 1.0) - z * z) * inverse);
   }
 };
 

@@ -70,7 +70,11 @@ struct LossList {
   }
 };
 
-using AllLosses = LossList<        //
+template <typename... First, typename... Second>
+LossList<First..., Second...> Joined(LossList<First...>, LossList<Second...>);
+
+// Those that take one prediction for each label.
+using ElementLosses = LossList<    //
     SquaredError,                  //
     AbsoluteError,                 //
     Huber,                         //
@@ -82,23 +86,28 @@ using AllLosses = LossList<        //
     BinaryCrossentropy,            //
     BinaryCrossentropyFromLogits,  //
     BinaryFocalCrossentropy,       //
-    BinaryFocalCrossentropyFromLogits,
-    GaussianNll,                  //
-    LaplaceNll,                   //
-    StudentTNll,                  //
-    AsymmetricLaplaceNll,         //
-    LognormalNll,                 //
-    GammaNll,                     //
-    BetaNll,                      //
-    NegativeBinomialNll,          //
-    PoissonNll,                   //
-    BernoulliNll,                 //
-    TweedieDeviance,              //
-    GaussianMixtureNll,           //
-    LaplaceMixtureNll,            //
-    AsymmetricLaplaceMixtureNll,  //
-    PinballSet,                   //
+    BinaryFocalCrossentropyFromLogits>;
+
+// Those that take several: channels.h.
+using LossesWithChannels = LossList<  //
+    GaussianNll,                      //
+    LaplaceNll,                       //
+    StudentTNll,                      //
+    AsymmetricLaplaceNll,             //
+    LognormalNll,                     //
+    GammaNll,                         //
+    BetaNll,                          //
+    NegativeBinomialNll,              //
+    PoissonNll,                       //
+    BernoulliNll,                     //
+    TweedieDeviance,                  //
+    GaussianMixtureNll,               //
+    LaplaceMixtureNll,                //
+    AsymmetricLaplaceMixtureNll,      //
+    PinballSet,                       //
     GaussianCrps>;
+
+using AllLosses = decltype(Joined(ElementLosses{}, LossesWithChannels{}));
 
 }  // namespace
 }  // namespace masklstm

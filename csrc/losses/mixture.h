@@ -17,8 +17,9 @@ namespace {
 // every component still have a loss and a slope.
 template <typename Family>
 struct MixtureOf {
+  static constexpr int kMaxComponents = 32;
   static constexpr Parameter kParameters[] = {
-      {"components", /*default=*/2, Domain::Integers(1, 32)},
+      {"components", /*default=*/2, Domain::Integers(1, kMaxComponents)},
   };
   static constexpr Domain kLabels = Family::kLabels;
 
@@ -30,32 +31,63 @@ struct MixtureOf {
 
   template <typename V, typename P>
   MASKLSTM_HOST_DEVICE V Value(V y_true, const P& p) const {
-    const Sums<V> sums = SumsOf(y_true, p);
-    return sums.logits.Total() - sums.joint.Total();
+    LogSum<V> logits;
+    LogSum<V> joint;
+    for (int j = 0; j < components; ++j) {
+      const V logit = p[j];
+      const V term = logit - Family(nullptr).Value(y_true, ComponentOf<P>{p, j, components});
+      if (j == 0) {
+        logits.Begin(logit);
+        joint.Begin(term);
+      } else {
+        logits.Add(logit);
+        joint.Add(term);
+      }
+    }
+    return logits.Total() - joint.Total();
   }
 
   template <typename V, typename P, typename Out>
   MASKLSTM_HOST_DEVICE void Derivative(V y_true, const P& p, Out&& out) const {
-    const Sums<V> sums = SumsOf(y_true, p);
-    const V log_of_logits = sums.logits.Total();
-    const V log_of_joint = sums.joint.Total();
+    V logits[kMaxComponents];
+    V shares[kMaxComponents];
     for (int j = 0; j < components; ++j) {
-      const ComponentOf<P> component{p, j, components};
-      const V logit = p[j];
-      const V share = Exp(logit - Family(nullptr).Value(y_true, component) -
-                          log_of_joint);  // of this component
-      Family(nullptr).Derivative(y_true, component, [&](int c, V slope) {
+      logits[j] = p[j];
+      shares[j] = logits[j] - Family(nullptr).Value(y_true, ComponentOf<P>{p, j, components});
+    }
+    Softmax(logits);
+    Softmax(shares);
+    for (int j = 0; j < components; ++j) {
+      const V share = shares[j];
+      const V zero = ScalarLike(share, 0.0);
+      const auto has_none = Eq(share, zero);
+      Family(nullptr).Derivative(y_true, ComponentOf<P>{p, j, components}, [&](int c, V slope) {
         // A component that has no share has no slope, be it infinite.
-        const V zero = ScalarLike(share, 0.0);
-        out((1 + c) * components + j, Select(Eq(share, zero), zero, share * slope));
+        out((1 + c) * components + j, Select(has_none, zero, share * slope));
       });
-      out(j, Exp(logit - log_of_logits) - share);
+      out(j, logits[j] - share);
     }
   }
 
   int components;
 
  private:
+  // Terms become their exponentials, divided by the sum of these.
+  template <typename V>
+  MASKLSTM_HOST_DEVICE void Softmax(V (&terms)[kMaxComponents]) const {
+    V largest = terms[0];
+    for (int j = 1; j < components; ++j) largest = Max(largest, terms[j]);
+    V sum = ScalarLike(largest, 0.0);
+    for (int j = 0; j < components; ++j) {
+      // Infinities have no difference.
+      const auto is_largest = Eq(terms[j], largest);
+      terms[j] = Exp(Select(is_largest, ScalarLike(sum, 0.0), terms[j] - largest));
+      sum = sum + terms[j];
+    }
+    const V inverse = ScalarLike(sum, 1.0) / sum;
+    for (int j = 0; j < components; ++j) terms[j] = terms[j] * inverse;
+  }
+
   // The channels of one component, as its family knows them.
   template <typename P>
   struct ComponentOf {
@@ -73,6 +105,10 @@ struct MixtureOf {
     V largest;
     V sum;  // of exp(term - largest)
 
+    MASKLSTM_HOST_DEVICE void Begin(V term) {
+      largest = term;
+      sum = ScalarLike(term, 1.0);
+    }
     MASKLSTM_HOST_DEVICE void Add(V term) {
       const V zero = ScalarLike(term, 0.0);
       const V one = ScalarLike(term, 1.0);
@@ -84,29 +120,6 @@ struct MixtureOf {
     }
     MASKLSTM_HOST_DEVICE V Total() const { return largest + Log(sum); }
   };
-
-  template <typename V>
-  struct Sums {
-    LogSum<V> logits;
-    LogSum<V> joint;
-  };
-
-  template <typename V, typename P>
-  MASKLSTM_HOST_DEVICE Sums<V> SumsOf(V y_true, const P& p) const {
-    Sums<V> sums;
-    for (int j = 0; j < components; ++j) {
-      const V logit = p[j];
-      const V joint = logit - Family(nullptr).Value(y_true, ComponentOf<P>{p, j, components});
-      if (j == 0) {
-        const V one = ScalarLike(logit, 1.0);
-        sums = {{logit, one}, {joint, one}};
-      } else {
-        sums.logits.Add(logit);
-        sums.joint.Add(joint);
-      }
-    }
-    return sums;
-  }
 };
 
 struct GaussianMixtureNll : MixtureOf<GaussianNll> {

@@ -36,7 +36,7 @@ struct StudentTNll {
     const V x = half * degrees;
     const V gammas = LogFactorialRest(x) - LogFactorialRest(x + half) + half -
                      (x - half) * LogOf(x + half, x, half).log;
-    const Tail<V> tail(Standardized(y_true, V(p[0]), scale), degrees);
+    const Tail<V> tail((y_true - p[0]) / scale, degrees);
     return Log(scale) + ScalarLike(scale, kHalfLogOfTwoPi) + gammas + (x + half) * tail.log;
   }
 
@@ -48,7 +48,7 @@ struct StudentTNll {
     const V half = ScalarLike(scale, 0.5);
     const V one = ScalarLike(scale, 1.0);
     const V x = half * degrees;
-    const V z = Standardized(y_true, V(p[0]), scale);
+    const V z = (y_true - p[0]) / scale;
     const Tail<V> tail(z, degrees);
     out(0, zero - (one + one / degrees) * (z / scale) * tail.rest);
     out(1, (tail.rest - degrees * tail.share) / scale);

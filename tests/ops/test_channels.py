@@ -5,6 +5,10 @@ They are found by the kernels' list: a new one is tested without being named her
 
 import functools
 import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -169,6 +173,36 @@ def test_threads_alignment_and_place_change_no_bit(case, rng):
             kernels.masked_loss_gradient(t, place, out=place, **options)
             digest.update(place)
         digests.add(digest.hexdigest())
+    assert len(digests) == 1
+
+
+def digest_of_all():
+    """Of the bits of all of them, on this process's instruction set."""
+    rng = np.random.default_rng(11)
+    digest = hashlib.sha256()
+    for case in CASES.items():
+        loss, parameters = case
+        t, p = example(case, (200, 5), rng, "float32")
+        options = {"loss": loss, "reduction": "none", **parameters}
+        digest.update(kernels.masked_loss(t, p, **options)[0])
+        digest.update(kernels.masked_loss_gradient(t, p, **options))
+    return digest.hexdigest()
+
+
+def test_same_bits_for_every_instruction_set():
+    code = "from ops import test_channels; print(test_channels.digest_of_all())"
+    digests = set()
+    for name in library.build["instruction_sets"]:
+        process = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "MASKLSTM_ISA": name, "PYTHONPATH": str(Path(__file__).parents[1])},
+            capture_output=True,
+            text=True,
+        )
+        if "MASKLSTM_ISA. Expected" in process.stderr:
+            continue  # built, but not on this processor
+        assert process.returncode == 0, process.stderr
+        digests.add(process.stdout)
     assert len(digests) == 1
 
 

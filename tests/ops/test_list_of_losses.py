@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from gpu import formulas
+from support import exact_distributions
 
 from masklstm import kernels, losses, reference
 from ops import test_accuracy, test_reference
@@ -25,9 +26,12 @@ LIST = HEADERS / "losses.h"
 PAGE = ROOT / "docs" / "losses.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 PACKAGE = Path(losses.__file__).parents[1]
-DESCRIPTIONS = kernels.descriptions()
+EVERY = kernels.descriptions()
+DESCRIPTIONS = {loss: about for loss, about in EVERY.items() if not about["channels"]}
+WITH_CHANNELS = {loss: about for loss, about in EVERY.items() if about["channels"]}
 # The tests may run away from the source tree.
 CLASSES = ("regression", "classification")
+CLASSES_WITH_CHANNELS = ("regression", "likelihoods")
 needs_sources = pytest.mark.skipif(not LIST.exists(), reason="the sources are not here")
 
 
@@ -37,14 +41,24 @@ def header_texts():
 
 def structs(headers):
     """For each struct of a loss its name, by the headers."""
-    pattern = r"struct (\w+) {\s+static constexpr const char\* kName = \"(\w+)\""
+    pattern = r"struct (\w+)(?: : [\w<>]+)? {\s+static constexpr const char\* kName = \"(\w+)\";"
     return dict(re.findall(pattern, "".join(headers.values())))
 
 
-def listed(text):
+def structs_of(headers, has_channels):
+    """The names of the losses in the headers that have channels, or of those that have none."""
+    return {
+        name
+        for text in headers.values()
+        for name in structs({"": text}).values()
+        if ("kChannels[]" in text) == has_channels
+    }
+
+
+def listed(text, alias="ElementLosses"):
     """The names of the losses in the list."""
     names = structs(header_texts())
-    body = re.search(r"AllLosses = LossList<([^>]*)>", text)[1]
+    body = re.search(rf"{alias} = LossList<([^>]*)>", text)[1]
     return {names[struct] for struct in re.findall(r"\w+", body)}
 
 
@@ -53,13 +67,13 @@ def without_struct(text, loss):
     return re.sub(rf"\b{struct}\b,?", "", text)
 
 
-def element_losses(source):
+def element_losses(source, decorated="_element_loss"):
     """The functions of the reference that are element losses, by its source."""
     return {
         function.name
         for function in ast.parse(source).body
         if isinstance(function, ast.FunctionDef)
-        and any("_element_loss" in ast.unparse(decorator) for decorator in function.decorator_list)
+        and any(decorated in ast.unparse(decorator) for decorator in function.decorator_list)
     }
 
 
@@ -136,7 +150,7 @@ def of_dict(entries):
 PLACES = {
     "csrc/losses/<loss>.h": Place(
         header_texts,
-        lambda headers: set(structs(headers).values()),
+        lambda headers: structs_of(headers, has_channels=False),
         lambda headers, loss: {k: v for k, v in headers.items() if k != f"{loss}.h"},
     ),
     "csrc/losses/losses.h": Place(LIST.read_text, listed, without_struct),
@@ -169,11 +183,73 @@ PLACES = {
 }
 
 
-def found_losses(changed=None):
+def text_of(struct):
+    """What a header has between a struct's beginning and the next one's."""
+    return rf"struct {struct}\b.*?(?=\nstruct |\Z)"
+
+
+def without_header(headers, loss):
+    """A header may have several losses."""
+    (struct,) = (struct for struct, name in structs(headers).items() if name == loss)
+    return {
+        file: re.sub(text_of(struct), "", text, flags=re.S) if f'"{loss}"' in text else text
+        for file, text in headers.items()
+    }
+
+
+def sources_with_channels():
+    return "\n".join(
+        (PACKAGE / "losses" / f"{room}.py").read_text() for room in CLASSES_WITH_CHANNELS
+    )
+
+
+def losses_of_sources(source):
+    """The losses with channels that the classes name, in a dict or as an attribute."""
+    texts = {node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)}
+    return texts & set(reference.CHANNELS)
+
+
+PLACES_WITH_CHANNELS = {
+    "csrc/losses/<loss>.h": Place(
+        header_texts, lambda headers: structs_of(headers, has_channels=True), without_header
+    ),
+    "csrc/losses/losses.h": Place(
+        LIST.read_text, lambda text: listed(text, "LossesWithChannels"), without_struct
+    ),
+    "masklstm/reference.py": Place(
+        (PACKAGE / "reference.py").read_text,
+        lambda source: element_losses(source, "_loss_with_channels"),
+        lambda source, loss: re.sub(
+            rf"^@_loss_with_channels\([^@]*?\)\n(?=def {loss}\()", "", source, flags=re.M
+        ),
+    ),
+    "masklstm/losses/likelihoods.py": Place(
+        sources_with_channels,
+        losses_of_sources,
+        lambda source, loss: source.replace(f'"{loss}"', '"other"'),
+    ),
+    "tests/support/exact_distributions.py": of_dict(exact_distributions.EXACT),
+    "docs/losses.md": Place(
+        PAGE.read_text,
+        lambda text: set(re.findall(r"^\| `(\w+)` ", channel_table(text), re.M)),
+        lambda text, loss: re.sub(rf"^\| `{loss}` .*\n", "", text, count=1, flags=re.M),
+    ),
+}
+
+
+def channel_table(text):
+    return text.split("## Several predictions for each label")[1].split("\n## ")[0]
+
+
+def found_losses(changed=None, places=PLACES, built=DESCRIPTIONS):
     """The names by place; `changed` is what to take for what a place reads."""
-    sources = {place: PLACES[place].read() for place in PLACES} | (changed or {})
-    found = {place: PLACES[place].names(source) for place, source in sources.items()}
-    return found | {"the build (make test builds it)": set(DESCRIPTIONS)}
+    sources = {place: places[place].read() for place in places} | (changed or {})
+    found = {place: places[place].names(source) for place, source in sources.items()}
+    return found | {"the build (make test builds it)": set(built)}
+
+
+def found_with_channels(changed=None):
+    return found_losses(changed, PLACES_WITH_CHANNELS, WITH_CHANNELS)
 
 
 def incomplete(found):
@@ -202,22 +278,41 @@ def test_a_loss_left_out_of_a_place_is_noticed(place, loss):
 
 
 @needs_sources
-def test_the_guide_names_every_place():
+def test_every_loss_with_channels_is_in_every_place():
+    assert incomplete(found_with_channels()) == {}
+
+
+@needs_sources
+@pytest.mark.parametrize("place", PLACES_WITH_CHANNELS)
+def test_a_loss_with_channels_left_out_of_a_place_is_noticed(place):
+    source = PLACES_WITH_CHANNELS[place].read()
+    for loss in WITH_CHANNELS:
+        without = PLACES_WITH_CHANNELS[place].without(source, loss)
+        assert without != source
+        assert incomplete(found_with_channels({place: without})) == {place: {loss}}
+
+
+@needs_sources
+@pytest.mark.parametrize(
+    ("title", "places"),
+    [("Add a loss", PLACES), ("Add a loss of several predictions", PLACES_WITH_CHANNELS)],
+)
+def test_the_guide_names_every_place(title, places):
     """CONTRIBUTING.md has a numbered step for each, and no others."""
-    guide = CONTRIBUTING.read_text().split("## Add a loss\n")[1].split("\n## ")[0]
+    guide = CONTRIBUTING.read_text().split(f"## {title}\n")[1].split("\n## ")[0]
     steps = re.findall(r"^\d+\. (.*(?:\n {3}.*)*)", guide, re.M)
-    assert len(PLACES) <= 10
-    assert missing_steps(steps) == []
-    assert len(steps) == len(PLACES)
+    assert len(places) <= 10
+    assert missing_steps(steps, places) == []
+    assert len(steps) == len(places)
     for i in range(len(steps)):
-        assert len(missing_steps(steps[:i] + steps[i + 1 :])) == 1
+        assert len(missing_steps(steps[:i] + steps[i + 1 :], places)) == 1
 
 
-def missing_steps(steps):
+def missing_steps(steps, places):
     """The places that no step names."""
     steps = list(steps)
     missing = []
-    for place in sorted(PLACES, key=len, reverse=True):
+    for place in sorted(places, key=len, reverse=True):
         of_place = [step for step in steps if f"`{place}`" in step.split(":")[0]]
         if of_place:
             steps.remove(of_place[0])
@@ -250,8 +345,9 @@ def test_the_bounds_of_the_page_are_those_that_are_tested():
 def unlike_the_header(loss, function, domains):
     """What the reference has otherwise than the header."""
     signature = inspect.signature(function).parameters
-    found = {p.name: (p.default, domains.get(p.name)) for p in list(signature.values())[2:]}
-    described = DESCRIPTIONS[loss]["parameters"]
+    has_default = [p for p in signature.values() if p.default is not p.empty]
+    found = {p.name: (p.default, domains.get(p.name)) for p in has_default}
+    described = EVERY[loss]["parameters"]
     wanted = {p["name"]: (p["default"], p["domain"]) for p in described}
     return set(found.items()) ^ set(wanted.items())
 
@@ -278,7 +374,7 @@ def parameters_without_other_value(entries):
     } - {("binary_focal_crossentropy", "epsilon")}
 
 
-@pytest.mark.parametrize("loss", DESCRIPTIONS)
+@pytest.mark.parametrize("loss", EVERY)
 def test_parameters_agree_with_the_reference(loss):
     function, domains = reference.LOSSES[loss], reference.DOMAINS[loss]
     assert unlike_the_header(loss, function, domains) == set()
@@ -360,6 +456,7 @@ struct Mine {{
 }}  // namespace
 static_assert(LossList<SquaredError, Mine>::kMaxParameters == {number});
 static_assert(LossList<Mine, SquaredError>::kMaxParameters == {number});
+static_assert(LossList<Mine, PinballSet>::kMaxParameters == kMaxChannels);
 static_assert(kMaxParameters == AllLosses::kMaxParameters);
 static_assert(sizeof(MaskedLossInputs::parameters) == kMaxParameters * sizeof(double));
 }}  // namespace masklstm
@@ -374,7 +471,9 @@ static_assert(sizeof(MaskedLossInputs::parameters) == kMaxParameters * sizeof(do
 
 def test_the_most_parameters_that_a_loss_has_are_computed_with():
     """A loss whose last parameter were written beyond the array would not find it again."""
-    name, parameters = max(kernels.losses().items(), key=lambda item: len(item[1]))
+    name, parameters = max(
+        ((loss, kernels.losses()[loss]) for loss in DESCRIPTIONS), key=lambda item: len(item[1])
+    )
     values = {p["name"]: p["default"] for p in parameters}
     last = parameters[-1]["name"]
     found = [

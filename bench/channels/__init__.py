@@ -1,0 +1,1 @@
+"""Losses of several predictions for each label, against TensorFlow's graph of the same formula."""
