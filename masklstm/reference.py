@@ -298,7 +298,7 @@ def sums_of_tensors(
 
 
 def _elements(tensors: Tensors, loss: str, parameters: dict[str, float]) -> _Elements:
-    y_true, y_pred, sample_weight, mask, missing = tensors
+    y_true, y_pred, mask, missing = tensors.y_true, tensors.y_pred, tensors.mask, tensors.missing
     valid = is_observed(y_true, missing)
     if mask is not None:
         valid &= broadcast_left(mask, y_true)
@@ -312,10 +312,9 @@ def _elements(tensors: Tensors, loss: str, parameters: dict[str, float]) -> _Ele
     y_true, y_pred = tf.cast(y_true, dtype), tf.cast(y_pred, dtype)
     losses = _formula(loss, parameters, dtype)(where_valid(y_true), where_valid(y_pred))
     losses = tf.cast(where_valid(losses), tf.float64)
-    weight = (
-        tf.ones_like(y_true) if sample_weight is None else broadcast_left(sample_weight, y_true)
-    )
-    weight = tf.cast(where_valid(weight), tf.float64)
+    weight = tf.cast(where_valid(tf.ones_like(y_true)), tf.float64)
+    for small in tensors.weights:
+        weight *= tf.cast(where_valid(broadcast_left(small, y_true)), tf.float64)
     return _Elements(valid, weight, weight * losses)
 
 

@@ -1,5 +1,6 @@
 """Losses of regression. `MeanSquaredError` says what all of them have in common."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -27,10 +28,15 @@ class MeanSquaredError(ElementwiseLoss):
             accumulated over several batches: the number of their valid labels, divided by the
             number of batches if the optimizer averages, as Keras's do with
             `gradient_accumulation_steps` (docs/losses.md has the details).
+        feature_weights: A number for each entry of the last axis, 0 or above: exactly a
+            `sample_weight` of shape `(1, ..., 1, features)`, which multiplies others.
+        step_weights: A number for each entry of the second axis, 0 or above: exactly a
+            `sample_weight` of shape `(1, steps, 1, ..., 1)`, which multiplies others.
 
     Raises:
         ValueError: For an unknown reduction or balance, a `missing` that is neither a number nor
-            `"nonfinite"`, a `normalizer` that is not above 0.
+            `"nonfinite"`, a `normalizer` that is not above 0, weights that are no such numbers or,
+            when the loss is called, not as many as the axis has entries.
 
     Example:
 
@@ -53,8 +59,12 @@ class MeanSquaredError(ElementwiseLoss):
         missing: Any = NAN,
         balance: str | None = None,
         normalizer: float | None = None,
+        feature_weights: Sequence[float] | None = None,
+        step_weights: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, missing, balance, normalizer)
+        super().__init__(
+            reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights
+        )
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -64,7 +74,7 @@ class MeanAbsoluteError(ElementwiseLoss):
     Formula: `loss = mean(abs(y_pred - y_true))`. The gradient is 0 where they are equal.
 
     Args:
-        reduction, name, dtype, missing, balance, normalizer: As for
+        reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights: As for
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
@@ -91,8 +101,12 @@ class MeanAbsoluteError(ElementwiseLoss):
         missing: Any = NAN,
         balance: str | None = None,
         normalizer: float | None = None,
+        feature_weights: Sequence[float] | None = None,
+        step_weights: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, missing, balance, normalizer)
+        super().__init__(
+            reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights
+        )
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -104,7 +118,7 @@ class Huber(ElementwiseLoss):
 
     Args:
         delta: Where the loss changes from quadratic to linear; a number above 0.
-        reduction, name, dtype, missing, balance, normalizer: As for
+        reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights: As for
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
@@ -132,8 +146,20 @@ class Huber(ElementwiseLoss):
         missing: Any = NAN,
         balance: str | None = None,
         normalizer: float | None = None,
+        feature_weights: Sequence[float] | None = None,
+        step_weights: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, missing, balance, normalizer, delta=delta)
+        super().__init__(
+            reduction,
+            name,
+            dtype,
+            missing,
+            balance,
+            normalizer,
+            feature_weights,
+            step_weights,
+            delta=delta,
+        )
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -144,7 +170,7 @@ class LogCosh(ElementwiseLoss):
     errors lose digits.
 
     Args:
-        reduction, name, dtype, missing, balance, normalizer: As for
+        reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights: As for
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
@@ -171,8 +197,12 @@ class LogCosh(ElementwiseLoss):
         missing: Any = NAN,
         balance: str | None = None,
         normalizer: float | None = None,
+        feature_weights: Sequence[float] | None = None,
+        step_weights: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, missing, balance, normalizer)
+        super().__init__(
+            reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights
+        )
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -183,7 +213,7 @@ class MeanAbsolutePercentageError(ElementwiseLoss):
     `keras.config.epsilon()`, read when the loss is called.
 
     Args:
-        reduction, name, dtype, missing, balance, normalizer: As for
+        reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights: As for
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
@@ -210,8 +240,12 @@ class MeanAbsolutePercentageError(ElementwiseLoss):
         missing: Any = NAN,
         balance: str | None = None,
         normalizer: float | None = None,
+        feature_weights: Sequence[float] | None = None,
+        step_weights: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, missing, balance, normalizer)
+        super().__init__(
+            reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights
+        )
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -222,7 +256,7 @@ class MeanSquaredLogarithmicError(ElementwiseLoss):
     `keras.config.epsilon()`, read when the loss is called.
 
     Args:
-        reduction, name, dtype, missing, balance, normalizer: As for
+        reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights: As for
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
@@ -249,8 +283,12 @@ class MeanSquaredLogarithmicError(ElementwiseLoss):
         missing: Any = NAN,
         balance: str | None = None,
         normalizer: float | None = None,
+        feature_weights: Sequence[float] | None = None,
+        step_weights: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, missing, balance, normalizer)
+        super().__init__(
+            reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights
+        )
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -261,7 +299,7 @@ class Poisson(ElementwiseLoss):
     read when the loss is called.
 
     Args:
-        reduction, name, dtype, missing, balance, normalizer: As for
+        reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights: As for
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
@@ -288,8 +326,12 @@ class Poisson(ElementwiseLoss):
         missing: Any = NAN,
         balance: str | None = None,
         normalizer: float | None = None,
+        feature_weights: Sequence[float] | None = None,
+        step_weights: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, missing, balance, normalizer)
+        super().__init__(
+            reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights
+        )
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -301,7 +343,7 @@ class Pinball(ElementwiseLoss):
 
     Args:
         quantile: The quantile to predict, between 0 and 1 exclusive; 0.5 predicts the median.
-        reduction, name, dtype, missing, balance, normalizer: As for
+        reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights: As for
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
@@ -329,5 +371,17 @@ class Pinball(ElementwiseLoss):
         missing: Any = NAN,
         balance: str | None = None,
         normalizer: float | None = None,
+        feature_weights: Sequence[float] | None = None,
+        step_weights: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, missing, balance, normalizer, quantile=quantile)
+        super().__init__(
+            reduction,
+            name,
+            dtype,
+            missing,
+            balance,
+            normalizer,
+            feature_weights,
+            step_weights,
+            quantile=quantile,
+        )
