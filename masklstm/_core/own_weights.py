@@ -55,18 +55,20 @@ def weight_of(
 def along_axis(
     name: str, numbers: list[float], shape: tf.TensorShape, axis: int = -1
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """One number for each entry of an axis of labels of this shape; other axes of length 1."""
+    """One number for each entry of an axis, of labels or series of this shape; other axes of length
+    1.
+    """
     rank = shape.rank
     if rank is None or rank < 2:
         raise ValueError(
-            f"Argument '{name}' needs labels with at least two axes, of a known number. "
-            f"Received: labels of shape {shape}"
+            f"Argument '{name}' needs an axis beside that of the samples, and a known number of "
+            f"axes. Received: {name} for shape {shape}"
         )
     length = shape[axis]
     if length not in (None, len(numbers)):
         raise ValueError(
             f"Invalid value for argument '{name}'. Expected {length} numbers, one for each entry "
-            f"of {_NAMES[axis]}, for labels of shape {shape}. "
+            f"of {_NAMES[axis]}, for shape {shape}. "
             f"Received: {len(numbers)} numbers, {name}={numbers!r}"
         )
     axes = [1] * rank

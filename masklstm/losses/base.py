@@ -109,6 +109,9 @@ class GapAwareLoss(MadeOfTotals, ShowsArguments, keras.losses.Loss):  # type: ig
         elif y_pred.dtype not in PREDICTION_DTYPES:
             y_pred = tf.cast(y_pred, tf.float32)
         tensors = standardize_tensors(y_true, y_pred, sample_weight, mask, self.missing)
+        return self._with_own_weights(tensors)
+
+    def _with_own_weights(self, tensors: Tensors) -> Tensors:
         return with_own_weight(tensors, self.feature_weights, self.step_weights)
 
     def _reduced(self, totals: Sequence[tf.Tensor]) -> tf.Tensor:

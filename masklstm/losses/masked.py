@@ -30,9 +30,8 @@ from masklstm._core.arguments import align, broadcast_left, to_tensor
 from masklstm._core.keras_compat import complete_config, find_logits, get_keras_mask, row_axis
 from masklstm._core.missing import NAN
 from masklstm._core.packing import pack, take_steps
-from masklstm._core.reductions import group_axis
 from masklstm._core.row_layout import RowLayout
-from masklstm._core.totals import MaskedSums, divided
+from masklstm._core.totals import MaskedSums, divided, sums_of
 from masklstm._core.types import LABEL_DTYPES, cast
 from masklstm.losses.base import GapAwareLoss
 
@@ -267,22 +266,10 @@ class Masked(GapAwareLoss):
         weight = tf.cast(weight, tf.float64)
         weighted = weight * tf.cast(losses, tf.float64)
         how = self.how
-        if how.balance is None:
-            count = tf.math.count_nonzero(valid)
-            loss_sum = summation.total(weighted)
-            if how.kind == "sum" and batch.has_rows_of_elements:
-                loss_sum = summation.total(_row_means(weighted, valid))
-            return MaskedSums(loss_sum, summation.total(weight), count)
-        axis = group_axis(how.balance, losses, "the losses of the rows")
-        axis %= losses.shape.rank
-        axes = [other for other in range(losses.shape.rank) if other != axis]
-        return how.additive(
-            MaskedSums(
-                summation.total_along(weighted, axes) if axes else weighted,
-                summation.total_along(weight, axes) if axes else weight,
-                tf.math.count_nonzero(valid, axes),
-            )
-        )
+        sums = sums_of(weighted, weight, valid, how.balance, "the losses of the rows")
+        if how.kind == "sum" and how.balance is None and batch.has_rows_of_elements:
+            sums = sums._replace(loss_sum=summation.total(_row_means(weighted, valid)))
+        return how.additive(sums)
 
     def _losses(self, batch: "_Batch") -> tuple[tf.Tensor, tf.Tensor]:
         """The losses (of any value where not valid), and which of them are valid."""
