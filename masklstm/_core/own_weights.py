@@ -80,24 +80,29 @@ def with_own_weight(
     tensors: Tensors, feature_weights: list[float] | None, step_weights: list[float] | None
 ) -> Tensors:
     """The tensors of a loss with these weights of its own."""
-    if feature_weights is None and step_weights is None:
+    shape = tensors.y_true.shape.merge_with(tensors.y_pred.shape)
+    weight = weight_of(feature_weights, step_weights, shape)
+    if weight is None:
         return tensors
-    y_true = tensors.y_true
-    weight = weight_of(feature_weights, step_weights, y_true.shape.merge_with(tensors.y_pred.shape))
-    own_weight = tf.constant(weight, tensors.computing_dtype)
-    if feature_weights is not None:
-        y_true = with_length(y_true, -1, len(feature_weights))
-    if step_weights is not None:
-        y_true = with_length(y_true, 1, len(step_weights))
-    return tensors._replace(y_true=y_true, own_weight=own_weight)
+    return tensors._replace(
+        y_true=with_lengths(tensors.y_true, feature_weights, step_weights),
+        own_weight=tf.constant(weight, tensors.computing_dtype),
+    )
 
 
-def with_length(tensor: tf.Tensor, axis: int, length: int) -> tf.Tensor:
+def with_lengths(
+    tensor: tf.Tensor, feature_weights: list[float] | None, step_weights: list[float] | None
+) -> tf.Tensor:
+    """Refuses other lengths of the axes that have weights."""
+    return with_length(with_length(tensor, feature_weights, -1), step_weights, 1)
+
+
+def with_length(tensor: tf.Tensor, numbers: list[float] | None, axis: int = -1) -> tf.Tensor:
     """Refuses another length of an axis when the op runs, where it is not known before: a single
     number would be repeated along it.
     """
-    if tensor.shape[axis] is not None:
+    if numbers is None or tensor.shape[axis] is not None:
         return tensor
     lengths: list[int | None] = [None] * tensor.shape.rank
-    lengths[axis] = length
+    lengths[axis] = len(numbers)
     return tf.ensure_shape(tensor, lengths)

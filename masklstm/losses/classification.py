@@ -171,7 +171,7 @@ def _with_pos_weight(
     if isinstance(pos_weight, list):
         shape = y_true.shape.merge_with(tensors.y_pred.shape)
         factor = along_axis("pos_weight", pos_weight, shape)
-        y_true = with_length(y_true, -1, len(pos_weight))
+        y_true = with_length(y_true, pos_weight)
     positive = tf.constant(factor, dtype)
     label = tf.where(valid, tf.cast(y_true, dtype), tf.zeros([], dtype))
     label = label * (1 - smoothing) + smoothing / 2

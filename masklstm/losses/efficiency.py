@@ -97,7 +97,7 @@ class NashSutcliffeEfficiency(SeriesLoss):
         if not isinstance(self.deviation, list):
             return tf.fill(tf.shape(series.count), tf.constant(self.deviation, tf.float64))
         known = along_axis("deviation", self.deviation, series.count.shape)
-        return known + tf.zeros_like(with_length(series.count, -1, len(self.deviation)))
+        return known + tf.zeros_like(with_length(series.count, self.deviation))
 
     def get_config(self) -> dict[str, Any]:
         config = {**super().get_config(), "epsilon": self.epsilon}

@@ -112,6 +112,6 @@ class RootMeanSquaredError(GapAwareLoss):
         if self.feature_weights is not None:
             shape = y_true.shape.merge_with(y_pred.shape)
             along_axis("feature_weights", self.feature_weights, shape)  # refuses another length
-            y_true = with_length(y_true, -1, len(self.feature_weights))
+            y_true = with_length(y_true, self.feature_weights)
         tensors = tensors._replace(y_true=y_true, y_pred=y_pred)
         return with_own_weight(tensors, None, self.step_weights)
