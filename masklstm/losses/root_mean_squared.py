@@ -34,11 +34,11 @@ class RootMeanSquaredError(GapAwareLoss):
     `masklstm.metrics.Loss` of the epoch.
 
     Args:
-        feature_weights: The numbers v, one for each entry of the last axis, 0 or above.
         reduction: `"sum_over_batch_size"` or `"mean"` (the default: n is the number of valid labels
             of the feature) or `"mean_with_sample_weight"` (n is the sum of their weights, and a
             feature whose weights add up to 0 does not count).
         name, dtype, missing, step_weights: As for `masklstm.losses.MeanSquaredError`.
+        feature_weights: The numbers v, one for each entry of the last axis, 0 or above.
 
     Raises:
         ValueError: For another reduction, or an invalid option.
@@ -57,12 +57,12 @@ class RootMeanSquaredError(GapAwareLoss):
 
     def __init__(
         self,
-        feature_weights: Sequence[float] | None = None,
         reduction: str | None = "sum_over_batch_size",
         name: str = "root_mean_squared_error",
         dtype: Any = None,
         *,
         missing: Any = NAN,
+        feature_weights: Sequence[float] | None = None,
         step_weights: Sequence[float] | None = None,
     ) -> None:
         super().__init__(

@@ -133,11 +133,16 @@ def test_of_the_root_mean_squared_error(run):
     features = [1.0, 0.5]
     made = [
         losses.RootMeanSquaredError(dtype="float64"),
-        losses.RootMeanSquaredError(features, dtype="float64"),
-        losses.RootMeanSquaredError(features, dtype="float64", step_weights=weight[0]),
+        losses.RootMeanSquaredError(feature_weights=features, dtype="float64"),
+        losses.RootMeanSquaredError(
+            feature_weights=features, dtype="float64", step_weights=weight[0]
+        ),
     ]
     of_weights = losses.RootMeanSquaredError(
-        features, "mean_with_sample_weight", dtype="float64", step_weights=weight[0]
+        "mean_with_sample_weight",
+        dtype="float64",
+        feature_weights=features,
+        step_weights=weight[0],
     )
 
     def compute(y_true, y_pred, weight):
@@ -338,7 +343,10 @@ class TestErrors:
             (lambda: losses.KlingGuptaEfficiency(balance="timestep"), "'balance'.*all of its"),
             (lambda: losses.RootMeanSquaredError(reduction="sum"), "'reduction'.*no roots"),
             (lambda: losses.RootMeanSquaredError(reduction=None), "'reduction'.*no roots"),
-            (lambda: losses.RootMeanSquaredError([0.0, 0.0]), "'feature_weights'.*above 0"),
+            (
+                lambda: losses.RootMeanSquaredError(feature_weights=[0.0, 0.0]),
+                "'feature_weights'.*above 0",
+            ),
         ],
     )
     def test_options(self, make, message):
@@ -352,7 +360,7 @@ class TestErrors:
         with pytest.raises(ValueError, match=r"'deviation'. Expected 2 numbers"):
             losses.NashSutcliffeEfficiency(deviation=[1.0])(*known_data())
         with pytest.raises(ValueError, match=r"'feature_weights'. Expected 2 numbers"):
-            losses.RootMeanSquaredError([1.0, 1.0, 2.0])(*known_data())
+            losses.RootMeanSquaredError(feature_weights=[1.0, 1.0, 2.0])(*known_data())
 
 
 def test_deviations_of_basins_are_weights():

@@ -20,7 +20,8 @@ def test_own_totals_over_three_unequal_replicas_and_over_an_epoch():
     assert [row["name"] for row in rows] == [
         "root_mean_squared_error",
         "inefficiency",
-        "of_features",
+        "huber_loss",
+        "rmse",
         "nash_sutcliffe_efficiency",
         "kling_gupta_efficiency",
         "concordance_correlation",

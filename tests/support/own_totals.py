@@ -61,10 +61,12 @@ class Inefficiency(GapAwareLoss):
         return totals.errors / (totals.squares - totals.labels**2 / count)
 
 
+WEIGHTS = [1.0, 0.5, 2.0]
 LOSSES = (
     RootMeanSquaredError,
     Inefficiency,
-    lambda: losses.RootMeanSquaredError([1.0, 0.5, 2.0], name="of_features", dtype="float64"),
+    lambda: losses.Huber(balance="feature", dtype="float64", feature_weights=WEIGHTS),
+    lambda: losses.RootMeanSquaredError(name="rmse", dtype="float64", feature_weights=WEIGHTS),
     lambda: losses.NashSutcliffeEfficiency(dtype="float64"),
     lambda: losses.KlingGuptaEfficiency(dtype="float64", reduction="mean_with_sample_weight"),
     lambda: losses.ConcordanceCorrelation(dtype="float64", balance="sample"),
