@@ -460,7 +460,7 @@ def sums_of_tensors(
 
 
 def _elements(tensors: Tensors, loss: str, parameters: dict[str, Any]) -> _Elements:
-    y_true, y_pred, sample_weight, mask, missing = tensors
+    y_true, y_pred, mask, missing = tensors.y_true, tensors.y_pred, tensors.mask, tensors.missing
     valid = is_observed(y_true, missing)
     if mask is not None:
         valid &= broadcast_left(mask, y_true)
@@ -477,8 +477,9 @@ def _elements(tensors: Tensors, loss: str, parameters: dict[str, Any]) -> _Eleme
         y_true, y_pred = tf.cast(y_true, dtype), tf.cast(y_pred, dtype)
         losses = _formula(loss, parameters, dtype)(where_valid(y_true), where_valid(y_pred))
         losses = tf.cast(where_valid(losses), tf.float64)
-    weight = tf.ones([], dtype) if sample_weight is None else sample_weight
-    weight = tf.cast(where_valid(broadcast_left(weight, valid)), tf.float64)
+    weight = tf.cast(valid, tf.float64)
+    for small in tensors.weights:
+        weight *= tf.cast(where_valid(broadcast_left(small, valid)), tf.float64)
     return _Elements(valid, weight, weight * losses)
 
 

@@ -12,7 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import pytest
 import tensorflow as tf
-from gpu import formulas
+from gpu import channels, formulas
 from gpu.formulas import within
 
 from masklstm import kernels
@@ -138,6 +138,10 @@ def labels_and_predictions(
     if (parameters or {}).get("from_logits"):
         loss += "_from_logits"
     description = kernels.descriptions()[loss]
+    if description["channels"]:
+        y_true, y_pred = channels.numbers(kernels, loss, parameters or {}, shape, rng)
+        y_true = np.where(rng.random(shape) < missing_share, np.nan, y_true)
+        return y_true.astype(dtype), y_pred.astype(dtype)
     y_true, y_pred = rng.normal(size=shape), 2 * rng.normal(size=shape)
 
     def between_0_and_1(y):  # half of them whole

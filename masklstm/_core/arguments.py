@@ -13,9 +13,8 @@ class Tensors(NamedTuple):
     """Standardised arguments.
 
     `y_true` and `y_pred` have one shape, or `y_pred` has a last axis of channels besides, and keep
-    their dtypes. `sample_weight` (of the computing
-    dtype) and `mask` (bool) are None or have at most that rank; their axes are those of `y_true`
-    from the left, or 1.
+    their dtypes. The weights (of the computing dtype) and `mask` (bool) are None or have at most
+    the rank of `y_true`; their axes are those of `y_true` from the left, or 1.
     """
 
     y_true: tf.Tensor
@@ -25,11 +24,18 @@ class Tensors(NamedTuple):
     missing: str
     """What a missing label is besides NaN: "nan", "nonfinite" or a number of `y_true`'s dtype; one
     of them, however many were asked for."""
+    own_weight: tf.Tensor | None = None
+    """A second weight, which belongs to the loss; like `sample_weight`."""
 
     @property
     def computing_dtype(self) -> tf.DType:
         """float64 for float64 predictions, else float32: that of element losses and results."""
         return computing_dtype(self.y_pred)
+
+    @property
+    def weights(self) -> list[tf.Tensor]:
+        """Those that there are; an element's weight is their product."""
+        return [each for each in (self.sample_weight, self.own_weight) if each is not None]
 
     def valid(self) -> tf.Tensor:
         """Which labels are there and not masked out; of the labels' shape."""

@@ -34,6 +34,20 @@ def total_along(x: tf.Tensor, axes: list[int]) -> tf.Tensor:
     return tf.reshape(_totals(x, is_summed), tf.gather(tf.shape(x), kept))
 
 
+def total_of_rows(x: tf.Tensor) -> tf.Tensor:
+    """The sums of a float64 tensor of known rank along its last axis, which is dropped.
+
+    Their gradient is repeated as it is; that of `total_along` goes through the native op's.
+    """
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def totals(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        sums = tf.ensure_shape(total_along(x, [x.shape.rank - 1]), x.shape[:-1])
+        return sums, lambda upstream: spread(upstream, tf.shape(x))
+
+    return totals(x)
+
+
 def total_to(x: tf.Tensor, shape: list[int] | tf.Tensor) -> tf.Tensor:
     """The sums of a float64 tensor along the axes that have length 1 in `shape`, in that shape.
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 from masklstm._core import summation
 from masklstm._core.reductions import (
     check_balance,
+    group_axis,
     standardize_normalizer,
     standardize_reduction,
 )
@@ -49,6 +50,25 @@ def divided(value: tf.Tensor, divisor: tf.Tensor) -> tf.Tensor:
     """
     hidden = tf.stop_gradient(tf.where(divisor == 0, value - value, tf.zeros_like(value)))
     return tf.math.divide_no_nan(value, divisor) + hidden
+
+
+def sums_of(
+    weighted: tf.Tensor, weight: tf.Tensor, valid: tf.Tensor, balance: str | None, what: str
+) -> MaskedSums:
+    """The sums of plain tensors of one shape: w l and w, float64 and 0 where not valid.
+
+    With a balance they are those of each group; `what` is what errors call the tensors.
+    """
+    if balance is None:
+        count = tf.math.count_nonzero(valid)
+        return MaskedSums(summation.total(weighted), summation.total(weight), count)
+    axis = group_axis(balance, weighted, what) % weighted.shape.rank
+    axes = [other for other in range(weighted.shape.rank) if other != axis]
+    return MaskedSums(
+        summation.total_along(weighted, axes) if axes else weighted,
+        summation.total_along(weight, axes) if axes else weight,
+        tf.math.count_nonzero(valid, axes),
+    )
 
 
 class Reduction(NamedTuple):

@@ -12,6 +12,7 @@ from masklstm._core.backend import ElementLoss, backend
 from masklstm._core.keras_compat import get_keras_mask
 from masklstm._core.logits import from_logits_if_known
 from masklstm._core.missing import NAN, missing_option
+from masklstm._core.own_weights import standardize_weights, with_own_weight
 from masklstm._core.refusals import out_of_domain
 from masklstm._core.shown import ShowsArguments
 from masklstm._core.totals import (
@@ -44,6 +45,8 @@ class GapAwareLoss(MadeOfTotals, ShowsArguments, keras.losses.Loss):  # type: ig
         missing: Any = NAN,
         balance: str | None = None,
         normalizer: float | None = None,
+        feature_weights: Any = None,
+        step_weights: Any = None,
     ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self._has_own_dtype = dtype is not None
@@ -54,6 +57,8 @@ class GapAwareLoss(MadeOfTotals, ShowsArguments, keras.losses.Loss):  # type: ig
         how = Reduction.of(reduction, balance, normalizer)
         is_number = type(normalizer) in (int, float)  # others have no hash, or are not saved
         self.normalizer = normalizer if is_number else how.normalizer
+        self.feature_weights = standardize_weights("feature_weights", feature_weights)
+        self.step_weights = standardize_weights("step_weights", step_weights)
 
     @property
     def how(self) -> Reduction:
@@ -66,10 +71,9 @@ class GapAwareLoss(MadeOfTotals, ShowsArguments, keras.losses.Loss):  # type: ig
             config["dtype"] = self.dtype
         if self.missing == self.missing:  # a NaN would not be equal to itself after loading
             config["missing"] = self.missing
-        if self.balance is not None:
-            config["balance"] = self.balance
-        if self.normalizer is not None:
-            config["normalizer"] = self.normalizer
+        for name in ("balance", "normalizer", "feature_weights", "step_weights"):
+            if getattr(self, name) is not None:
+                config[name] = getattr(self, name)
         return config
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tf.Tensor:
@@ -95,6 +99,25 @@ class GapAwareLoss(MadeOfTotals, ShowsArguments, keras.losses.Loss):  # type: ig
         """
         raise NotImplementedError
 
+    def _tensors(
+        self, y_true: Any, y_pred: Any, sample_weight: Any, mask: Any, num_channels: int = 0
+    ) -> Tensors:
+        """Labels and predictions in the types that they have, and all weights. Only a float64 loss,
+        and integers as predictions, ask for another type.
+        """
+        y_pred = keras.ops.convert_to_tensor(y_pred)
+        if self.dtype == "float64":
+            y_pred = cast(y_pred, tf.float64)
+        elif y_pred.dtype not in PREDICTION_DTYPES:
+            y_pred = tf.cast(y_pred, tf.float32)
+        tensors = standardize_tensors(
+            y_true, y_pred, sample_weight, mask, self.missing, num_channels
+        )
+        return self._with_own_weights(tensors)
+
+    def _with_own_weights(self, tensors: Tensors) -> Tensors:
+        return with_own_weight(tensors, self.feature_weights, self.step_weights)
+
     def _reduced(self, totals: Sequence[tf.Tensor]) -> tf.Tensor:
         return tf.cast(over_replicas(totals, self.of_totals), self.dtype)
 
@@ -116,9 +139,13 @@ class ElementwiseLoss(GapAwareLoss):
         missing: Any,
         balance: str | None,
         normalizer: float | None,
+        feature_weights: Any = None,
+        step_weights: Any = None,
         **parameters: Any,
     ) -> None:
-        super().__init__(reduction, name, dtype, missing, balance, normalizer)
+        super().__init__(
+            reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights
+        )
         self.parameters = parameters
         backend.check_loss(ElementLoss(self.loss, parameters))
 
@@ -156,7 +183,7 @@ class ElementwiseLoss(GapAwareLoss):
         return tensors.valid()
 
     def call(self, y_true: Any, y_pred: Any) -> tf.Tensor:
-        """The loss of each row, unweighted: shape `y_true.shape[:-1]`."""
+        """The loss of each row, without sample weights: shape `y_true.shape[:-1]`."""
         tensors, loss = self._standardized(y_true, y_pred)
         rows = Reduction("none", None, None)
         return backend.masked_loss(tensors._replace(mask=None), loss, rows)
@@ -164,21 +191,11 @@ class ElementwiseLoss(GapAwareLoss):
     def _standardized(
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> tuple[Tensors, ElementLoss]:
-        """Labels and predictions in the types that they have. Only a float64 loss, and integers as
-        predictions, ask for another one.
-        """
         mask = get_keras_mask(y_pred)
         name, y_pred = from_logits_if_known(self.loss, y_pred)
-        y_pred = keras.ops.convert_to_tensor(y_pred)
-        if self.dtype == "float64":
-            y_pred = cast(y_pred, tf.float64)
-        elif y_pred.dtype not in PREDICTION_DTYPES:
-            y_pred = tf.cast(y_pred, tf.float32)
         loss = ElementLoss(name, self.parameters)
         channels = backend.num_channels(loss)
-        return standardize_tensors(
-            y_true, y_pred, sample_weight, mask, self.missing, channels
-        ), loss
+        return self._tensors(y_true, y_pred, sample_weight, mask, channels), loss
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.parameters}

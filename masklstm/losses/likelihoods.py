@@ -1,5 +1,6 @@
 """Losses of predicted distributions: a last axis of y_pred has what y_true has no axis for."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -60,7 +61,7 @@ class NegativeLogLikelihood(ElementwiseLoss):
     Args:
         family: See above.
         components: How many components a mixture has; 1 is no mixture.
-        reduction, name, dtype, missing, balance, normalizer: As for
+        reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights: As for
             `masklstm.losses.MeanSquaredError`.
 
     Call arguments:
@@ -84,9 +85,11 @@ class NegativeLogLikelihood(ElementwiseLoss):
     with deep learning for rainfall-runoff modeling", 2022 (asymmetric Laplace mixtures).
     """
 
+    loss = "gaussian_nll"
+
     def __init__(
         self,
-        family: str,
+        family: str = "gaussian",
         components: int = 1,
         reduction: str | None = "sum_over_batch_size",
         name: str = "negative_log_likelihood",
@@ -95,6 +98,8 @@ class NegativeLogLikelihood(ElementwiseLoss):
         missing: Any = NAN,
         balance: str | None = None,
         normalizer: float | None = None,
+        feature_weights: Sequence[float] | None = None,
+        step_weights: Sequence[float] | None = None,
     ) -> None:
         if family == "tweedie":
             raise ValueError(
@@ -113,7 +118,17 @@ class NegativeLogLikelihood(ElementwiseLoss):
         self.family = family
         self.components = components
         parameters = {} if components == 1 else {"components": components}
-        super().__init__(reduction, name, dtype, missing, balance, normalizer, **parameters)
+        super().__init__(
+            reduction,
+            name,
+            dtype,
+            missing,
+            balance,
+            normalizer,
+            feature_weights,
+            step_weights,
+            **parameters,
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "family": self.family, "components": self.components}
@@ -131,7 +146,7 @@ class TweedieDeviance(ElementwiseLoss):
     Args:
         power: Of the mean, which the variance is proportional to; between 1 (Poisson) and 2 (gamma)
             exclusive.
-        reduction, name, dtype, missing, balance, normalizer: As for
+        reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights: As for
             `masklstm.losses.MeanSquaredError`.
 
     Call arguments:
@@ -164,51 +179,17 @@ class TweedieDeviance(ElementwiseLoss):
         missing: Any = NAN,
         balance: str | None = None,
         normalizer: float | None = None,
+        feature_weights: Sequence[float] | None = None,
+        step_weights: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, missing, balance, normalizer, power=power)
-
-
-@keras.saving.register_keras_serializable(package="masklstm")
-class GaussianCRPS(ElementwiseLoss):
-    """Mean of the continuous ranked probability scores of normal distributions at valid labels.
-
-    Formula, with z = (y_true - mean) / scale, F and f the standard normal distribution function and
-    density: `loss = mean(scale (z (2 F(z) - 1) + 2 f(z) - 1 / sqrt(pi)))`, in the labels' unit. For
-    a scale near 0 it is the absolute error.
-
-    Args:
-        reduction, name, dtype, missing, balance, normalizer: As for
-            `masklstm.losses.MeanSquaredError`.
-
-    Call arguments:
-        y_true: Labels, shape `(batch, ..., features)`; NaN means missing.
-        y_pred: Means and scales, shape `(batch, ..., features, 2)`, as of
-            `masklstm.layers.Distribution("gaussian")`.
-
-    Raises:
-        ValueError: For an invalid option.
-
-    Example:
-
-    >>> import masklstm
-    >>> loss = masklstm.losses.GaussianCRPS()
-    >>> round(float(loss([[1.0], [float("nan")]], [[[1.0, 2.0]], [[5.0, 1.0]]])), 5)
-    0.46739
-
-    Source: T. Gneiting, A. Raftery, "Strictly Proper Scoring Rules, Prediction, and Estimation",
-    2007, equation 5.
-    """
-
-    loss = "gaussian_crps"
-
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str = "gaussian_crps",
-        dtype: Any = None,
-        *,
-        missing: Any = NAN,
-        balance: str | None = None,
-        normalizer: float | None = None,
-    ) -> None:
-        super().__init__(reduction, name, dtype, missing, balance, normalizer)
+        super().__init__(
+            reduction,
+            name,
+            dtype,
+            missing,
+            balance,
+            normalizer,
+            feature_weights,
+            step_weights,
+            power=power,
+        )

@@ -19,7 +19,7 @@ Design:
 
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -29,11 +29,12 @@ from masklstm._core import own_functions, row_layout, summation
 from masklstm._core.arguments import align, broadcast_left, to_tensor
 from masklstm._core.keras_compat import complete_config, find_logits, get_keras_mask, row_axis
 from masklstm._core.missing import NAN
+from masklstm._core.own_weights import weight_of, with_lengths
 from masklstm._core.packing import pack, take_steps
-from masklstm._core.reductions import group_axis
 from masklstm._core.row_layout import RowLayout
-from masklstm._core.totals import MaskedSums, divided
+from masklstm._core.totals import MaskedSums, divided, sums_of
 from masklstm._core.types import LABEL_DTYPES, cast
+from masklstm.losses import class_weights
 from masklstm.losses.base import GapAwareLoss
 
 _BY_SHAPE = ("ce", "crossentropy")
@@ -76,8 +77,12 @@ class Masked(GapAwareLoss):
         class_labels: Whether labels are classes, `(batch, ...)` for predictions `(batch, ...,
             classes)`, for a loss of your own, which then gets them as int64. By default they are if
             they are whole numbers and the loss takes them.
-        missing, balance, normalizer: As for `masklstm.losses.MeanSquaredError`. Only elements
-            have features to balance.
+        missing, balance, normalizer, feature_weights, step_weights: As for
+            `masklstm.losses.MeanSquaredError`. Only elements have features to balance or weigh.
+        class_weight: Weights of the classes, for losses whose labels are classes, in sequences too:
+            a dict of classes and weights (1 for those that it lacks), or a list of one for each
+            class. Each is exactly a `sample_weight` of the labels of its class, and multiplies
+            others; a one-hot label that is shared out among classes has their mean, weighted by it.
 
     Raises:
         ValueError: For what is not a loss, or skips gaps itself; for an invalid option, labels and
@@ -114,6 +119,9 @@ class Masked(GapAwareLoss):
         missing: Any = NAN,
         balance: str | None = None,
         normalizer: float | None = None,
+        feature_weights: Sequence[float] | None = None,
+        step_weights: Sequence[float] | None = None,
+        class_weight: Mapping[int, float] | Sequence[float] | None = None,
     ) -> None:
         by_shape = isinstance(loss, str) and loss.lower() in _BY_SHAPE
         inner = loss if by_shape else keras.losses.get(loss)
@@ -135,14 +143,17 @@ class Masked(GapAwareLoss):
         if name is None:
             name = inner.name if is_loss else getattr(inner, "__name__", "masked")
             name = loss if by_shape else name.strip("<>")  # a lambda's is no name for a scope
-        super().__init__(reduction, name, dtype, missing, balance, normalizer)
+        super().__init__(
+            reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights
+        )
         self.inner = inner
         self.per = per
         self.class_labels = class_labels
+        self.class_weight = class_weights.standardize_class_weight(class_weight)
         self._known_layout = None if by_shape else _layout_of_keras(inner)
         row_layout.check_what_counts(per, class_labels, None if by_shape else self._known_layout)
         if self._known_layout is not None:
-            self._check_balance(self._known_layout)
+            self._check_options(self._known_layout, inner)
 
     @property
     def counts(self) -> str | None:
@@ -194,7 +205,7 @@ class Masked(GapAwareLoss):
         y_pred = keras.ops.convert_to_tensor(y_pred, dtype=self.dtype)
         y_true = to_tensor("y_true", y_true, LABEL_DTYPES, tf.float32)
         function, layout = self._function_and_layout(y_true, y_pred)
-        self._check_balance(layout)
+        self._check_options(layout, function if isinstance(self.inner, str) else self.inner)
         y_true, y_pred = layout.match_shapes(y_true, y_pred)
         if logits is not None:
             logits = logits[0], tf.reshape(tf.cast(logits[1], self.dtype), tf.shape(y_pred))
@@ -220,12 +231,20 @@ class Masked(GapAwareLoss):
             inner, function, y_true, y_pred, self.per, self.class_labels
         )
 
-    def _check_balance(self, layout: RowLayout) -> None:
-        if self.balance == "feature" and layout.axis is not None:
+    def _check_options(self, layout: RowLayout, inner: Any) -> None:
+        """`inner` is the loss that is called, or its function."""
+        if layout.axis is not None and self.balance == "feature":
             raise ValueError(
                 "Invalid value for argument 'balance'. Expected 'sample', 'timestep' or None: a "
                 f"row has one loss for all of its features. Received: balance={self.balance!r}"
             )
+        if layout.axis is not None and self.feature_weights is not None:
+            raise ValueError(
+                "Argument 'feature_weights' is for losses of elements: a row has one loss for all "
+                f"of its features. Received: feature_weights={self.feature_weights!r}"
+            )
+        if self.class_weight is not None:
+            class_weights.check_has_classes(inner, layout)
 
     def _valid(self, batch: "_Batch") -> tf.Tensor:
         """What of the batch is counted."""
@@ -239,17 +258,30 @@ class Masked(GapAwareLoss):
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """The losses and their weights, 0 where they are not valid; and where they are."""
         losses, valid = self._losses(batch)
-        weight = tf.ones_like(losses)
-        if sample_weight is not None:
-            weight = to_tensor("sample_weight", sample_weight, LABEL_DTYPES, losses.dtype)
-            weight = cast(weight, losses.dtype)
-            if losses.shape.rank == 0:
-                weight = _mean_weight(weight, batch.rows)
-            weight = align("sample_weight", weight, losses)
-            weight = broadcast_left(weight, losses)
+        is_one = losses.shape.rank == 0
+        weight = self._weight(batch, sample_weight, batch.rows if is_one else losses)
+        if is_one:
+            weight = _mean_weight(weight, batch.rows)
         losses = tf.where(valid, losses, tf.zeros_like(losses))
         weight = tf.where(valid, weight, tf.zeros_like(weight))
         return losses, weight, valid
+
+    def _weight(self, batch: "_Batch", sample_weight: Any, like: tf.Tensor) -> tf.Tensor:
+        """The product of all weights there are, of the shape of what they weigh."""
+        dtype = batch.y_pred.dtype
+        product = tf.ones_like(like, dtype)
+        if sample_weight is not None:
+            weight = to_tensor("sample_weight", sample_weight, LABEL_DTYPES, dtype)
+            product *= broadcast_left(align("sample_weight", cast(weight, dtype), like), like)
+        own = weight_of(self.feature_weights, self.step_weights, like.shape)
+        if own is not None:
+            product = with_lengths(product, self.feature_weights, self.step_weights)
+            product *= tf.constant(own, dtype)
+        if self.class_weight is not None:
+            product *= class_weights.weight_of_rows(
+                self.class_weight, batch.layout, batch.y_true, batch.y_pred, batch.rows
+            )
+        return product
 
     def totals(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> MaskedSums:
         batch = self._batch(y_true, y_pred)
@@ -267,22 +299,10 @@ class Masked(GapAwareLoss):
         weight = tf.cast(weight, tf.float64)
         weighted = weight * tf.cast(losses, tf.float64)
         how = self.how
-        if how.balance is None:
-            count = tf.math.count_nonzero(valid)
-            loss_sum = summation.total(weighted)
-            if how.kind == "sum" and batch.has_rows_of_elements:
-                loss_sum = summation.total(_row_means(weighted, valid))
-            return MaskedSums(loss_sum, summation.total(weight), count)
-        axis = group_axis(how.balance, losses, "the losses of the rows")
-        axis %= losses.shape.rank
-        axes = [other for other in range(losses.shape.rank) if other != axis]
-        return how.additive(
-            MaskedSums(
-                summation.total_along(weighted, axes) if axes else weighted,
-                summation.total_along(weight, axes) if axes else weight,
-                tf.math.count_nonzero(valid, axes),
-            )
-        )
+        sums = sums_of(weighted, weight, valid, how.balance, "the losses of the rows")
+        if how.kind == "sum" and how.balance is None and batch.has_rows_of_elements:
+            sums = sums._replace(loss_sum=summation.total(_row_means(weighted, valid)))
+        return how.additive(sums)
 
     def _losses(self, batch: "_Batch") -> tuple[tf.Tensor, tf.Tensor]:
         """The losses (of any value where not valid), and which of them are valid."""
@@ -385,10 +405,9 @@ class Masked(GapAwareLoss):
         is_name = isinstance(self.inner, str)
         config = {**super().get_config()}
         config["loss"] = self.inner if is_name else complete_config(self.inner)
-        if self.per is not None:
-            config["per"] = self.per
-        if self.class_labels is not None:
-            config["class_labels"] = self.class_labels
+        for name in ("per", "class_labels", "class_weight"):
+            if getattr(self, name) is not None:
+                config[name] = getattr(self, name)
         return config
 
     @classmethod
@@ -458,7 +477,6 @@ def _ctc(y_true: tf.Tensor, y_pred: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
 
 def _mean_weight(weight: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
     """Of the valid rows: the weight of a loss that is one for all of them, as in Keras."""
-    weight = broadcast_left(align("sample_weight", weight, rows), rows)
     total = summation.total(tf.cast(tf.where(rows, weight, tf.zeros_like(weight)), tf.float64))
     count = tf.cast(tf.math.count_nonzero(rows), tf.float64)
     return tf.cast(divided(total, count), weight.dtype)

@@ -29,10 +29,15 @@ class MeanSquaredError(ElementwiseLoss):
             accumulated over several batches: the number of their valid labels, divided by the
             number of batches if the optimizer averages, as Keras's do with
             `gradient_accumulation_steps` (docs/losses.md has the details).
+        feature_weights: A number for each entry of the last axis, 0 or above: exactly a
+            `sample_weight` of shape `(1, ..., 1, features)`, which multiplies others.
+        step_weights: A number for each entry of the second axis, 0 or above: exactly a
+            `sample_weight` of shape `(1, steps, 1, ..., 1)`, which multiplies others.
 
     Raises:
         ValueError: For an unknown reduction or balance, a `missing` that is neither a number nor
-            `"nonfinite"`, a `normalizer` that is not above 0.
+            `"nonfinite"`, a `normalizer` that is not above 0, weights that are no such numbers or,
+            when the loss is called, not as many as the axis has entries.
 
     Example:
 
@@ -55,8 +60,12 @@ class MeanSquaredError(ElementwiseLoss):
         missing: Any = NAN,
         balance: str | None = None,
         normalizer: float | None = None,
+        feature_weights: Sequence[float] | None = None,
+        step_weights: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, missing, balance, normalizer)
+        super().__init__(
+            reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights
+        )
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -66,7 +75,7 @@ class MeanAbsoluteError(ElementwiseLoss):
     Formula: `loss = mean(abs(y_pred - y_true))`. The gradient is 0 where they are equal.
 
     Args:
-        reduction, name, dtype, missing, balance, normalizer: As for
+        reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights: As for
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
@@ -93,8 +102,12 @@ class MeanAbsoluteError(ElementwiseLoss):
         missing: Any = NAN,
         balance: str | None = None,
         normalizer: float | None = None,
+        feature_weights: Sequence[float] | None = None,
+        step_weights: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, missing, balance, normalizer)
+        super().__init__(
+            reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights
+        )
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -106,7 +119,7 @@ class Huber(ElementwiseLoss):
 
     Args:
         delta: Where the loss changes from quadratic to linear; a number above 0.
-        reduction, name, dtype, missing, balance, normalizer: As for
+        reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights: As for
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
@@ -134,8 +147,20 @@ class Huber(ElementwiseLoss):
         missing: Any = NAN,
         balance: str | None = None,
         normalizer: float | None = None,
+        feature_weights: Sequence[float] | None = None,
+        step_weights: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, missing, balance, normalizer, delta=delta)
+        super().__init__(
+            reduction,
+            name,
+            dtype,
+            missing,
+            balance,
+            normalizer,
+            feature_weights,
+            step_weights,
+            delta=delta,
+        )
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -146,7 +171,7 @@ class LogCosh(ElementwiseLoss):
     errors lose digits.
 
     Args:
-        reduction, name, dtype, missing, balance, normalizer: As for
+        reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights: As for
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
@@ -173,8 +198,12 @@ class LogCosh(ElementwiseLoss):
         missing: Any = NAN,
         balance: str | None = None,
         normalizer: float | None = None,
+        feature_weights: Sequence[float] | None = None,
+        step_weights: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, missing, balance, normalizer)
+        super().__init__(
+            reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights
+        )
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -185,7 +214,7 @@ class MeanAbsolutePercentageError(ElementwiseLoss):
     `keras.config.epsilon()`, read when the loss is called.
 
     Args:
-        reduction, name, dtype, missing, balance, normalizer: As for
+        reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights: As for
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
@@ -212,8 +241,12 @@ class MeanAbsolutePercentageError(ElementwiseLoss):
         missing: Any = NAN,
         balance: str | None = None,
         normalizer: float | None = None,
+        feature_weights: Sequence[float] | None = None,
+        step_weights: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, missing, balance, normalizer)
+        super().__init__(
+            reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights
+        )
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -224,7 +257,7 @@ class MeanSquaredLogarithmicError(ElementwiseLoss):
     `keras.config.epsilon()`, read when the loss is called.
 
     Args:
-        reduction, name, dtype, missing, balance, normalizer: As for
+        reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights: As for
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
@@ -251,8 +284,12 @@ class MeanSquaredLogarithmicError(ElementwiseLoss):
         missing: Any = NAN,
         balance: str | None = None,
         normalizer: float | None = None,
+        feature_weights: Sequence[float] | None = None,
+        step_weights: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, missing, balance, normalizer)
+        super().__init__(
+            reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights
+        )
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -263,7 +300,7 @@ class Poisson(ElementwiseLoss):
     read when the loss is called.
 
     Args:
-        reduction, name, dtype, missing, balance, normalizer: As for
+        reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights: As for
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
@@ -290,8 +327,12 @@ class Poisson(ElementwiseLoss):
         missing: Any = NAN,
         balance: str | None = None,
         normalizer: float | None = None,
+        feature_weights: Sequence[float] | None = None,
+        step_weights: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, missing, balance, normalizer)
+        super().__init__(
+            reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights
+        )
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -304,7 +345,7 @@ class Pinball(ElementwiseLoss):
     Args:
         quantile: The quantile to predict, between 0 and 1 exclusive; 0.5 predicts the median. Or a
             sequence of up to 128 of them: `y_pred` then has a last axis with a prediction for each.
-        reduction, name, dtype, missing, balance, normalizer: As for
+        reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights: As for
             `masklstm.losses.MeanSquaredError`.
 
     Raises:
@@ -336,8 +377,20 @@ class Pinball(ElementwiseLoss):
         missing: Any = NAN,
         balance: str | None = None,
         normalizer: float | None = None,
+        feature_weights: Sequence[float] | None = None,
+        step_weights: Sequence[float] | None = None,
     ) -> None:
         if np.ndim(quantile) == 1:
             self.loss = self.loss_of_several
             quantile = [float(level) for level in quantile]  # type: ignore[union-attr]
-        super().__init__(reduction, name, dtype, missing, balance, normalizer, quantile=quantile)
+        super().__init__(
+            reduction,
+            name,
+            dtype,
+            missing,
+            balance,
+            normalizer,
+            feature_weights,
+            step_weights,
+            quantile=quantile,
+        )

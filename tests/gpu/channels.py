@@ -28,7 +28,7 @@ def with_channels(kernels):
 def numbers(kernels, loss, parameters, shape, rng):
     """Labels and predictions where the loss is defined."""
     description = kernels.descriptions()[loss]
-    repeated = next(iter(parameters.values()), 1)
+    repeated = parameters.get("quantile", parameters.get("components", 2))
     repeated = len(repeated) if isinstance(repeated, list) else int(repeated)
 
     def inside(x):

@@ -17,7 +17,15 @@ def test_own_totals_over_three_unequal_replicas_and_over_an_epoch():
     assert process.returncode == 0, process.stderr[-2000:]
     lines = [line for line in process.stdout.splitlines() if line.startswith("RESULT")]
     rows = [json.loads(line.removeprefix("RESULT ")) for line in lines]
-    assert [row["name"] for row in rows] == ["root_mean_squared_error", "inefficiency"]
+    assert [row["name"] for row in rows] == [
+        "root_mean_squared_error",
+        "inefficiency",
+        "huber_loss",
+        "rmse",
+        "nash_sutcliffe_efficiency",
+        "kling_gupta_efficiency",
+        "concordance_correlation",
+    ]
     for row in rows:
         assert np.all(np.abs(row["one"]) > 1e-3), "nothing to compare"
         np.testing.assert_allclose(row["several"], row["one"], rtol=1e-12)

@@ -31,7 +31,7 @@ DESCRIPTIONS = {loss: about for loss, about in EVERY.items() if not about["chann
 WITH_CHANNELS = {loss: about for loss, about in EVERY.items() if about["channels"]}
 # The tests may run away from the source tree.
 CLASSES = ("regression", "classification")
-CLASSES_WITH_CHANNELS = ("regression", "likelihoods")
+CLASSES_WITH_CHANNELS = ("regression", "likelihoods", "ranked_probability")
 needs_sources = pytest.mark.skipif(not LIST.exists(), reason="the sources are not here")
 
 

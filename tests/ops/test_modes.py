@@ -150,6 +150,27 @@ def test_no_other_tensor_of_the_full_shape(options):
         assert sorted(full) == ["Masklstm>MaskedLossGrad", "Placeholder", "Placeholder"]
 
 
+@pytest.mark.parametrize("balance", [None, "sample", "timestep", "feature"])
+def test_weights_of_a_loss_keep_their_shape(balance):
+    """Those of its features and steps, beside weights of samples."""
+    shape = [32, 10, 4]
+    weights = {"feature_weights": [1.0] * 4, "step_weights": [1.0] * 10}
+    loss = losses.MeanSquaredError(balance=balance, **weights)
+
+    @tf.function
+    def step(y_true, y_pred, sample_weight):
+        with tf.GradientTape() as tape:
+            tape.watch(y_pred)
+            value = loss(y_true, y_pred, sample_weight)
+        return tape.gradient(value, y_pred)
+
+    full_spec = tf.TensorSpec(shape)
+    graph = step.get_concrete_function(full_spec, full_spec, tf.TensorSpec([32])).graph
+    full = [op.type for op in graph.get_operations() for x in op.outputs if x.shape == shape]
+    full = [type for type in full if type != "Identity"]
+    assert sorted(full) == ["Masklstm>MaskedLossGrad", "Placeholder", "Placeholder"]
+
+
 class CountingLoss(losses.MeanSquaredError):
     traces = 0
 

@@ -31,7 +31,10 @@ class TestSignatures:
         if name == "Sum":
             pytest.skip("its parts have them")
         parameters = inspect.signature(getattr(losses, name)).parameters
-        for option, default in (("missing", NAN), ("balance", None), ("normalizer", None)):
+        options = {"missing": NAN, "feature_weights": None, "step_weights": None}
+        if name != "RootMeanSquaredError":  # which is no mean of elements or series
+            options |= {"balance": None, "normalizer": None}
+        for option, default in options.items():
             assert parameters[option].kind is inspect.Parameter.KEYWORD_ONLY
             assert repr(parameters[option].default) == repr(default)
 
@@ -55,7 +58,9 @@ class TestSignatures:
 class TestReprs:
     @pytest.mark.parametrize("name", losses.__all__)
     def test_of_losses_make_them_again(self, name):
-        options = {} if name == "Sum" else {"missing": -999.0, "balance": "sample"}
+        options = {"missing": -999.0, "balance": "sample"}
+        if name in ("Sum", "RootMeanSquaredError"):
+            options = {}
         options = {**options, "name": "mine", "dtype": "float64"}
         for loss in (
             getattr(losses, name)(*required(name)),
@@ -81,6 +86,8 @@ class TestReprs:
             (losses.MeanSquaredError(), "MeanSquaredError()"),
             (losses.Huber(0.5, missing=-1), "Huber(delta=0.5, missing=-1.0)"),
             (losses.Pinball(0.9, normalizer=7), "Pinball(quantile=0.9, normalizer=7)"),
+            (losses.Poisson(step_weights=(1, 2)), "Poisson(step_weights=[1.0, 2.0])"),
+            (losses.NashSutcliffeEfficiency(0), "NashSutcliffeEfficiency(epsilon=0.0)"),
             (
                 losses.Masked("SparseCategoricalCrossentropy"),
                 "Masked(loss=SparseCategoricalCrossentropy())",

@@ -1,4 +1,5 @@
-"""Losses made of totals that no loss of masklstm has, on one device and on three unequal replicas.
+"""Losses made of other totals, of one's own and of masklstm's: on one device, and on three unequal
+replicas.
 
     python own_totals.py        prints the value and gradient of each, as JSON
 
@@ -14,7 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import tensorflow as tf
 
-from masklstm import metrics, ops
+from masklstm import losses, metrics, ops
 from masklstm.losses.base import GapAwareLoss
 
 
@@ -60,7 +61,16 @@ class Inefficiency(GapAwareLoss):
         return totals.errors / (totals.squares - totals.labels**2 / count)
 
 
-LOSSES = (RootMeanSquaredError, Inefficiency)
+WEIGHTS = [1.0, 0.5, 2.0]
+LOSSES = (
+    RootMeanSquaredError,
+    Inefficiency,
+    lambda: losses.Huber(balance="feature", dtype="float64", feature_weights=WEIGHTS),
+    lambda: losses.RootMeanSquaredError(name="rmse", dtype="float64", feature_weights=WEIGHTS),
+    lambda: losses.NashSutcliffeEfficiency(dtype="float64"),
+    lambda: losses.KlingGuptaEfficiency(dtype="float64", reduction="mean_with_sample_weight"),
+    lambda: losses.ConcordanceCorrelation(dtype="float64", balance="sample"),
+)
 SHARES = (2, 5, 5)
 
 rng = np.random.default_rng(0)

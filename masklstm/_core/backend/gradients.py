@@ -117,6 +117,21 @@ class _Inputs:
             for index, weight in enumerate(self.sample_weight)
         ]
 
+    def weights_and(self, factor: tf.Tensor, balance: str) -> list[tf.Tensor]:
+        """The weights and one more, by groups: two at the most, which is what the ops take."""
+        if len(self.sample_weight) < 2:
+            return [*self.sample_weight, factor]
+        # The second weight is a loss's own, by steps and features: a product with what is of its
+        # own kind is no larger.
+        first, second = self.sample_weight
+        if balance == "sample":
+            return [self._product(first, factor), second]
+        return [first, self._product(second, factor)]
+
+    def _product(self, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+        first, second = (tf.reshape(x, self._aligned_shape(x)) for x in (first, second))
+        return first * second
+
     def _sum_to(self, weight: tf.Tensor, full: tf.Tensor) -> tf.Tensor:
         """Adds up along the axes that the weights repeat along."""
         total = summation.total_to(self.where_valid(full), self._aligned_shape(weight))
@@ -169,7 +184,8 @@ def _masked_group_sums_gradient(
     op: tf.Operation, loss_sum_gradient: tf.Tensor, weight_sum_gradient: tf.Tensor, _: Any
 ) -> list[tf.Tensor | None]:
     inputs = _Inputs(op)
-    axis = group_axis(text_attribute(op, "balance"), inputs.y_true) % tf.rank(inputs.y_true)
+    balance = text_attribute(op, "balance")
+    axis = group_axis(balance, inputs.y_true) % tf.rank(inputs.y_true)
     shape = tf.concat([tf.ones([axis], tf.int32), [-1]], axis=0)
     scale = _middle(loss_sum_gradient)
     factor = tf.reshape(tf.math.divide_no_nan(loss_sum_gradient, scale), shape)
@@ -179,7 +195,7 @@ def _masked_group_sums_gradient(
         tf.zeros([], tf.int64),
         inputs.y_true,
         inputs.y_pred,
-        [*inputs.sample_weight, tf.cast(factor, inputs.computing_dtype)],
+        inputs.weights_and(tf.cast(factor, inputs.computing_dtype), balance),
         inputs.mask,
         reduction="sum_of_elements",
         **inputs.attributes,

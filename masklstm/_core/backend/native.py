@@ -77,12 +77,8 @@ def _masked_loss(
 
 
 def _inputs(tensors: Tensors) -> tuple[Any, ...]:
-    weights = _as_list(tensors.sample_weight)
-    return tensors.y_true, tensors.y_pred, weights, _as_list(tensors.mask)
-
-
-def _as_list(tensor: tf.Tensor | None) -> list[tf.Tensor]:
-    return [] if tensor is None else [tensor]
+    mask = [] if tensors.mask is None else [tensors.mask]
+    return tensors.y_true, tensors.y_pred, tensors.weights, mask
 
 
 def _attributes_for(loss: ElementLoss, tensors: Tensors) -> dict[str, str]:
