@@ -79,14 +79,15 @@ def _ours(case: str) -> Loss:
 
 
 def _with_gradient(loss: Loss, is_compiled: bool) -> Callable[..., Any]:
-    @tf.function(jit_compile=is_compiled)  # type: ignore[untyped-decorator]
+    @tf.function(jit_compile=is_compiled)
     def run(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
             tape.watch(y_pred)
             value = loss(y_true, y_pred)
         return value, tape.gradient(value, y_pred)
 
-    return run
+    traced: Callable[..., Any] = run
+    return traced
 
 
 PROVIDERS: dict[str, Callable[[str], Callable[..., Any]]] = {

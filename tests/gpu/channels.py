@@ -1,5 +1,7 @@
 """Losses that take several predictions for a label: what tests of any device draw for them."""
 
+from typing import Any
+
 import numpy as np
 
 from .formulas import sigmoid, within
@@ -7,7 +9,7 @@ from .formulas import sigmoid, within
 
 def parameters_of(description):
     """Values for the loss's parameters that are not the defaults."""
-    given = {}
+    given: dict[str, Any] = {}
     for parameter in description["parameters"]:
         if parameter["is_list"]:
             given[parameter["name"]] = [0.1, 0.5, 0.9]

@@ -67,7 +67,7 @@ def without_struct(text, loss):
     return re.sub(rf"\b{struct}\b,?", "", text)
 
 
-def element_losses(source, decorated="_element_loss"):
+def element_losses(source, decorated="element_loss"):
     """The functions of the reference that are element losses, by its source."""
     return {
         function.name
@@ -119,12 +119,13 @@ def without_public_class(source, loss):
 
 
 def without_function(source, loss):
-    return re.sub(rf"^(@_element_loss\([^@]*?\)\n)(?=def {loss}\()", "", source, flags=re.M)
+    return re.sub(rf"^(@element_loss\([^@]*?\)\n)(?=def {loss}\()", "", source, flags=re.M)
 
 
 def page_rows(text):
     """From the table of losses: names by class."""
-    rows = re.findall(r"^\| `(\w+)` \| `(\w+)(?:\(from_logits=True\))?`", text, re.MULTILINE)
+    table = text.split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)(?:\(from_logits=True\))?`", table, re.MULTILINE)
     return {(name, cls) for name, cls in rows}
 
 
@@ -154,8 +155,8 @@ PLACES = {
         lambda headers, loss: {k: v for k, v in headers.items() if k != f"{loss}.h"},
     ),
     "csrc/losses/losses.h": Place(LIST.read_text, listed, without_struct),
-    "masklstm/reference.py": Place(
-        (PACKAGE / "reference.py").read_text, element_losses, without_function
+    "masklstm/reference/elements.py": Place(
+        (PACKAGE / "reference" / "elements.py").read_text, element_losses, without_function
     ),
     "masklstm/losses/regression.py": Place(
         classes,
@@ -216,11 +217,11 @@ PLACES_WITH_CHANNELS = {
     "csrc/losses/losses.h": Place(
         LIST.read_text, lambda text: listed(text, "LossesWithChannels"), without_struct
     ),
-    "masklstm/reference.py": Place(
-        (PACKAGE / "reference.py").read_text,
-        lambda source: element_losses(source, "_loss_with_channels"),
+    "masklstm/reference/channels.py": Place(
+        (PACKAGE / "reference" / "channels.py").read_text,
+        lambda source: element_losses(source, "loss_with_channels"),
         lambda source, loss: re.sub(
-            rf"^@_loss_with_channels\([^@]*?\)\n(?=def {loss}\()", "", source, flags=re.M
+            rf"^@loss_with_channels\([^@]*?\)\n(?=def {loss}\()", "", source, flags=re.M
         ),
     ),
     "masklstm/losses/likelihoods.py": Place(

@@ -3,6 +3,9 @@
 No form of these is that of the headers: the large terms are all there, and their digits suffice.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import mpmath
 import numpy as np
 from mpmath import mp, mpf
@@ -95,7 +98,7 @@ def gaussian_crps(t, mean, scale):
     return scale * (z * mpmath.erf(z / mpmath.sqrt(2)) + 2 * density - 1 / mpmath.sqrt(mp.pi))
 
 
-EXACT = {
+EXACT: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
         gaussian_nll,

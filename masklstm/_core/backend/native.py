@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from masklstm import kernels
 from masklstm._core import library
 from masklstm._core.arguments import Tensors
 from masklstm._core.backend import gradients  # noqa: F401  registers the ops' gradients
@@ -40,7 +41,7 @@ def _num_channels(loss: str, parameters: str) -> int:
         size = len(values) if expected["is_list"] else 1
         given[expected["name"]] = values[:size] if expected["is_list"] else values[0]
         values = values[size:]
-    return library.kernels.num_channels(loss, **given)
+    return int(kernels.num_channels(loss, **given))
 
 
 def masked_loss(tensors: Tensors, loss: ElementLoss, reduction: Reduction) -> tf.Tensor:
@@ -125,7 +126,7 @@ def _parameters_text(loss: str, numbers: tuple[tuple[str, Any], ...]) -> str:
             f"Loss '{loss}' has no parameter {sorted(surplus)}. "
             f"Expected only {[parameter['name'] for parameter in expected]}. Received: {values}"
         )
-    texts = []
+    texts: list[str] = []
     for parameter in expected:
         value = values.get(parameter["name"], parameter["default"])
         several = value if isinstance(value, tuple) else (value,)
@@ -139,8 +140,10 @@ def _parameters_text(loss: str, numbers: tuple[tuple[str, Any], ...]) -> str:
 _MOST = 128  # numbers of a parameter that takes several, as in csrc/losses/channels.h
 
 
-def _expected(parameter: dict[str, Any]) -> str:
-    return f"{parameter['domain']}, or up to {_MOST}" * parameter["is_list"] or parameter["domain"]
+def _expected(parameter: Any) -> str:
+    """The numbers that it may have."""
+    domain: str = parameter["domain"]
+    return f"{domain}, or up to {_MOST} of them" if parameter["is_list"] else domain
 
 
 @lru_cache(maxsize=256)

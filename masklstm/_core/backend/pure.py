@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from masklstm import reference
+from masklstm.reference import registry
 from masklstm._core.arguments import Tensors
 from masklstm._core.backend.interface import ElementLoss
 from masklstm._core.totals import MaskedSums, Reduction
@@ -11,11 +12,11 @@ name = "reference"
 
 
 def check_loss(loss: ElementLoss) -> None:
-    reference.check_loss(*loss)
+    registry.check_loss(*loss)
 
 
 def num_channels(loss: ElementLoss) -> int:
-    return reference.num_channels(*loss)
+    return registry.num_channels(*loss)
 
 
 def masked_loss(tensors: Tensors, loss: ElementLoss, reduction: Reduction) -> tf.Tensor:
