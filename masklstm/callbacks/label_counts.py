@@ -23,6 +23,7 @@ from masklstm._core.keras_compat import get_keras_mask
 from masklstm._core.missing import is_observed, sentinel, standardize_missing
 from masklstm._core.types import LABEL_DTYPES
 from masklstm.losses.base import GapAwareLoss
+from masklstm.losses.likelihoods import Support
 from masklstm.losses.masked import Masked
 
 _Counts = NDArray[np.int64]
@@ -83,6 +84,8 @@ class Layout(NamedTuple):
     """Names of the loss and of its type."""
     missing: tuple[float, ...]
     """Numbers that are no labels."""
+    support: Support | None = None
+    """Where the loss's distribution has its labels."""
 
     @property
     def has_class_labels(self) -> bool:
@@ -185,6 +188,7 @@ class LabelCounts:
             f"{loss if isinstance(loss, str) else getattr(loss, 'name', '')} "
             f"{getattr(loss, '__name__', type(loss).__name__)}",
             numbers,
+            getattr(loss, "support", None),
         )
         observed = _is_observed(label, self.missing, loss)
         there = observed & _mask(prediction, label)

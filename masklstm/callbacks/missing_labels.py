@@ -44,6 +44,7 @@ class MissingLabels(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
       wrong. Keras's metrics and your own are tried on a few labels with and without gaps;
       masklstm's and their subclasses are known to skip them. Where labels are inputs of the model,
       `compile(metrics=...)` gets none;
+    - labels lie outside of the support of a likelihood, such as a 0 under `"gamma"`;
     - labels look like a forgotten sentinel: the lowest or highest one is a number such as -999,
       9999, 1e20 or the limit of an integer type, occurs several times and lies far from all others;
       or it is -1 where labels are otherwise not negative and have fractions, or are classes;
@@ -181,6 +182,7 @@ class MissingLabels(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             self._warn_of_no_label(part, of_output, place.counts, seen)
             self._warn_of_rows(part, of_output, place.counts)
             self._warn_of_sentinel(part, of_output, place, seen.lowest[index], seen.highest[index])
+            self._warn_of_support(part, of_output, place, seen.lowest[index], seen.highest[index])
         self._warn_of_metrics(part, watch.metrics, places, logs or {}, seen)
 
     def _warn_of_failure(self, part: str, seen: Seen) -> None:
@@ -259,6 +261,26 @@ class MissingLabels(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
                 f"loss takes it for one. Expected NaN in its place, or missing={name} in "
                 "masklstm's losses and metrics. (NumPy's masked arrays lose their masks in Keras: "
                 "y.filled(numpy.nan))",
+            )
+
+    def _warn_of_support(
+        self, part: str, of_output: str, place: "_Place", lowest: Extremes, highest: Extremes
+    ) -> None:
+        support = place.layout and place.layout.support
+        if not support:
+            return
+        outside = [
+            f"{extreme.times:,} of them {extreme.value:.7g}"
+            for extreme in (lowest, highest)
+            if np.isfinite(extreme.value) and not support.holds(extreme.value)
+        ]
+        if outside:
+            self._warn_once(
+                f"support{of_output}",
+                f"labels{of_output} of the {part} lie outside of the support of {support.of}, "
+                f"{support.text}: {' and '.join(dict.fromkeys(outside))}. Their loss is NaN. "
+                "Expected a family whose support has all labels, labels that are moved or scaled "
+                "into it, or NaN where they are no measurements",
             )
 
     def _warn_of_metrics(

@@ -1,7 +1,8 @@
 """Losses of predicted distributions: a last axis of y_pred has what y_true has no axis for."""
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
@@ -27,6 +28,38 @@ _OF_SEVERAL = {
     "laplace": "laplace_mixture_nll",
     "asymmetric_laplace": "asymmetric_laplace_mixture_nll",
 }
+
+
+_POSITIVE = (0.0, math.inf, "(0, inf)")
+_FROM_0 = (0.0, math.inf, "[0, inf)")
+# Where a family has its labels, if not everywhere.
+_SUPPORTS = {
+    "lognormal": _POSITIVE,
+    "gamma": _POSITIVE,
+    "beta": (0.0, 1.0, "(0, 1)"),
+    "negative_binomial": _FROM_0,
+    "poisson": _FROM_0,
+    "bernoulli": (0.0, 1.0, "[0, 1]"),
+    "tweedie": _FROM_0,
+}
+
+
+class Support(NamedTuple):
+    """The interval of labels that have a density."""
+
+    of: str
+    lower: float
+    upper: float
+    text: str
+
+    def holds(self, label: float) -> bool:
+        """Whether the label is in it."""
+        above = self.lower <= label if self.text[0] == "[" else self.lower < label
+        return above and (label <= self.upper if self.text[-1] == "]" else label < self.upper)
+
+
+def _support(family: str) -> Support | None:
+    return Support(family, *_SUPPORTS[family]) if family in _SUPPORTS else None
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -117,6 +150,7 @@ class NegativeLogLikelihood(ElementwiseLoss):
         self.loss = known[family]
         self.family = family
         self.components = components
+        self.support = _support(family)
         parameters = {} if components == 1 else {"components": components}
         super().__init__(
             reduction,
@@ -182,6 +216,7 @@ class TweedieDeviance(ElementwiseLoss):
         feature_weights: Sequence[float] | None = None,
         step_weights: Sequence[float] | None = None,
     ) -> None:
+        self.support = _support("tweedie")
         super().__init__(
             reduction,
             name,

@@ -1,12 +1,14 @@
 """Keras losses of predicted distributions: names, training, masks, saving, errors."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from support.exact_distributions import exact
 
-from masklstm import kernels, losses, metrics
+from masklstm import callbacks, kernels, losses, metrics
 from masklstm.losses import likelihoods
 
 NAN = float("nan")
@@ -137,6 +139,42 @@ def test_half_predictions(policy):
         np.float64(gradient[0, 0]), np.float64([float(x) for x in expected[1]]), rtol=1e-2
     )
     assert np.all(np.float64(gradient[1]) == 0)
+
+
+class TestSupport:
+    """Labels without a density make the loss NaN, and MissingLabels says why."""
+
+    def test_supports_are_those_of_the_headers(self):
+        for family, components in FAMILIES:
+            loss = losses.NegativeLogLikelihood(family, components)
+            interval = kernels.descriptions()[loss.loss]["labels"]
+            if loss.support is None:
+                assert interval["text"] == "(-inf, inf)"
+            else:
+                assert loss.support.text == interval["text"]
+                assert loss.support[1:3] == (interval["lower"], interval["upper"])
+
+    @pytest.mark.parametrize(
+        ("loss", "bad", "text"),
+        [
+            (losses.NegativeLogLikelihood("gamma"), 0.0, "support of gamma, (0, inf): 2 of them 0"),
+            (losses.NegativeLogLikelihood("beta"), 1.5, "support of beta, (0, 1): 2 of them 1.5"),
+            (losses.TweedieDeviance(), -1.0, "support of tweedie, [0, inf): 2 of them -1"),
+            (losses.NegativeLogLikelihood("gamma"), NAN, ""),
+        ],
+    )
+    def test_missing_labels_names_them(self, loss, bad, text, capsys):
+        y = np.full((8, 1), 0.4, "float32")
+        y[2:4] = bad
+        channels = 1 if isinstance(loss, losses.TweedieDeviance) else 2
+        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(channels, "softplus")])
+        model.compile("sgd", loss)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model.fit(np.ones((8, 1)), y, verbose=0, callbacks=[callbacks.MissingLabels()])
+        said = "".join(str(warning.message) for warning in caught) + capsys.readouterr().out
+        assert text in said
+        assert ("outside of the support" in said) == bool(text)
 
 
 class TestEnsembles:

@@ -3,10 +3,10 @@
 import tensorflow as tf
 
 from masklstm import reference
-from masklstm.reference import registry
 from masklstm._core.arguments import Tensors
 from masklstm._core.backend.interface import ElementLoss
 from masklstm._core.totals import MaskedSums, Reduction
+from masklstm.reference import registry
 
 name = "reference"
 
