@@ -146,8 +146,10 @@ def test_of_the_root_mean_squared_error(run):
     )
 
     def compute(y_true, y_pred, weight):
+        pooled = losses.RootMeanSquaredError(dtype="float64", feature_weights=features, pooled=True)
         return [
             *(loss(y_true, y_pred) for loss in made),
+            pooled(y_true, y_pred, weight),
             of_weights(y_true, y_pred, weight),
             made[0](y_true[..., 0], y_pred[..., 0]),
             made[0](y_true * np.array([1, NAN]), y_pred),
@@ -162,6 +164,7 @@ def test_of_the_root_mean_squared_error(run):
         root_mean_squares(y_true, y_pred),
         root_mean_squares(y_true, y_pred, features),
         root_mean_squares(y_true, y_pred, features, steps),
+        np.nanmean(features * weight[..., None] * (y_true - y_pred) ** 2) ** 0.5,
         root_mean_squares(y_true, y_pred, features, weight[..., None] * steps, True),
         one.mean(),  # labels (batch, features)
         root_mean_squares(y_true[..., :1], y_pred[..., :1], [1.0]),
@@ -193,6 +196,7 @@ def corners():
 MADE = {
     **{name: make for name, (make, _) in LOSSES.items()},
     "RMSE": losses.RootMeanSquaredError,
+    "pooled RMSE": lambda **o: losses.RootMeanSquaredError(pooled=True, **o),
 }
 
 
@@ -208,6 +212,8 @@ def test_gradients_at_the_corners(run):
             values = [loss(y_true, y_pred) for loss in made]
             labels, predictions = (tf.transpose(x[..., 0]) for x in (y_true, y_pred))
             values.append(losses.RootMeanSquaredError(dtype="float64")(labels, predictions))
+            met = losses.RootMeanSquaredError(dtype="float64", pooled=True)
+            values.append(met(y_true[:1], y_pred[:1]))  # exactly
         return values, [tape.gradient(value, y_pred) for value in values]
 
     y_true, y_pred = (np.array([case[k] for case in cases.values()]) for k in (0, 1))
@@ -221,12 +227,16 @@ def test_gradients_at_the_corners(run):
         for (case, (*_, has_efficiency)), value, gradient in zip(
             cases.items(), values, gradients, strict=True
         ):
+            if name == "pooled RMSE":
+                continue
             is_met = case in ("exact", "no label", "constant labels met", "a single label met")
             if is_met or ("KGE" in name and not has_efficiency):
                 assert not gradient.any(), (name, case)
                 assert name == "RMSE" or not value, (name, case)
             elif case == "constant predictions":
                 assert gradient.any(), (name, case)
+        if name == "pooled RMSE":
+            assert not gradients.any()
         if name == "KGE":
             constant = values[list(cases).index("constant predictions")]
             expected = np.sqrt(1 + 1 + (0.1 / 2.5 - 1) ** 2)
