@@ -30,7 +30,6 @@ LAMBDAS = {"flow": 1.0, "temperature": 0.5}
 _nse = masklstm.losses.NashSutcliffeEfficiency(epsilon=0.0)
 _reaches_nse = masklstm.losses.NashSutcliffeEfficiency(epsilon=0.1)
 _kge = masklstm.losses.KlingGuptaEfficiency()
-_each = masklstm.losses.RootMeanSquaredError
 
 
 def one_series(y):
@@ -40,7 +39,7 @@ def one_series(y):
 
 rmse = masklstm.losses.RootMeanSquaredError(pooled=True)
 multitask_rmse = masklstm.losses.Sum(
-    {name: (_each(), weight, [n]) for n, (name, weight) in enumerate(LAMBDAS.items())}
+    {name: (rmse, weight, [n]) for n, (name, weight) in enumerate(LAMBDAS.items())}
 )
 
 

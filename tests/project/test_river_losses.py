@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
+from masklstm import metrics
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 pytestmark = pytest.mark.skipif(
@@ -48,6 +50,15 @@ def test_values(example):
     ):
         for name, value in expected.items():
             assert float(example.LOSSES[name](*arrays)) == pytest.approx(value, rel=1e-6), name
+
+
+def test_the_classes_are_metrics_of_an_epoch(example):
+    y_true, y_pred = (tf.transpose(x, [1, 0, 2]) for x in example.five_steps())
+    for name in ("rmse", "multitask_rmse"):
+        metric = metrics.Loss(example.LOSSES[name])
+        metric.update_state(y_true[:2], y_pred[:2])
+        metric.update_state(y_true[2:], y_pred[2:])
+        assert float(metric.result()) == pytest.approx(FLOW_AND_TEMPERATURE[name], rel=1e-6)
 
 
 def test_gradients_are_finite_and_0_at_a_fit(example):
