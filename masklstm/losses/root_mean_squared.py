@@ -31,6 +31,7 @@ class RootMeanSquaredError(GapAwareLoss):
     that is met exactly has the root 0, with slope 0. With `pooled=True` it is one root of the mean
     over all labels, `sqrt(mean(v * w * (y_pred - y_true)^2))`.
 
+    Features are the entries of the last axis, so labels `(batch, steps)` have a root for each step.
     The root is that of the whole batch: over several replicas of all of them, and as
     `masklstm.metrics.Loss` of the epoch.
 

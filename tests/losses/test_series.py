@@ -268,6 +268,17 @@ def test_gradients_are_those_of_differences():
                 )
 
 
+def test_nothing_valid_gives_exact_zeros():
+    y_true, y_pred = known_data("float32")
+    for name, make in MADE.items():
+        for predictions in (tf.constant(y_pred * np.inf), tf.constant(y_pred * NAN)):
+            with tf.GradientTape() as tape:
+                tape.watch(predictions)
+                value = make()(y_true * NAN, predictions)
+            assert value.numpy() == 0, name
+            assert not tape.gradient(value, predictions).numpy().any(), name
+
+
 def test_divergence_shows():
     """Also where the series does not count, and where its weight is 0."""
     for name, make in MADE.items():
@@ -314,7 +325,8 @@ def test_an_epoch_is_one_batch_and_saving_keeps_all(name):
 
 
 def test_fit_under_xla_with_steps_of_unknown_number(tmp_path):
-    """Half predictions too; all losses as outputs of one model."""
+    """Half predictions too; several losses as outputs of one model."""
+    names = ["NSE with epsilon", "modified KGE", "CCC", "RMSE"]
     x = np.random.default_rng(0).normal(size=(8, 6, 3)).astype("float32")
     y = x[..., :2] - x[..., 2:] + 2
     y[np.random.default_rng(1).random(y.shape) < 0.4] = NAN
@@ -324,12 +336,12 @@ def test_fit_under_xla_with_steps_of_unknown_number(tmp_path):
             inputs = keras.Input((None, 3))
             outputs = {
                 name.replace(" ", "_"): keras.layers.Dense(2, bias_initializer="ones")(inputs)
-                for name in MADE
+                for name in names
             }
             model = keras.Model(inputs, outputs)
             model.compile(
                 keras.optimizers.Adam(0.05),
-                {key: make() for key, make in zip(outputs, MADE.values(), strict=True)},
+                {key: MADE[name]() for key, name in zip(outputs, names, strict=True)},
                 jit_compile=policy == "float32",
             )
             history = model.fit(x, dict.fromkeys(outputs, y), 2, epochs=4, verbose=0).history
