@@ -29,14 +29,16 @@ def standardize_class_weight(class_weight: Any) -> dict[int, float] | list[float
         return None
     if isinstance(class_weight, Mapping):
         weights = list_of_numbers(list(class_weight.values()))
-        are_classes = all(str(each).isdigit() for each in class_weight)  # also as JSON has them
+        # JSON has the classes as text.
+        is_right = bool(weights) and all(str(each).isdigit() for each in class_weight)
     else:
-        weights, are_classes = list_of_numbers(class_weight), True
-    if not (are_classes and any(weights) and all(0 <= each < math.inf for each in weights)):
+        weights = list_of_numbers(class_weight)
+        is_right = any(weights)
+    if not is_right or not all(0 <= each < math.inf for each in weights):
         raise ValueError(
             "Invalid value for argument 'class_weight'. Expected a dict of classes (0, 1, ...) and "
-            "weights, or a list of one weight for each class: numbers in [0, inf), at least one of "
-            f"them above 0. Received: class_weight={class_weight!r}"
+            "weights, or a list of one weight for each class, not all of them 0: numbers in "
+            f"[0, inf). Received: class_weight={class_weight!r}"
         )
     if isinstance(class_weight, Mapping):
         return {int(each): weight for each, weight in zip(class_weight, weights, strict=True)}

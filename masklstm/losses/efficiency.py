@@ -151,9 +151,9 @@ class KlingGuptaEfficiency(SeriesLoss):
     >>> import masklstm
     >>> loss = masklstm.losses.KlingGuptaEfficiency()
     >>> nan = float("nan")
-    >>> kge = loss([[1.0, nan, 3.0], [nan, 2.0, nan]], [[2.0, 9.0, 6.0], [0.0, 0.0, 0.0]])
-    >>> round(float(kge) ** 2, 5)
-    2.0
+    >>> value = loss([[1.0, nan, 3.0], [nan, 2.0, nan]], [[2.0, 9.0, 6.0], [0.0, 0.0, 0.0]])
+    >>> round(float(value), 5)  # sqrt(0 + (2 - 1)^2 + (2 - 1)^2)
+    1.41421
 
     Source: H. V. Gupta and others, "Decomposition of the mean squared error and NSE performance
     criteria", 2009; with gamma, H. Kling and others, "Runoff conditions in the upper Danube basin

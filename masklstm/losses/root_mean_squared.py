@@ -1,4 +1,4 @@
-"""`RootMeanSquaredError`: the root of a mean for each feature."""
+"""`RootMeanSquaredError`: a root for each feature, or one for all."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,8 +28,10 @@ class RootMeanSquaredError(GapAwareLoss):
     Formula, with the weights v of the features (1 by default) and the weights w of their labels:
     `loss = sum(v * sqrt(sum(w * (y_pred - y_true)^2) / n)) / sum(v)`, the inner sum over the valid
     labels of a feature, n of them, the outer ones over the features that have a label. A feature
-    that is met exactly has the root 0, with slope 0.
+    that is met exactly has the root 0, with slope 0. With `pooled=True` it is one root of the mean
+    over all labels, `sqrt(mean(v * w * (y_pred - y_true)^2))`.
 
+    Features are the entries of the last axis, so labels `(batch, steps)` have a root for each step.
     The root is that of the whole batch: over several replicas of all of them, and as
     `masklstm.metrics.Loss` of the epoch.
 
@@ -39,6 +41,8 @@ class RootMeanSquaredError(GapAwareLoss):
             feature whose weights add up to 0 does not count).
         name, dtype, missing, step_weights: As for `masklstm.losses.MeanSquaredError`.
         feature_weights: The numbers v, one for each entry of the last axis, 0 or above.
+        pooled: Whether to take one root for all features, as the metric of this name does; the
+            weights of features are then those of their squared errors.
 
     Raises:
         ValueError: For another reduction, or an invalid option.
@@ -64,6 +68,7 @@ class RootMeanSquaredError(GapAwareLoss):
         missing: Any = NAN,
         feature_weights: Sequence[float] | None = None,
         step_weights: Sequence[float] | None = None,
+        pooled: bool = False,
     ) -> None:
         super().__init__(
             reduction,
@@ -78,18 +83,24 @@ class RootMeanSquaredError(GapAwareLoss):
                 f"Invalid value for argument 'reduction'. Expected one of {one_of(_REDUCTIONS)}: "
                 f"samples have no roots of their own. Received: reduction={reduction!r}"
             )
+        self.pooled = bool(pooled)
 
     @property
     def totals_spec(self) -> MaskedSums:
-        """Sums of each feature."""
+        """Sums of each feature, or of all."""
+        if self.pooled:
+            return MaskedSums.spec()
         weights = self.feature_weights
         return MaskedSums.spec((None if weights is None else len(weights),))
 
     def totals(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> MaskedSums:
         tensors = self._tensors(y_true, y_pred, sample_weight, get_keras_mask(y_pred))
-        return backend.masked_sums(tensors, ElementLoss("squared_error", {}), "feature")
+        balance = None if self.pooled else "feature"
+        return backend.masked_sums(tensors, ElementLoss("squared_error", {}), balance)
 
     def of_totals(self, totals: MaskedSums) -> tf.Tensor:
+        if self.pooled:
+            return safe_sqrt(super().of_totals(totals))
         divisor = divisor_of(self.how.kind, *totals[1:])
         roots = safe_sqrt(divided(totals.loss_sum, divisor))
         weight = tf.ones_like(roots)
@@ -105,7 +116,12 @@ class RootMeanSquaredError(GapAwareLoss):
         """The loss without sample weights, a scalar."""
         return tf.cast(self.of_totals(self.totals(y_true, y_pred)), self.dtype)
 
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "pooled": self.pooled}
+
     def _with_own_weights(self, tensors: Tensors) -> Tensors:
+        if self.pooled:
+            return super()._with_own_weights(tensors)
         y_true, y_pred = tensors.y_true, tensors.y_pred
         if y_true.shape.rank == 1:  # of one feature
             y_true, y_pred = y_true[:, None], y_pred[:, None]

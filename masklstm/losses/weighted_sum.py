@@ -204,9 +204,10 @@ class Sum(GapAwareLoss):
     def totals(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[tf.Tensor, ...]:
         totals: list[tf.Tensor] = []
         for name, part in self.parts.items():
-            if len(self.parts) > 1 and any(spec.shape.rank for spec in part.loss.totals_spec):
+            known = all(spec.shape.is_fully_defined() for spec in part.loss.totals_spec)
+            if len(self.parts) > 1 and not known:
                 raise ValueError(
-                    "Expected the parts to have one sum each. Received: part "
+                    "Expected the parts to have one sum each, or a known number. Received: part "
                     f"'{name}', which has several; metrics() has a metric for each part"
                 )
             totals += part.loss.totals(*part.arguments(y_true, y_pred, sample_weight))

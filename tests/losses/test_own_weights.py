@@ -242,6 +242,16 @@ class TestClassWeights:
         expected = ((y_true @ self.weights) * -(y_true * np.log(self.p)).sum(-1)).mean()
         np.testing.assert_allclose(loss(y_true, self.p), expected, rtol=1e-6)
 
+    def test_a_class_of_weight_0(self):
+        loss = losses.Masked(
+            "SparseCategoricalCrossentropy",
+            "mean_with_sample_weight",
+            dtype="float64",
+            class_weight={0: 0},
+        )
+        expected = self.each[self.classes > 0].mean()
+        np.testing.assert_allclose(loss(self.classes, self.p), expected, rtol=1e-6)
+
     def test_saving(self):
         for weight in ({0: 2.0, 2: 0.5}, [2.0, 1.0, 0.5]):
             loss = losses.Masked("SparseCategoricalCrossentropy", class_weight=weight)

@@ -146,8 +146,10 @@ def test_of_the_root_mean_squared_error(run):
     )
 
     def compute(y_true, y_pred, weight):
+        pooled = losses.RootMeanSquaredError(dtype="float64", feature_weights=features, pooled=True)
         return [
             *(loss(y_true, y_pred) for loss in made),
+            pooled(y_true, y_pred, weight),
             of_weights(y_true, y_pred, weight),
             made[0](y_true[..., 0], y_pred[..., 0]),
             made[0](y_true * np.array([1, NAN]), y_pred),
@@ -162,6 +164,7 @@ def test_of_the_root_mean_squared_error(run):
         root_mean_squares(y_true, y_pred),
         root_mean_squares(y_true, y_pred, features),
         root_mean_squares(y_true, y_pred, features, steps),
+        np.nanmean(features * weight[..., None] * (y_true - y_pred) ** 2) ** 0.5,
         root_mean_squares(y_true, y_pred, features, weight[..., None] * steps, True),
         one.mean(),  # labels (batch, features)
         root_mean_squares(y_true[..., :1], y_pred[..., :1], [1.0]),
@@ -193,6 +196,7 @@ def corners():
 MADE = {
     **{name: make for name, (make, _) in LOSSES.items()},
     "RMSE": losses.RootMeanSquaredError,
+    "pooled RMSE": lambda **o: losses.RootMeanSquaredError(pooled=True, **o),
 }
 
 
@@ -208,6 +212,8 @@ def test_gradients_at_the_corners(run):
             values = [loss(y_true, y_pred) for loss in made]
             labels, predictions = (tf.transpose(x[..., 0]) for x in (y_true, y_pred))
             values.append(losses.RootMeanSquaredError(dtype="float64")(labels, predictions))
+            met = losses.RootMeanSquaredError(dtype="float64", pooled=True)
+            values.append(met(y_true[:1], y_pred[:1]))  # exactly
         return values, [tape.gradient(value, y_pred) for value in values]
 
     y_true, y_pred = (np.array([case[k] for case in cases.values()]) for k in (0, 1))
@@ -221,12 +227,16 @@ def test_gradients_at_the_corners(run):
         for (case, (*_, has_efficiency)), value, gradient in zip(
             cases.items(), values, gradients, strict=True
         ):
+            if name == "pooled RMSE":
+                continue
             is_met = case in ("exact", "no label", "constant labels met", "a single label met")
             if is_met or ("KGE" in name and not has_efficiency):
                 assert not gradient.any(), (name, case)
                 assert name == "RMSE" or not value, (name, case)
             elif case == "constant predictions":
                 assert gradient.any(), (name, case)
+        if name == "pooled RMSE":
+            assert not gradients.any()
         if name == "KGE":
             constant = values[list(cases).index("constant predictions")]
             expected = np.sqrt(1 + 1 + (0.1 / 2.5 - 1) ** 2)
@@ -256,6 +266,17 @@ def test_gradients_are_those_of_differences():
                 np.testing.assert_allclose(
                     gradient[place].sum(), numeric, rtol=1e-6, atol=1e-9, err_msg=name
                 )
+
+
+def test_nothing_valid_gives_exact_zeros():
+    y_true, y_pred = known_data("float32")
+    for name, make in MADE.items():
+        for predictions in (tf.constant(y_pred * np.inf), tf.constant(y_pred * NAN)):
+            with tf.GradientTape() as tape:
+                tape.watch(predictions)
+                value = make()(y_true * NAN, predictions)
+            assert value.numpy() == 0, name
+            assert not tape.gradient(value, predictions).numpy().any(), name
 
 
 def test_divergence_shows():
@@ -304,7 +325,8 @@ def test_an_epoch_is_one_batch_and_saving_keeps_all(name):
 
 
 def test_fit_under_xla_with_steps_of_unknown_number(tmp_path):
-    """Half predictions too; all losses as outputs of one model."""
+    """Half predictions too; several losses as outputs of one model."""
+    names = ["NSE with epsilon", "modified KGE", "CCC", "RMSE"]
     x = np.random.default_rng(0).normal(size=(8, 6, 3)).astype("float32")
     y = x[..., :2] - x[..., 2:] + 2
     y[np.random.default_rng(1).random(y.shape) < 0.4] = NAN
@@ -314,12 +336,12 @@ def test_fit_under_xla_with_steps_of_unknown_number(tmp_path):
             inputs = keras.Input((None, 3))
             outputs = {
                 name.replace(" ", "_"): keras.layers.Dense(2, bias_initializer="ones")(inputs)
-                for name in MADE
+                for name in names
             }
             model = keras.Model(inputs, outputs)
             model.compile(
                 keras.optimizers.Adam(0.05),
-                {key: make() for key, make in zip(outputs, MADE.values(), strict=True)},
+                {key: MADE[name]() for key, name in zip(outputs, names, strict=True)},
                 jit_compile=policy == "float32",
             )
             history = model.fit(x, dict.fromkeys(outputs, y), 2, epochs=4, verbose=0).history
