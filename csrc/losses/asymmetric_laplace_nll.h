@@ -18,7 +18,7 @@ struct AsymmetricLaplaceNll {
       {"asymmetry", Domain::Between(0.0, 1.0)},
   };
 
-  explicit AsymmetricLaplaceNll(const double*) {}
+  MASKLSTM_HOST_DEVICE explicit AsymmetricLaplaceNll(const double*) {}
 
   MASKLSTM_HOST_DEVICE int channels() const { return 3; }
 

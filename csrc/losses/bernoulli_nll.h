@@ -17,7 +17,7 @@ struct BernoulliNll {
       {"logit", Domain::All()},
   };
 
-  explicit BernoulliNll(const double*) {}
+  MASKLSTM_HOST_DEVICE explicit BernoulliNll(const double*) {}
 
   MASKLSTM_HOST_DEVICE int channels() const { return 1; }
 

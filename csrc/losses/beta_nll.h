@@ -22,7 +22,7 @@ struct BetaNll {
       {"concentration0", Domain::Above(0.0)},
   };
 
-  explicit BetaNll(const double*) {}
+  MASKLSTM_HOST_DEVICE explicit BetaNll(const double*) {}
 
   MASKLSTM_HOST_DEVICE int channels() const { return 2; }
 

@@ -51,7 +51,7 @@ inline constexpr bool kHasChannels<Loss, std::void_t<decltype(Loss::kChannels)>>
 
 template <typename V>
 MASKLSTM_HOST_DEVICE V NanLike(V x) {
-  return ScalarLike(x, std::numeric_limits<double>::quiet_NaN());
+  return ScalarLike(x, Domain::kNan);
 }
 
 // x, or NaN where it is not above 0: a scale that has left its domain, or a label outside of the

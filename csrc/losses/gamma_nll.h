@@ -21,7 +21,7 @@ struct GammaNll {
       {"rate", Domain::Above(0.0)},
   };
 
-  explicit GammaNll(const double*) {}
+  MASKLSTM_HOST_DEVICE explicit GammaNll(const double*) {}
 
   MASKLSTM_HOST_DEVICE int channels() const { return 2; }
 

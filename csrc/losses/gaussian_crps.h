@@ -19,7 +19,7 @@ struct GaussianCrps {
       {"scale", Domain::Above(0.0)},
   };
 
-  explicit GaussianCrps(const double*) {}
+  MASKLSTM_HOST_DEVICE explicit GaussianCrps(const double*) {}
 
   MASKLSTM_HOST_DEVICE int channels() const { return 2; }
 

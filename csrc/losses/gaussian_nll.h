@@ -16,7 +16,7 @@ struct GaussianNll {
       {"scale", Domain::Above(0.0)},
   };
 
-  explicit GaussianNll(const double*) {}
+  MASKLSTM_HOST_DEVICE explicit GaussianNll(const double*) {}
 
   MASKLSTM_HOST_DEVICE int channels() const { return 2; }
 

@@ -16,7 +16,7 @@ struct LaplaceNll {
       {"scale", Domain::Above(0.0)},
   };
 
-  explicit LaplaceNll(const double*) {}
+  MASKLSTM_HOST_DEVICE explicit LaplaceNll(const double*) {}
 
   MASKLSTM_HOST_DEVICE int channels() const { return 2; }
 

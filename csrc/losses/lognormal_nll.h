@@ -17,7 +17,7 @@ struct LognormalNll {
       {"scale", Domain::Above(0.0)},
   };
 
-  explicit LognormalNll(const double*) {}
+  MASKLSTM_HOST_DEVICE explicit LognormalNll(const double*) {}
 
   MASKLSTM_HOST_DEVICE int channels() const { return 2; }
 

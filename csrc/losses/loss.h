@@ -48,6 +48,7 @@ struct Domain {
   bool is_whole = false;  // only whole numbers
 
   static constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  static constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
   static constexpr Domain All() { return {-kInfinity, kInfinity, false, false}; }
   static constexpr Domain Above(double low) { return {low, kInfinity, false, false}; }

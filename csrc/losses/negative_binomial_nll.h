@@ -23,7 +23,7 @@ struct NegativeBinomialNll {
       {"dispersion", Domain::From(0.0)},
   };
 
-  explicit NegativeBinomialNll(const double*) {}
+  MASKLSTM_HOST_DEVICE explicit NegativeBinomialNll(const double*) {}
 
   MASKLSTM_HOST_DEVICE int channels() const { return 2; }
 

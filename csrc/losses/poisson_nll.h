@@ -20,7 +20,7 @@ struct PoissonNll {
       {"rate", Domain::From(0.0)},
   };
 
-  explicit PoissonNll(const double*) {}
+  MASKLSTM_HOST_DEVICE explicit PoissonNll(const double*) {}
 
   MASKLSTM_HOST_DEVICE int channels() const { return 1; }
 

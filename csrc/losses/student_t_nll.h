@@ -24,7 +24,7 @@ struct StudentTNll {
       {"degrees", Domain::Above(0.0)},
   };
 
-  explicit StudentTNll(const double*) {}
+  MASKLSTM_HOST_DEVICE explicit StudentTNll(const double*) {}
 
   MASKLSTM_HOST_DEVICE int channels() const { return 3; }
 

@@ -25,6 +25,9 @@ def test_own_totals_over_three_unequal_replicas_and_over_an_epoch():
         "nash_sutcliffe_efficiency",
         "kling_gupta_efficiency",
         "concordance_correlation",
+        "negative_log_likelihood",
+        "quantiles",
+        "crps",
     ]
     for row in rows:
         assert np.all(np.abs(row["one"]) > 1e-3), "nothing to compare"

@@ -70,7 +70,11 @@ LOSSES = (
     lambda: losses.NashSutcliffeEfficiency(dtype="float64"),
     lambda: losses.KlingGuptaEfficiency(dtype="float64", reduction="mean_with_sample_weight"),
     lambda: losses.ConcordanceCorrelation(dtype="float64", balance="sample"),
+    lambda: losses.NegativeLogLikelihood("gaussian", dtype="float64", balance="feature"),
+    lambda: losses.Pinball([0.1, 0.8], "mean_with_sample_weight", "quantiles", dtype="float64"),
+    lambda: losses.CRPS("ensemble", dtype="float64"),
 )
+WITH_CHANNELS = ("negative_log_likelihood", "quantiles", "crps")
 SHARES = (2, 5, 5)
 
 rng = np.random.default_rng(0)
@@ -79,12 +83,17 @@ y_true[2:4] = np.nan
 x, weight = rng.normal(size=(12, 3)), rng.random((12, 1))
 
 
+def predictions(loss, numbers):
+    """Of one number for each label, or two."""
+    return tf.stack([numbers, tf.exp(numbers)], -1) if loss.name in WITH_CHANNELS else numbers
+
+
 def value_and_gradients(loss, samples):
     """By a factor of the predictions and by an exponent of the weights."""
     factor, exponent = tf.constant(0.3, tf.float64), tf.constant(1.0, tf.float64)
     with tf.GradientTape() as tape:
         tape.watch([factor, exponent])
-        y_pred = factor * tf.gather(x, samples)
+        y_pred = predictions(loss, factor * tf.gather(x, samples))
         value = loss(tf.gather(y_true, samples), y_pred, tf.gather(weight, samples) ** exponent)
     gradients = tape.gradient(value, [factor, exponent], unconnected_gradients="zero")
     return tf.stack([value, *gradients])
@@ -107,7 +116,8 @@ def epoch(loss):
     """The loss as a metric over unequal batches."""
     metric = metrics.Loss(loss)
     for batch in (slice(0, 2), slice(2, 12)):
-        metric.update_state(y_true[batch], 0.3 * x[batch], weight[batch])
+        y_pred = predictions(loss, 0.3 * x[batch])
+        metric.update_state(y_true[batch], y_pred, weight[batch])
     return metric.result()
 
 
