@@ -20,6 +20,8 @@ def all_metrics():
     ]
     made.append(metrics.Masked(keras.metrics.R2Score(name="of_keras", class_aggregation=None)))
     made.append(metrics.Loss(losses.Masked("kl_divergence"), name="of_rows"))
+    made.append(metrics.KlingGuptaEfficiency(class_aggregation=None, name="each"))
+    made.append(metrics.PercentBias(class_aggregation=None, by="timestep", name="by_step"))
     made[metrics.__all__.index("Loss")].name = "of_steps"  # not that of MeanSquaredError
     return made
 
@@ -46,10 +48,16 @@ def compiled(made=(), loss=None, **arguments):
     return model
 
 
+def named(metric):
+    """Its figures by their names in the logs."""
+    result = metric.result()
+    return result if isinstance(result, dict) else {metric.name: result}
+
+
 def figures(arrays):
     """What each metric says of labels, predictions and weights."""
     results = {}
     for metric in all_metrics():
         metric.update_state(*arrays)
-        results[metric.name] = np.ravel(metric.result()).tolist()
+        results.update((name, np.ravel(value).tolist()) for name, value in named(metric).items())
     return results
