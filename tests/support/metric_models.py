@@ -56,8 +56,8 @@ def named(metric):
 
 def figures(arrays):
     """What each metric says of labels, predictions and weights."""
-    results = {}
-    for metric in all_metrics():
+    made = all_metrics()
+    for metric in made:
         metric.update_state(*arrays)
-        results.update((name, np.ravel(value).tolist()) for name, value in named(metric).items())
-    return results
+    results = [pair for metric in made for pair in named(metric).items()]
+    return {name: np.ravel(value).tolist() for name, value in results}
