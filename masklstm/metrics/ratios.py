@@ -218,7 +218,7 @@ class MeanAbsoluteScaledError(ValueMetric):
 
     def __init__(
         self,
-        scale: float | Sequence[float] = 1.0,
+        scale: float | Sequence[float],
         name: str = "mean_absolute_scaled_error",
         dtype: Any = None,
         *,

@@ -12,11 +12,9 @@ from masklstm._core.refusals import one_of
 from masklstm.scoring.measures import MEASURES, Measure
 
 Floats = NDArray[np.float64]
-_CLASSES = tuple(
-    name
-    for name in streaming.__all__
-    if name not in ("Loss", "Masked", "ValidFraction", "ValidShare")
-)
+# These need arguments, or do not look at predictions.
+_NOT_BY_NAME = ("Loss", "Masked", "MeanAbsoluteScaledError", "ValidFraction", "ValidShare")
+_CLASSES = tuple(name for name in streaming.__all__ if name not in _NOT_BY_NAME)
 
 
 def measures_of(given: Any) -> dict[str, Measure]:

@@ -22,6 +22,8 @@ SERIES = {
 
 
 def create(cls, **arguments):
+    if cls == "MeanAbsoluteScaledError":
+        arguments["scale"] = 2.5
     return getattr(metrics, cls)(**arguments)
 
 

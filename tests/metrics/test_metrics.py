@@ -24,7 +24,6 @@ OTHER_ARGUMENTS = {
     "BinaryAccuracy": [{"threshold": 0.3}],
     "BinaryCrossentropy": [{"from_logits": True}, {"label_smoothing": 0.2}],
     "KlingGuptaEfficiency": [{"modified": True}],
-    "MeanAbsoluteScaledError": [{"scale": 2.5}],
     "NashSutcliffeEfficiency": [{"class_aggregation": None}],
     "Pinball": [{"quantile": 0.8}],
     "R2Score": [
@@ -33,13 +32,15 @@ OTHER_ARGUMENTS = {
         {"num_regressors": 2},
     ],
 }
+# Without these they cannot be made.
+REQUIRED_ARGUMENTS = {"MeanAbsoluteScaledError": {"scale": 2.5}}
 WRAPPERS = {"Loss", "Masked"}
 VALID_SHARES = {"ValidFraction", "ValidShare"}
 CASES = [
     (name, arguments)
     for name in metrics.__all__
     if name not in WRAPPERS
-    for arguments in ({}, *OTHER_ARGUMENTS.get(name, []))
+    for arguments in (REQUIRED_ARGUMENTS.get(name, {}), *OTHER_ARGUMENTS.get(name, []))
 ]
 # Keras's are means of the correlations within each row, ours go through all batches.
 CORRELATIONS = {"ConcordanceCorrelation", "PearsonCorrelation"}
@@ -94,7 +95,7 @@ ELEMENTS = {
     "BinaryCrossentropy": crossentropy,
     "LogCoshError": lambda t, p, _: np.log(np.cosh(p - t)),
     "MeanAbsoluteError": lambda t, p, _: np.abs(p - t),
-    "MeanAbsoluteScaledError": lambda t, p, a: np.abs(p - t) / a.get("scale", 1.0),
+    "MeanAbsoluteScaledError": lambda t, p, a: np.abs(p - t) / a["scale"],
     "MeanAbsolutePercentageError": lambda t, p, _: 100 * np.abs(p / t - 1),
     "MeanSquaredError": lambda t, p, _: (p - t) ** 2,
     "MeanSquaredLogarithmicError": lambda t, p, _: (np.log1p(p) - np.log1p(t)) ** 2,
