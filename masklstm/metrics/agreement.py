@@ -25,8 +25,8 @@ class KlingGuptaEfficiency(SeriesMetric):
     `score = 1 - sqrt((r - 1)^2 + (a - 1)^2 + (b - 1)^2)` with the correlation r, the ratio of the
     means `b = mean(y_pred) / mean(y_true)`, and the ratio of the standard deviations
     `a = sd(y_pred) / sd(y_true)`, or with `modified=True` that of the coefficients of variation,
-    `a / b`. Predictions that do not vary have r = 0. A series whose labels do not vary, or have the
-    mean 0, has no score: it is NaN and takes no part in the average.
+    `a / b`. Predictions that do not vary have r = a = 0. A series whose labels do not vary, or have
+    the mean 0, has no score: it is NaN and takes no part in the average.
 
     Args:
         modified: Whether variability is compared relative to the means (the definition of 2012).
@@ -70,7 +70,8 @@ class KlingGuptaEfficiency(SeriesMetric):
     def figures(self, moments: PairMoments, count: tf.Tensor) -> Figures:
         spread = tf.sqrt(moments.prediction_deviations / moments.label_deviations)
         level = moments.prediction_mean / moments.label_mean
-        ratio = spread / level if self.modified else spread
+        relative = tf.where(spread == 0, spread, spread / level)  # 0 / 0 where all are 0
+        ratio = relative if self.modified else spread
         parts = (_correlation(moments), ratio, level)
         values = 1.0 - tf.sqrt(tf.add_n([(part - 1.0) ** 2 for part in parts]))
         is_defined = (moments.label_deviations != 0) & (moments.label_mean != 0)

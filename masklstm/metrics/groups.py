@@ -89,7 +89,7 @@ class GroupedMetric(GapAwareMetric):
                 )
         self.class_aggregation = class_aggregation
         self.by = by
-        self.names = None if names is None else _check_names(names)
+        self.names = None if names is None else check_names(names)
 
     @property
     def group_axis(self) -> str | None:
@@ -246,7 +246,8 @@ class GroupedTotals(TotalsMetric, GroupedMetric):
         return counts
 
 
-def _check_names(names: Any) -> tuple[str, ...]:
+def check_names(names: Any) -> tuple[str, ...]:
+    """Those of figures in the logs."""
     checked = () if isinstance(names, (str, bytes)) else tuple(map(str, names))
     if not checked or len(set(checked)) < len(checked):
         raise ValueError(

@@ -80,7 +80,8 @@ def _kling_gupta(t: Floats, p: Floats, is_modified: bool) -> float:
     level = _ratio(p.mean(), t.mean())
     # Predictions that do not vary are correlated with nothing.
     r = pearson(t, p) if _deviations(p) else 0.0
-    spread = _ratio(spread, level) if is_modified else spread
+    if is_modified and spread:
+        spread = spread / level if level else math.inf
     return 1.0 - math.sqrt((r - 1) ** 2 + (spread - 1) ** 2 + (level - 1) ** 2)
 
 

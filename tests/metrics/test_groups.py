@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import masklstm
 from masklstm import callbacks, losses, metrics
 
 NAN = float("nan")
@@ -221,6 +222,19 @@ class TestAveragesOfSeries:
             metric = create(name)
             metric.update_state(y_true, y_pred)
             np.testing.assert_allclose(metric.result(), expected, atol=1e-12)
+
+    def test_predictions_of_mean_0(self, rng):
+        """Their coefficient of variation is 0 if they are all 0, and infinite otherwise."""
+        y_true = rng.uniform(1.0, 2.0, (30, 1))
+        for y_pred, expected in (
+            (np.zeros_like(y_true), 1 - np.sqrt(3)),
+            (np.tile([-1.0, 1.0], 15)[:, None], -np.inf),
+        ):
+            metric = metrics.KlingGuptaEfficiency(modified=True)
+            metric.update_state(y_true, y_pred)
+            found = masklstm.scores(y_true, y_pred, "kge_modified")["all"]
+            np.testing.assert_allclose(metric.result(), expected)
+            np.testing.assert_allclose(found["kge_modified"], expected)
 
     def test_far_from_0(self, rng):
         """Labels at 1e5 with a spread of 1 keep 1e-9, whatever the batches."""
