@@ -15,6 +15,7 @@ from masklstm._core import library, names
 from masklstm._core.library import build_summary
 from masklstm.inspection.numbers import inspect
 from masklstm.inspection.sample_weights import sample_weights
+from masklstm.scoring.scores import scores
 
 __version__ = _version("masklstm")
 
@@ -28,6 +29,7 @@ __all__ = [
     "ops",
     "reference",
     "sample_weights",
+    "scores",
 ]
 
 if library.backend == "native":

@@ -292,9 +292,9 @@ class MissingLabels(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         seen: Seen,
     ) -> None:
         skipping = {each.name for each in compiled if isinstance(each.metric, GapAwareMetric)}
-        skipping |= {
-            metric.name for metric in self.model.metrics if isinstance(metric, GapAwareMetric)
-        }
+        for metric in (*(each.metric for each in compiled), *self.model.metrics):
+            if isinstance(metric, GapAwareMetric):
+                skipping |= {metric.name, *metric.log_names()}
         of_part = {name: value for name, value in logs.items() if not name.startswith("val_")}
         outputs = [*places, *getattr(self.model, "output_names", [])]
         losses = {"loss", *(f"{name}_loss" for name in outputs)}

@@ -21,7 +21,7 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 # From the palette of M. Okabe and K. Ito, "Color Universal Design", 2008: told apart by everybody.
-_COLOR = "#0072B2"
+COLOR = "#0072B2"
 # Fewer than there are pixels, so that none is lost.
 _MOST_ROWS, _MOST_COLUMNS = 320, 800
 # As many have a name beside them; the picture grows with their number.
@@ -220,7 +220,7 @@ def _draw_steps(panel: Axes, is_missing: Bools) -> None:
     starts = _starts(steps, _MOST_COLUMNS // 4)
     shares = np.add.reduceat(np.count_nonzero(is_missing, axis=(0, 2)), starts)
     shares = shares / (np.diff(starts, append=steps) * samples * features)
-    panel.stairs(shares, np.append(starts, steps) - 0.5, fill=True, color=_COLOR)
+    panel.stairs(shares, np.append(starts, steps) - 0.5, fill=True, color=COLOR)
     series = samples * features
     over = f" of all {series:,} series" if series > 1 else ""
     by = "step" if len(starts) == steps else f"{_up_to(steps, len(starts))} steps"
@@ -241,7 +241,7 @@ def _draw_lengths(panel: Axes, gap_lengths: NDArray[np.int64]) -> None:
     # Whole lengths where they fit, else bins that grow: most gaps are short, and a few very long.
     edges = np.arange(1, longest + 2) if longest <= 40 else np.geomspace(1, longest + 1, 40)
     edges = np.unique(np.ceil(edges)) - 0.5
-    panel.hist(gap_lengths, edges.tolist(), color=_COLOR)
+    panel.hist(gap_lengths, edges.tolist(), color=COLOR)
     panel.set_yscale("log")
     panel.set_ylim(bottom=0.5)
     if longest > 40:

@@ -1,7 +1,8 @@
 """Keras metrics that skip missing labels. Names and arguments are those of `keras.metrics`.
 
-Every class takes one more keyword argument than Keras's: `missing`, a number that means "no label"
-in addition to NaN (a sentinel such as -999), or `"nonfinite"` to skip infinite labels too. `Masked`
+Every class takes more keyword arguments than Keras's: `missing`, a number that means "no label" in
+addition to NaN (a sentinel such as -999), or `"nonfinite"` to skip infinite labels too; and
+`class_aggregation`, `by` and `names`, for the figures of single features or timesteps. `Masked`
 makes any other Keras metric skip what has no label; `Loss` makes a metric of a loss.
 
 A metric is over all valid elements of all batches, however they were split: those whose label is
@@ -13,10 +14,21 @@ result unless `dtype` says otherwise.
 from typing import TYPE_CHECKING, Any
 
 from masklstm._core import names
+from masklstm.metrics.agreement import (
+    ConcordanceCorrelation,
+    KlingGuptaEfficiency,
+    PearsonCorrelation,
+)
 from masklstm.metrics.classification import BinaryAccuracy, BinaryCrossentropy
 from masklstm.metrics.determination import NashSutcliffeEfficiency, R2Score
 from masklstm.metrics.masked import Masked
 from masklstm.metrics.of_loss import Loss
+from masklstm.metrics.ratios import (
+    Bias,
+    MeanAbsoluteScaledError,
+    PercentBias,
+    WeightedAbsolutePercentageError,
+)
 from masklstm.metrics.regression import (
     LogCoshError,
     MeanAbsoluteError,
@@ -31,16 +43,22 @@ from masklstm.metrics.regression import (
 from masklstm.metrics.valid_share import ValidFraction, ValidShare
 
 __all__ = [
+    "Bias",
     "BinaryAccuracy",
     "BinaryCrossentropy",
+    "ConcordanceCorrelation",
+    "KlingGuptaEfficiency",
     "LogCoshError",
     "Loss",
     "Masked",
     "MeanAbsoluteError",
     "MeanAbsolutePercentageError",
+    "MeanAbsoluteScaledError",
     "MeanSquaredError",
     "MeanSquaredLogarithmicError",
     "NashSutcliffeEfficiency",
+    "PearsonCorrelation",
+    "PercentBias",
     "Pinball",
     "Poisson",
     "R2Score",
@@ -48,6 +66,7 @@ __all__ = [
     "SymmetricMeanAbsolutePercentageError",
     "ValidFraction",
     "ValidShare",
+    "WeightedAbsolutePercentageError",
 ]
 
 if not TYPE_CHECKING:  # a checker would take any name for one that there is

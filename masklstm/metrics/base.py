@@ -1,4 +1,4 @@
-"""What the metrics have in common: their state, the sentinel, means over the valid elements.
+"""What the metrics have in common: their state, the sentinel, totals that add up.
 
 Design:
     A. State is float64 sums and int64 counts, whatever the metric's dtype is and the policy under
@@ -17,15 +17,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from masklstm import ops
-from masklstm._core.arguments import standardize_tensors, to_tensor
-from masklstm._core.backend import ElementLoss, backend
-from masklstm._core.keras_compat import cast_keeping_mask, get_keras_mask, set_direction
-from masklstm._core.logits import from_logits_if_known
-from masklstm._core.missing import is_observed, missing_option
+from masklstm._core.arguments import to_tensor
+from masklstm._core.keras_compat import cast_keeping_mask, set_direction
+from masklstm._core.missing import missing_option
 from masklstm._core.refusals import one_of
 from masklstm._core.shown import ShowsArguments
-from masklstm._core.totals import MadeOfTotals, MaskedSums, divided, remade
+from masklstm._core.totals import MadeOfTotals, remade
 from masklstm._core.types import LABEL_DTYPES, PREDICTION_DTYPES, cast
 
 # Keras has these in the logs itself: in file names ModelCheckpoint fails for the first and takes
@@ -95,6 +92,10 @@ class GapAwareMetric(ShowsArguments, keras.metrics.Metric):  # type: ignore[misc
         nan = tf.constant(float("nan"), value.dtype)
         return cast(tf.where(count == 0, nan, value), tf.as_dtype(self.dtype))
 
+    def log_names(self) -> list[str]:
+        """Under which names its figures are in the logs."""
+        return [self.name]
+
     def get_config(self) -> dict[str, Any]:
         config = dict(super().get_config())
         if self.missing == self.missing:  # a NaN would not be equal to itself after loading
@@ -158,72 +159,6 @@ class TotalsMetric(MadeOfTotals, GapAwareMetric):
         """How many labels the totals are of, so that the result is NaN for none: the counts."""
         counts = [tf.reduce_sum(total) for total in totals if not total.dtype.is_floating]
         return tf.add_n(counts)
-
-
-class MeanOverValid(TotalsMetric):
-    """Base of the means of one number for each valid element, weighted: sum(w l) / sum(w)."""
-
-    def __init__(self, name: str, dtype: Any, missing: Any) -> None:
-        super().__init__(name, dtype, missing)
-        self.build_totals(self.totals_spec)
-
-    def totals(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> MaskedSums:
-        mask = get_keras_mask(y_pred)
-        return self.sums(y_true, as_predictions(y_pred), sample_weight, mask)
-
-    def sums(self, y_true: Any, y_pred: tf.Tensor, sample_weight: Any, mask: Any) -> MaskedSums:
-        """Those of a batch."""
-        raise NotImplementedError
-
-    def of_totals(self, totals: MaskedSums) -> tf.Tensor:
-        # 0 where the weights of valid elements add up to 0, as in Keras.
-        return divided(totals.loss_sum, totals.weight_sum)
-
-
-class ElementwiseMetric(MeanOverValid):
-    """Base of the means of an element loss of `masklstm.ops`.
-
-    A subclass names it in `loss` and passes its parameters to `__init__`.
-    """
-
-    loss: str
-
-    def __init__(self, name: str, dtype: Any, missing: Any, **parameters: Any) -> None:
-        super().__init__(name, dtype, missing)
-        self.parameters = parameters
-        backend.check_loss(ElementLoss(self.loss, parameters))
-
-    def sums(self, y_true: Any, y_pred: tf.Tensor, sample_weight: Any, mask: Any) -> MaskedSums:
-        loss, y_pred = from_logits_if_known(self.loss, y_pred)
-        return ops.masked_sums(
-            y_true,
-            tf.cast(y_pred, tf.float64),
-            loss,
-            sample_weight,
-            mask,
-            self.missing,
-            **self.parameters,
-        )
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **self.parameters}
-
-
-class ValueMetric(MeanOverValid):
-    """Base of the means of a number that no native loss computes."""
-
-    def sums(self, y_true: Any, y_pred: tf.Tensor, sample_weight: Any, mask: Any) -> MaskedSums:
-        tensors = standardize_tensors(y_true, y_pred, None, None, self.missing)
-        observed = is_observed(tensors.y_true, tensors.missing)
-        values = self.values(tensors.y_true, tensors.y_pred)
-        # Values that are not negative are their own distance from 0.
-        zeros = tf.zeros_like(values)
-        labels = tf.where(observed, zeros, float("nan"))
-        return ops.masked_sums(labels, values, "absolute_error", sample_weight, mask)
-
-    def values(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-        """One float64 for each element, not negative; anything where the label is missing."""
-        raise NotImplementedError
 
 
 def as_predictions(y_pred: Any) -> tf.Tensor:

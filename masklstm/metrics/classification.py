@@ -1,6 +1,7 @@
 """Metrics of binary classification."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -8,7 +9,7 @@ import tensorflow as tf
 
 from masklstm._core.missing import NAN
 from masklstm._core.refusals import number_or_nan, out_of_domain
-from masklstm.metrics.base import ElementwiseMetric, ValueMetric
+from masklstm.metrics.means import ElementwiseMetric, ValueMetric
 
 
 @keras.saving.register_keras_serializable(package="masklstm.metrics")
@@ -19,7 +20,8 @@ class BinaryCrossentropy(ElementwiseMetric):
     `metric = sum(w * (-y_true * log(c) - (1 - y_true) * log(1 - c))) / sum(w)`.
 
     Args:
-        name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
+        name, dtype, class_aggregation, by, names, missing: As for
+            `masklstm.metrics.MeanSquaredError`.
         from_logits: Whether `y_pred` is the logarithm of the odds instead of a probability.
         label_smoothing: Between 0 and 1; labels are pulled towards 1/2 by this share.
 
@@ -45,11 +47,16 @@ class BinaryCrossentropy(ElementwiseMetric):
         from_logits: bool = False,
         label_smoothing: float = 0.0,
         *,
+        class_aggregation: str | None = "pooled",
+        by: str | None = None,
+        names: Sequence[Any] | None = None,
         missing: Any = NAN,
     ) -> None:
         self.from_logits = from_logits
         self.loss = "binary_crossentropy_from_logits" if from_logits else "binary_crossentropy"
-        super().__init__(name, dtype, missing, label_smoothing=label_smoothing)
+        super().__init__(
+            name, dtype, missing, class_aggregation, by, names, label_smoothing=label_smoothing
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "from_logits": self.from_logits}
@@ -63,7 +70,8 @@ class BinaryAccuracy(ValueMetric):
     NaN, where Keras takes them for 0.
 
     Args:
-        name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
+        name, dtype, class_aggregation, by, names, missing: As for
+            `masklstm.metrics.MeanSquaredError`.
         threshold: Above it a prediction counts as 1, else as 0. It is rounded to the predictions'
             type.
 
@@ -90,9 +98,12 @@ class BinaryAccuracy(ValueMetric):
         dtype: Any = None,
         threshold: float = 0.5,
         *,
+        class_aggregation: str | None = "pooled",
+        by: str | None = None,
+        names: Sequence[Any] | None = None,
         missing: Any = NAN,
     ) -> None:
-        super().__init__(name, dtype, missing)
+        super().__init__(name, dtype, missing, class_aggregation, by, names)
         self.threshold = number_or_nan(threshold)
         if not math.isfinite(self.threshold):
             raise out_of_domain("threshold", "(-inf, inf)", threshold)

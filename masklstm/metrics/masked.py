@@ -17,6 +17,7 @@ Design:
 
 import inspect
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -36,6 +37,7 @@ from masklstm._core.keras_compat import (
 from masklstm._core.row_layout import RowLayout
 from masklstm._core.types import LABEL_DTYPES
 from masklstm.metrics.base import GapAwareMetric, as_predictions, with_free_name
+from masklstm.metrics.groups import check_names
 
 _BY_SHAPE = {"acc": "accuracy", "accuracy": "accuracy"} | dict.fromkeys(
     ("ce", "crossentropy"), "crossentropy"
@@ -115,6 +117,10 @@ class Masked(GapAwareMetric):
             tells.
         class_labels: Whether labels are classes, `(batch, ...)` for predictions `(batch, ...,
             classes)`, for a metric of your own.
+        names: Names for the entries of a result that is a vector, as the scores of tasks of
+            `F1Score(average=None)`: each then has a line of its own in the logs,
+            `<metric>_<name>`, and the result is a dict. By default it stays a vector, which
+            TensorBoard does not take.
         missing: A number that means "no label" in addition to NaN, `"nonfinite"`, or a list of
             these.
 
@@ -143,6 +149,7 @@ class Masked(GapAwareMetric):
         *,
         per: str | None = None,
         class_labels: bool | None = None,
+        names: Sequence[Any] | None = None,
         missing: Any = float("nan"),
     ) -> None:
         self._kind_by_shape = _BY_SHAPE.get(metric.lower()) if isinstance(metric, str) else None
@@ -152,6 +159,7 @@ class Masked(GapAwareMetric):
         self.inner = inner
         self.per = per
         self.class_labels = class_labels
+        self.names = None if names is None else check_names(names)
         copy_direction(self, inner)
         if self._kind_by_shape:
             set_direction(self, "up" if self._kind_by_shape == "accuracy" else "down")
@@ -336,7 +344,22 @@ class Masked(GapAwareMetric):
 
     def result(self) -> Any:
         """The inner metric's result over what was valid so far; NaN if nothing was."""
-        return tf.nest.map_structure(self._or_nan, self._of_seen_tasks(self.inner.result()))
+        result = tf.nest.map_structure(self._or_nan, self._of_seen_tasks(self.inner.result()))
+        if self.names is None:
+            return result
+        if not self._is_built:  # of some metrics the first batch tells how long the result is
+            return dict.fromkeys(self.log_names(), self._or_nan(float("nan")))
+        if not tf.is_tensor(result) or result.shape != [len(self.names)]:
+            raise ValueError(
+                f"Metric '{self.name}' has names for the entries of its result. Expected a vector "
+                f"with {len(self.names)} of them. Received: {result!r}"
+            )
+        return dict(zip(self.log_names(), tf.unstack(result), strict=True))
+
+    def log_names(self) -> list[str]:
+        if self.names is None:
+            return super().log_names()
+        return [f"{self.name}_{name}" for name in self.names]
 
     def _of_seen_tasks(self, value: Any) -> Any:
         """Without the tasks that have no score, for which Keras counts 0."""
@@ -380,6 +403,8 @@ class Masked(GapAwareMetric):
             config["per"] = self.per
         if self.class_labels is not None:
             config["class_labels"] = self.class_labels
+        if self.names is not None:
+            config["names"] = list(self.names)
         if not self._has_own_dtype:
             del config["dtype"]
         return config

@@ -1,5 +1,6 @@
 """Metrics of regression. `MeanSquaredError` says what all of them have in common."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -7,7 +8,7 @@ import tensorflow as tf
 
 from masklstm._core.missing import NAN
 from masklstm._core.totals import MaskedSums
-from masklstm.metrics.base import ElementwiseMetric, ValueMetric
+from masklstm.metrics.means import ElementwiseMetric, ValueMetric
 
 
 @keras.saving.register_keras_serializable(package="masklstm.metrics")
@@ -21,18 +22,38 @@ class MeanSquaredError(ElementwiseMetric):
         name: Name of the metric. Not `"epoch"`, `"batch"`, `"loss"` or `"learning_rate"`, nor one
             that begins with `"val_"`: callbacks use them in the logs.
         dtype: Type of the result; float64 by default. The state is always float64 and int64.
+        class_aggregation: `"pooled"`, all valid labels together; `None`, a figure for each feature
+            or timestep, as a dict: each has a line of its own in the logs, `<metric>_<name>`; or
+            `"uniform_average"`, the mean of these figures, of those that there are.
+        by: `"feature"`, the last axis, or `"timestep"`, the second one: what has a figure of its
+            own where `class_aggregation` is not `"pooled"`. Features by default.
+        names: Names of the features or timesteps for the logs. By default they are counted from 0.
         missing: A number that means "no label" in addition to NaN, or `"nonfinite"`.
 
     Raises:
-        ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
+        ValueError: For an unknown `class_aggregation` or `by`, one of `by` and `names` that has no
+            effect, `names` that are not as many as there are features or timesteps, an axis of
+            theirs whose length is unknown or changes, a `missing` that is neither a number nor
+            `"nonfinite"`.
 
     Example:
 
     >>> import masklstm
+    >>> nan = float("nan")
     >>> metric = masklstm.metrics.MeanSquaredError()
-    >>> metric.update_state([[1.0], [float("nan")], [3.0]], [[2.0], [5.0], [5.0]])
+    >>> metric.update_state([[1.0], [nan], [3.0]], [[2.0], [5.0], [5.0]])
     >>> float(metric.result())
     2.5
+    >>> metric = masklstm.metrics.MeanSquaredError("mse", class_aggregation=None)
+    >>> metric.update_state([[1.0, 2.0], [nan, 5.0]], [[2.0, 2.0], [5.0, 8.0]])
+    >>> {name: float(value) for name, value in metric.result().items()}
+    {'mse_0': 1.0, 'mse_1': 4.5}
+    >>> metric = masklstm.metrics.MeanSquaredError(
+    ...     "mse", class_aggregation=None, by="timestep", names=["1h", "2h"]
+    ... )
+    >>> metric.update_state([[[1.0], [nan]], [[2.0], [5.0]]], [[[2.0], [5.0]], [[2.0], [8.0]]])
+    >>> {name: float(value) for name, value in metric.result().items()}
+    {'mse_1h': 0.5, 'mse_2h': 9.0}
 
     Source: `keras.metrics.MeanSquaredError`.
     """
@@ -44,9 +65,12 @@ class MeanSquaredError(ElementwiseMetric):
         name: str = "mean_squared_error",
         dtype: Any = None,
         *,
+        class_aggregation: str | None = "pooled",
+        by: str | None = None,
+        names: Sequence[Any] | None = None,
         missing: Any = NAN,
     ) -> None:
-        super().__init__(name, dtype, missing)
+        super().__init__(name, dtype, missing, class_aggregation, by, names)
 
 
 @keras.saving.register_keras_serializable(package="masklstm.metrics")
@@ -56,7 +80,8 @@ class MeanAbsoluteError(ElementwiseMetric):
     Formula: `metric = sum(w * abs(y_pred - y_true)) / sum(w)`
 
     Args:
-        name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
+        name, dtype, class_aggregation, by, names, missing: As for
+            `masklstm.metrics.MeanSquaredError`.
 
     Raises:
         ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
@@ -79,9 +104,12 @@ class MeanAbsoluteError(ElementwiseMetric):
         name: str = "mean_absolute_error",
         dtype: Any = None,
         *,
+        class_aggregation: str | None = "pooled",
+        by: str | None = None,
+        names: Sequence[Any] | None = None,
         missing: Any = NAN,
     ) -> None:
-        super().__init__(name, dtype, missing)
+        super().__init__(name, dtype, missing, class_aggregation, by, names)
 
 
 @keras.saving.register_keras_serializable(package="masklstm.metrics")
@@ -91,7 +119,8 @@ class RootMeanSquaredError(ElementwiseMetric):
     Formula: `metric = sqrt(sum(w * (y_pred - y_true)^2) / sum(w))`
 
     Args:
-        name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
+        name, dtype, class_aggregation, by, names, missing: As for
+            `masklstm.metrics.MeanSquaredError`.
 
     Raises:
         ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
@@ -114,9 +143,12 @@ class RootMeanSquaredError(ElementwiseMetric):
         name: str = "root_mean_squared_error",
         dtype: Any = None,
         *,
+        class_aggregation: str | None = "pooled",
+        by: str | None = None,
+        names: Sequence[Any] | None = None,
         missing: Any = NAN,
     ) -> None:
-        super().__init__(name, dtype, missing)
+        super().__init__(name, dtype, missing, class_aggregation, by, names)
 
     def of_totals(self, totals: MaskedSums) -> tf.Tensor:
         return tf.sqrt(super().of_totals(totals))
@@ -130,7 +162,8 @@ class MeanAbsolutePercentageError(ElementwiseMetric):
     with `keras.config.epsilon()`, read when the metric is updated.
 
     Args:
-        name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
+        name, dtype, class_aggregation, by, names, missing: As for
+            `masklstm.metrics.MeanSquaredError`.
 
     Raises:
         ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
@@ -153,9 +186,12 @@ class MeanAbsolutePercentageError(ElementwiseMetric):
         name: str = "mean_absolute_percentage_error",
         dtype: Any = None,
         *,
+        class_aggregation: str | None = "pooled",
+        by: str | None = None,
+        names: Sequence[Any] | None = None,
         missing: Any = NAN,
     ) -> None:
-        super().__init__(name, dtype, missing)
+        super().__init__(name, dtype, missing, class_aggregation, by, names)
 
 
 @keras.saving.register_keras_serializable(package="masklstm.metrics")
@@ -166,7 +202,8 @@ class SymmetricMeanAbsolutePercentageError(ValueMetric):
     an element is 0 where both are 0.
 
     Args:
-        name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
+        name, dtype, class_aggregation, by, names, missing: As for
+            `masklstm.metrics.MeanSquaredError`.
 
     Raises:
         ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
@@ -188,9 +225,12 @@ class SymmetricMeanAbsolutePercentageError(ValueMetric):
         name: str = "symmetric_mean_absolute_percentage_error",
         dtype: Any = None,
         *,
+        class_aggregation: str | None = "pooled",
+        by: str | None = None,
+        names: Sequence[Any] | None = None,
         missing: Any = NAN,
     ) -> None:
-        super().__init__(name, dtype, missing)
+        super().__init__(name, dtype, missing, class_aggregation, by, names)
 
     def values(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         y_true, y_pred = tf.cast(y_true, tf.float64), tf.cast(y_pred, tf.float64)
@@ -206,7 +246,8 @@ class MeanSquaredLogarithmicError(ElementwiseMetric):
     `keras.config.epsilon()`, read when the metric is updated.
 
     Args:
-        name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
+        name, dtype, class_aggregation, by, names, missing: As for
+            `masklstm.metrics.MeanSquaredError`.
 
     Raises:
         ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
@@ -229,9 +270,12 @@ class MeanSquaredLogarithmicError(ElementwiseMetric):
         name: str = "mean_squared_logarithmic_error",
         dtype: Any = None,
         *,
+        class_aggregation: str | None = "pooled",
+        by: str | None = None,
+        names: Sequence[Any] | None = None,
         missing: Any = NAN,
     ) -> None:
-        super().__init__(name, dtype, missing)
+        super().__init__(name, dtype, missing, class_aggregation, by, names)
 
 
 @keras.saving.register_keras_serializable(package="masklstm.metrics")
@@ -241,7 +285,8 @@ class LogCoshError(ElementwiseMetric):
     Formula: `metric = sum(w * log(cosh(y_pred - y_true))) / sum(w)`
 
     Args:
-        name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
+        name, dtype, class_aggregation, by, names, missing: As for
+            `masklstm.metrics.MeanSquaredError`.
 
     Raises:
         ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
@@ -264,9 +309,12 @@ class LogCoshError(ElementwiseMetric):
         name: str = "logcosh",
         dtype: Any = None,
         *,
+        class_aggregation: str | None = "pooled",
+        by: str | None = None,
+        names: Sequence[Any] | None = None,
         missing: Any = NAN,
     ) -> None:
-        super().__init__(name, dtype, missing)
+        super().__init__(name, dtype, missing, class_aggregation, by, names)
 
 
 @keras.saving.register_keras_serializable(package="masklstm.metrics")
@@ -277,7 +325,8 @@ class Poisson(ElementwiseMetric):
     `keras.config.epsilon()`, read when the metric is updated.
 
     Args:
-        name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
+        name, dtype, class_aggregation, by, names, missing: As for
+            `masklstm.metrics.MeanSquaredError`.
 
     Raises:
         ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
@@ -300,9 +349,12 @@ class Poisson(ElementwiseMetric):
         name: str = "poisson",
         dtype: Any = None,
         *,
+        class_aggregation: str | None = "pooled",
+        by: str | None = None,
+        names: Sequence[Any] | None = None,
         missing: Any = NAN,
     ) -> None:
-        super().__init__(name, dtype, missing)
+        super().__init__(name, dtype, missing, class_aggregation, by, names)
 
 
 @keras.saving.register_keras_serializable(package="masklstm.metrics")
@@ -314,7 +366,8 @@ class Pinball(ElementwiseMetric):
 
     Args:
         quantile: The quantile that is predicted, between 0 and 1 exclusive.
-        name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
+        name, dtype, class_aggregation, by, names, missing: As for
+            `masklstm.metrics.MeanSquaredError`.
 
     Raises:
         ValueError: For a `quantile` outside of (0, 1), a `missing` that is neither a number nor
@@ -339,6 +392,9 @@ class Pinball(ElementwiseMetric):
         name: str = "pinball",
         dtype: Any = None,
         *,
+        class_aggregation: str | None = "pooled",
+        by: str | None = None,
+        names: Sequence[Any] | None = None,
         missing: Any = NAN,
     ) -> None:
-        super().__init__(name, dtype, missing, quantile=quantile)
+        super().__init__(name, dtype, missing, class_aggregation, by, names, quantile=quantile)

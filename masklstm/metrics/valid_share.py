@@ -1,5 +1,6 @@
 """How many of the labels are there."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -9,17 +10,18 @@ from masklstm._core.arguments import align, broadcast_left
 from masklstm._core.keras_compat import get_keras_mask
 from masklstm._core.labels import read_labels
 from masklstm._core.missing import NAN
-from masklstm.metrics.base import TotalsMetric
+from masklstm.metrics.groups import GroupedTotals
 
 
 @keras.saving.register_keras_serializable(package="masklstm.metrics")
-class ValidShare(TotalsMetric):
+class ValidShare(GroupedTotals):
     """Share of the labels that are valid: neither missing nor masked out.
 
     Formula: `metric = number of valid labels / number of labels`
 
     Args:
-        name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
+        name, dtype, class_aggregation, by, names, missing: As for
+            `masklstm.metrics.MeanSquaredError`.
 
     Raises:
         ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
@@ -42,10 +44,14 @@ class ValidShare(TotalsMetric):
         name: str = "valid_share",
         dtype: Any = None,
         *,
+        class_aggregation: str | None = "pooled",
+        by: str | None = None,
+        names: Sequence[Any] | None = None,
         missing: Any = NAN,
     ) -> None:
-        super().__init__(name, dtype, missing)
-        self.build_totals(self.totals_spec)
+        super().__init__(name, dtype, missing, class_aggregation, by, names)
+        if self.group_axis is None:
+            self.build_groups(1)
 
     @property
     def totals_spec(self) -> "_Counts":
@@ -65,13 +71,22 @@ class ValidShare(TotalsMetric):
         if mask is not None:
             mask = align("mask", tf.cast(mask, tf.bool), y_true)
             valid &= broadcast_left(mask, y_true)
-        return _Counts(tf.math.count_nonzero(valid), tf.size(y_true, tf.int64))
+        if self.group_axis is None:
+            return _Counts(tf.math.count_nonzero(valid), tf.size(valid, tf.int64))
+        if self.group_axis == "feature" and valid.shape.rank == 1:
+            valid = valid[:, None]
+        self.check_groups(valid.shape)
+        columns = self.columns(valid)
+        groups = columns.shape[1]
+        self.build_groups(groups)
+        number = tf.shape(columns, tf.int64)[0]
+        return _Counts(tf.math.count_nonzero(columns, 0), tf.fill([groups], number))
 
     def of_totals(self, totals: "_Counts") -> tf.Tensor:
         """The share; NaN if no label was seen."""
         return tf.cast(totals.valid_count, tf.float64) / tf.cast(totals.label_count, tf.float64)
 
-    def number_of(self, totals: "_Counts") -> tf.Tensor:
+    def counts(self, totals: "_Counts") -> tf.Tensor:
         return totals.label_count
 
 
@@ -87,7 +102,8 @@ class ValidFraction(ValidShare):
     Formula: `metric = number of valid labels / number of labels`
 
     Args:
-        name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
+        name, dtype, class_aggregation, by, names, missing: As for
+            `masklstm.metrics.MeanSquaredError`.
 
     Raises:
         ValueError: For a `missing` that is neither a number nor `"nonfinite"`.
@@ -106,6 +122,16 @@ class ValidFraction(ValidShare):
         name: str = "valid_fraction",
         dtype: Any = None,
         *,
+        class_aggregation: str | None = "pooled",
+        by: str | None = None,
+        names: Sequence[Any] | None = None,
         missing: Any = NAN,
     ) -> None:
-        super().__init__(name, dtype, missing=missing)
+        super().__init__(
+            name,
+            dtype,
+            class_aggregation=class_aggregation,
+            by=by,
+            names=names,
+            missing=missing,
+        )

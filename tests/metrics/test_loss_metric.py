@@ -177,3 +177,28 @@ class TestErrors:
         update = tf.function(metric.update_state, input_signature=[spec, spec])
         with pytest.raises(ValueError, match=r"Expected a known number. Received: None"):
             update(tf.ones([2, 4, 3]), tf.ones([2, 4, 3]))
+
+
+def test_a_validation_without_labels_is_never_the_best(rng, tmp_path):
+    """Its `val_loss` is 0, which Keras's callbacks take for perfect; the metric's figure is NaN."""
+    x = rng.normal(size=(8, 2)).astype("float32")
+    y = x[:, :1] + 1.0
+    loss = losses.MeanSquaredError()
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", loss, metrics=[metrics.Loss(loss, name="of_epoch")])
+    kept, replaced = (
+        keras.callbacks.ModelCheckpoint(
+            tmp_path / f"{name}.keras", monitor=name, save_best_only=True
+        )
+        for name in ("val_of_epoch", "val_loss")
+    )
+    stop = keras.callbacks.EarlyStopping("val_of_epoch")
+    options = {"verbose": 0, "callbacks": [kept, replaced, stop]}
+    model.fit(x, y, validation_data=(x, y), **options)
+    best = kept.best
+    assert 0 < best == pytest.approx(replaced.best)
+    logs = model.fit(x, y, validation_data=(x, y * NAN), **options).history
+    assert np.isnan(logs["val_of_epoch"]).all()
+    assert logs["val_loss"] == [0.0]
+    assert (kept.best, replaced.best) == (best, 0.0)
+    assert np.isnan(stop.best)  # begins anew with each fit

@@ -449,6 +449,18 @@ class TestTasks:
             np.testing.assert_allclose(run(metric.result), expected, rtol=1e-5)
             metric.reset_state()
             assert np.all(np.isnan(metric.result()))
+            if average is None:
+                tasks = [*"abcde"]
+                metric = metrics.Masked(metric.inner, "f1", names=tasks)
+                assert np.isnan([*map(float, metric.result().values())]).all()
+                again = type(metric).from_config(metric.get_config())
+                again.update_state(self.y_true, self.y_pred.astype("float32"))
+                named = again.result()
+                assert list(named) == again.log_names() == [f"f1_{task}" for task in tasks]
+                np.testing.assert_allclose([*named.values()], expected, rtol=1e-5)
+                again.names = ("a", "b")
+                with pytest.raises(ValueError, match="Expected a vector with 2"):
+                    again.result()
         micro = metrics.Masked(keras.metrics.F1Score(average="micro", threshold=0.5))
         micro.update_state(self.y_true, self.y_pred)
         expected = f1_score(self.y_true[self.there], self.y_pred[self.there] > 0.5)

@@ -13,7 +13,8 @@ import tensorflow as tf
 from conftest import labels_and_predictions
 
 from masklstm import metrics, ops
-from masklstm.metrics.base import ElementwiseMetric, GapAwareMetric
+from masklstm.metrics.base import GapAwareMetric
+from masklstm.metrics.means import ElementwiseMetric
 
 NAN = float("nan")
 EPSILON = 1e-7
@@ -22,6 +23,7 @@ EPSILON = 1e-7
 OTHER_ARGUMENTS = {
     "BinaryAccuracy": [{"threshold": 0.3}],
     "BinaryCrossentropy": [{"from_logits": True}, {"label_smoothing": 0.2}],
+    "KlingGuptaEfficiency": [{"modified": True}],
     "NashSutcliffeEfficiency": [{"class_aggregation": None}],
     "Pinball": [{"quantile": 0.8}],
     "R2Score": [
@@ -30,15 +32,21 @@ OTHER_ARGUMENTS = {
         {"num_regressors": 2},
     ],
 }
+# Without these they cannot be made.
+REQUIRED_ARGUMENTS = {"MeanAbsoluteScaledError": {"scale": 2.5}}
 WRAPPERS = {"Loss", "Masked"}
 VALID_SHARES = {"ValidFraction", "ValidShare"}
 CASES = [
     (name, arguments)
     for name in metrics.__all__
     if name not in WRAPPERS
-    for arguments in ({}, *OTHER_ARGUMENTS.get(name, []))
+    for arguments in (REQUIRED_ARGUMENTS.get(name, {}), *OTHER_ARGUMENTS.get(name, []))
 ]
-KERAS_CASES = [case for case in CASES if hasattr(keras.metrics, case[0])]
+# Keras's are means of the correlations within each row, ours go through all batches.
+CORRELATIONS = {"ConcordanceCorrelation", "PearsonCorrelation"}
+KERAS_CASES = [
+    case for case in CASES if hasattr(keras.metrics, case[0]) and case[0] not in CORRELATIONS
+]
 SHAPES = [(6,), (6, 3), (4, 5, 3)]
 
 
@@ -82,10 +90,12 @@ def crossentropy(t, p, arguments):
 
 
 ELEMENTS = {
+    "Bias": lambda t, p, _: p - t,
     "BinaryAccuracy": lambda t, p, a: t == (p > a.get("threshold", 0.5)),
     "BinaryCrossentropy": crossentropy,
     "LogCoshError": lambda t, p, _: np.log(np.cosh(p - t)),
     "MeanAbsoluteError": lambda t, p, _: np.abs(p - t),
+    "MeanAbsoluteScaledError": lambda t, p, a: np.abs(p - t) / a["scale"],
     "MeanAbsolutePercentageError": lambda t, p, _: 100 * np.abs(p / t - 1),
     "MeanSquaredError": lambda t, p, _: (p - t) ** 2,
     "MeanSquaredLogarithmicError": lambda t, p, _: (np.log1p(p) - np.log1p(t)) ** 2,
@@ -116,17 +126,66 @@ def scores(t, p, w, arguments):
     return 1 - (1 - score) * (count - 1) / (count - regressors - 1)
 
 
+def kling_gupta(t, p, w, arguments):
+    mean_t, mean_p = np.average(t, weights=w), np.average(p, weights=w)
+    sd_t, sd_p = (np.sqrt(np.cov(x, aweights=w, ddof=0)) for x in (t, p))
+    spread = sd_p / mean_p / (sd_t / mean_t) if arguments.get("modified") else sd_p / sd_t
+    r = pearson(t, p, w, arguments)
+    return 1 - np.sqrt((r - 1) ** 2 + (spread - 1) ** 2 + (mean_p / mean_t - 1) ** 2)
+
+
+def pearson(t, p, w, _):
+    covariance = np.cov(t, p, aweights=w, ddof=0)
+    return covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1])
+
+
+def concordance(t, p, w, _):
+    covariance = np.cov(t, p, aweights=w, ddof=0)
+    distance = np.average(t, weights=w) - np.average(p, weights=w)
+    return 2 * covariance[0, 1] / (covariance[0, 0] + covariance[1, 1] + distance**2)
+
+
+# Of one series without gaps; the metric is the mean of them.
+SERIES = {
+    "ConcordanceCorrelation": concordance,
+    "KlingGuptaEfficiency": kling_gupta,
+    "PearsonCorrelation": pearson,
+}
+RATIOS = {
+    "PercentBias": lambda t, p, w: 100 * np.sum(w * (p - t)) / np.sum(w * t),
+    "WeightedAbsolutePercentageError": lambda t, p, w: (
+        np.sum(w * np.abs(p - t)) / np.sum(w * np.abs(t))
+    ),
+}
+
+
+def by_series(function, t, p, w, arguments):
+    t, p, w = (np.reshape(x, (-1, t.shape[-1] if t.ndim > 1 else 1)) for x in (t, p, w))
+    valid = ~np.isnan(t)
+    columns = [[x[valid[:, k], k] for x in (t, p, w)] for k in range(t.shape[1])]
+    return np.mean([function(*column, arguments) for column in columns])
+
+
 def by_numpy(case, t, p, w):
     """The definition, for weights of the labels' shape."""
     name, arguments = case
     if name in ("R2Score", "NashSutcliffeEfficiency"):
         return scores(t, p, w, arguments)
+    if name in SERIES:
+        return by_series(SERIES[name], t, p, w, arguments)
     valid = ~np.isnan(t)
+    if name in RATIOS:
+        return RATIOS[name](t[valid], p[valid], w[valid])
     if name in VALID_SHARES:
         return valid.mean()
     elements = ELEMENTS[name](t[valid], p[valid], arguments)
     mean = np.sum(w[valid] * elements) / np.sum(w[valid])
     return np.sqrt(mean) if name == "RootMeanSquaredError" else mean
+
+
+def numbers(result):
+    """Those of a dict of figures as an array."""
+    return np.array([float(x) for x in result.values()]) if isinstance(result, dict) else result
 
 
 def left_aligned(weight, shape):
@@ -158,8 +217,8 @@ def test_equals_numpy_for_random_splits_into_batches(shape, weight_rank, case, r
                 y_true[part], y_pred[part], None if weight is None else weight[part]
             )
         result = metric.result()
-        assert result.dtype == tf.float64
-        np.testing.assert_allclose(result, expected, rtol=1e-12)
+        assert all(x.dtype == tf.float64 for x in tf.nest.flatten(result))
+        np.testing.assert_allclose(numbers(result), expected, rtol=1e-12)
 
 
 def keras_weights(rng, shape):
@@ -189,7 +248,7 @@ def test_keras_numbers_without_gaps(shape, keras_case, rng):
                 metric.update_state(
                     y_true[part], y_pred[part], weight[part] if np.ndim(weight) else weight
                 )
-        np.testing.assert_allclose(ours.result(), theirs.result(), rtol=3e-5, atol=1e-6)
+        np.testing.assert_allclose(numbers(ours.result()), theirs.result(), rtol=3e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", [case[0] for case in KERAS_CASES if not case[1]])
@@ -198,7 +257,7 @@ def test_names_and_arguments_are_keras_s(name):
 
     def arguments(cls):
         parameters = inspect.signature(cls.__init__).parameters
-        return [(p.name, p.default) for p in parameters.values() if p.name != "missing"]
+        return [(p.name, p.default) for p in parameters.values() if p.kind != p.KEYWORD_ONLY]
 
     assert arguments(ours) == arguments(theirs)
     assert ours().name == theirs().name
@@ -219,7 +278,7 @@ class TestGaps:
             filled = np.where(np.isnan(y_true) & (rng.random(y_true.shape) < 0.5), label, y_true)
             metric = create(case, missing=missing)
             metric.update_state(filled, y_pred)
-            np.testing.assert_allclose(metric.result(), expected, rtol=1e-12)
+            np.testing.assert_allclose(numbers(metric.result()), expected, rtol=1e-12)
 
     def test_a_sentinel_of_integers(self):
         metric = metrics.MeanAbsoluteError(missing=-1)
@@ -235,7 +294,7 @@ class TestGaps:
         metric.update_state(y_true, masked)
         y_true[~mask] = NAN
         expected = by_numpy(case, y_true, y_pred, np.ones(y_true.shape))
-        np.testing.assert_allclose(metric.result(), expected, rtol=1e-12)
+        np.testing.assert_allclose(numbers(metric.result()), expected, rtol=1e-12)
 
     def test_a_weight_of_a_gap_is_of_no_interest(self, case, rng):
         y_true, y_pred = data(rng, case, (8, 3), missing_share=0.3)
@@ -243,12 +302,12 @@ class TestGaps:
         expected = by_numpy(case, y_true, y_pred, weight)
         metric = create(case)
         metric.update_state(y_true, y_pred, np.where(np.isnan(y_true), NAN, weight))
-        np.testing.assert_allclose(metric.result(), expected, rtol=1e-12)
+        np.testing.assert_allclose(numbers(metric.result()), expected, rtol=1e-12)
 
     def test_nothing_valid_is_nan_and_changes_nothing(self, case, rng):
         metric = create(case)
         y_true, y_pred = data(rng, case, (6, 3))
-        assert np.all(np.isnan(metric.result()))
+        assert np.all(np.isnan(numbers(metric.result())))
         empty = y_true[:0], y_pred[:0]
         gaps = np.full_like(y_true, NAN), y_pred
         metric.update_state(*empty)
@@ -258,7 +317,7 @@ class TestGaps:
             assert float(metric.result()) == 0.0
             return
         metric.update_state(*gaps)
-        assert np.all(np.isnan(metric.result()))
+        assert np.all(np.isnan(numbers(metric.result())))
         metric.update_state(y_true, y_pred)
         before = [variable.numpy() for variable in metric.variables]
         metric.update_state(*empty)
@@ -266,7 +325,7 @@ class TestGaps:
         for variable, value in zip(metric.variables, before, strict=True):
             np.testing.assert_array_equal(variable.numpy(), value)
         metric.reset_state()
-        assert np.all(np.isnan(metric.result()))
+        assert np.all(np.isnan(numbers(metric.result())))
 
     def test_divergence_is_never_hidden(self, case, rng):
         if case[0] in VALID_SHARES:
@@ -275,7 +334,7 @@ class TestGaps:
         y_pred[np.flatnonzero(~np.isnan(y_true))[1]] = NAN
         metric = create(case)
         metric.update_state(y_true, y_pred)
-        assert np.all(np.isnan(metric.result()))
+        assert np.all(np.isnan(numbers(metric.result())))
 
     def test_labels_are_not_broadcast(self, case):
         if case[0] in VALID_SHARES:
@@ -296,7 +355,8 @@ class TestState:
                 metric.update_state(np.ones((2, 1), "float16"), np.ones((2, 1), "float16"))
                 assert {variable.dtype for variable in metric.variables} <= {"float64", "int64"}
                 assert any(variable.dtype == "int64" for variable in metric.variables)
-                assert metric.result().dtype == (dtype or "float64")
+                for figure in tf.nest.flatten(metric.result()):
+                    assert figure.dtype == (dtype or "float64")
         finally:
             keras.config.set_dtype_policy("float32")
 
@@ -337,7 +397,7 @@ class TestState:
             assert again.get_config() == metric.get_config()
             for one in (metric, again):
                 one.update_state(y_true, y_pred)
-            np.testing.assert_array_equal(again.result(), metric.result())
+            np.testing.assert_array_equal(numbers(again.result()), numbers(metric.result()))
 
 
 def test_registered_names_are_not_those_of_the_losses():
@@ -356,7 +416,7 @@ def test_modes(case, run, rng):
         run(lambda t, p: metric.update_state(t, p), y_true[part], y_pred[part])
     if case[0] in VALID_SHARES:
         expected *= 60 / 63
-    np.testing.assert_allclose(run(metric.result), expected, rtol=1e-12)
+    np.testing.assert_allclose(numbers(run(metric.result)), expected, rtol=1e-12)
 
 
 def test_half_predictions_are_widened_first(case, rng):
@@ -368,7 +428,7 @@ def test_half_predictions_are_widened_first(case, rng):
     if "threshold" in arguments:
         arguments["threshold"] = float(np.float16(arguments["threshold"]))
     expected = by_numpy((case[0], arguments), y_true, y_pred.astype("float64"), np.ones((30, 2)))
-    np.testing.assert_allclose(metric.result(), expected, rtol=1e-12)
+    np.testing.assert_allclose(numbers(metric.result()), expected, rtol=1e-12)
 
 
 class TestLiterals:
@@ -385,6 +445,12 @@ class TestLiterals:
             ("Pinball", (1 + 2) / 4),
             ("R2Score", 1 - 5 / 4.5),
             ("NashSutcliffeEfficiency", 1 - 5 / 4.5),
+            ("Bias", 3 / 2),
+            ("PercentBias", 100 * 3 / 5),
+            ("WeightedAbsolutePercentageError", 3 / 5),
+            ("PearsonCorrelation", 1),
+            ("ConcordanceCorrelation", 2 * 6 / (4.5 + 8 + 2 * 1.5**2)),
+            ("KlingGuptaEfficiency", 1 - np.hypot(4 / 3 - 1, 4 / 2.5 - 1)),
             ("ValidFraction", 2 / 3),
             ("ValidShare", 2 / 3),
         ],
@@ -425,7 +491,7 @@ class TestCoefficientOfDetermination:
             metric = metrics.R2Score(class_aggregation=None)
             for start in range(0, 3000, size):
                 metric.update_state(y_true[start : start + size], y_pred[start : start + size])
-            np.testing.assert_allclose(metric.result(), expected, rtol=1e-12)
+            np.testing.assert_allclose(numbers(metric.result()), expected, rtol=1e-12)
 
     @pytest.mark.parametrize("aggregation", ["uniform_average", "variance_weighted_average", None])
     def test_an_output_without_labels_takes_no_part(self, aggregation, rng):
@@ -438,7 +504,7 @@ class TestCoefficientOfDetermination:
         )
         if aggregation is None:
             expected = np.insert(expected, 1, NAN)
-        np.testing.assert_allclose(metric.result(), expected, rtol=1e-12)
+        np.testing.assert_allclose(numbers(metric.result()), expected, rtol=1e-12)
 
     @pytest.mark.parametrize("constant", [3.0, 0.1, 1e4 / 3])
     @pytest.mark.parametrize("aggregation", ["uniform_average", "variance_weighted_average", None])
@@ -450,11 +516,12 @@ class TestCoefficientOfDetermination:
             for part in (slice(0, 5), slice(5, 12)):
                 metric.update_state(y_true[part], y_true[part] + error)
             is_defined = error and aggregation != "variance_weighted_average"
-            np.testing.assert_array_equal(np.squeeze(metric.result()), 0.0 if is_defined else NAN)
+            result = np.squeeze(numbers(metric.result()))
+            np.testing.assert_array_equal(result, 0.0 if is_defined else NAN)
             if constant == 3.0:
                 theirs = keras.metrics.R2Score(aggregation)
                 theirs.update_state(y_true, y_true + error)
-                np.testing.assert_array_equal(metric.result(), theirs.result())
+                np.testing.assert_array_equal(numbers(metric.result()), theirs.result())
 
     @pytest.mark.parametrize("name", ["R2Score", "NashSutcliffeEfficiency"])
     @pytest.mark.parametrize("gaps", [False, True])
@@ -483,7 +550,7 @@ class TestCoefficientOfDetermination:
                 sample_weight=weight[kept],
                 multioutput="variance_weighted",
             )
-            np.testing.assert_allclose(metric.result(), expected, rtol=1e-12)
+            np.testing.assert_allclose(numbers(metric.result()), expected, rtol=1e-12)
         if missed and not gaps and not weighted and constant == 0:  # Keras rounds too
             theirs = keras.metrics.R2Score("variance_weighted_average", dtype="float64")
             theirs.update_state(y_true, y_pred)
@@ -548,6 +615,10 @@ class TestErrors:
             (metrics.R2Score, {"class_aggregation": "mean"}),
             (metrics.NashSutcliffeEfficiency, {"class_aggregation": "mean"}),
             (metrics.R2Score, {"num_regressors": -1}),
+            (metrics.KlingGuptaEfficiency, {"class_aggregation": "variance_weighted_average"}),
+            (metrics.MeanAbsoluteScaledError, {"scale": 0.0}),
+            (metrics.MeanAbsoluteScaledError, {"scale": [1.0, NAN]}),
+            (metrics.MeanAbsoluteScaledError, {"scale": "one"}),
         ):
             (name,) = arguments
             with pytest.raises(ValueError, match=f"'{name}'. Expected"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from support.metric_models import NAN, all_metrics, compiled, data, figures
+from support.metric_models import NAN, all_metrics, compiled, data, figures, named
 
 from masklstm import losses, metrics
 from masklstm._core import library
@@ -21,7 +21,7 @@ def expected(made, y, y_pred, weight=None):
     for metric in made:
         again = type(metric).from_config(metric.get_config())
         again.update_state(y, y_pred, weight)
-        results[metric.name] = np.asarray(again.result())
+        results |= {name: np.asarray(value) for name, value in named(again).items()}
     return results
 
 

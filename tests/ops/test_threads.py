@@ -200,7 +200,11 @@ def test_a_loss_keeps_its_attributes(loss_call):
 @pytest.mark.parametrize("name", metrics.__all__)
 def test_a_metric_keeps_its_attributes_once_it_has_its_state(name):
     """The first batch tells some of them how many outputs there are."""
-    inner = {"Loss": [losses.MeanSquaredError(balance="feature")], "Masked": ["AUC"]}
+    inner = {
+        "Loss": [losses.MeanSquaredError(balance="feature")],
+        "Masked": ["AUC"],
+        "MeanAbsoluteScaledError": [2.5],
+    }
     metric = getattr(metrics, name)(*inner.get(name, []))
     y_true, y_pred = np.array([[0.0, 1.0], [np.nan, 0.0]]), np.array([[0.2, 0.7], [0.4, 0.6]])
     metric.update_state(y_true, y_pred)

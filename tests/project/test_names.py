@@ -21,6 +21,7 @@ def required(name):
     return {
         "Masked": ["CosineSimilarity"],
         "Loss": [losses.Huber()],
+        "MeanAbsoluteScaledError": [2.5],
         "Sum": [[losses.Huber()]],
     }.get(name, [])
 
@@ -97,6 +98,10 @@ class TestReprs:
                 "Masked(loss=CosineSimilarity(axis=1), balance='sample')",
             ),
             (metrics.R2Score(None), "R2Score(class_aggregation=None)"),
+            (
+                metrics.MeanSquaredError(class_aggregation=None, by="timestep", names=["a"]),
+                "MeanSquaredError(class_aggregation=None, by='timestep', names=['a'])",
+            ),
             (
                 metrics.MeanSquaredError(missing="nonfinite"),
                 "MeanSquaredError(missing='nonfinite')",

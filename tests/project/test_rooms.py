@@ -19,6 +19,7 @@ ROOMS = (
     "layers",
     "callbacks",
     "inspection",
+    "scoring",
     "",  # masklstm/__init__.py
     "commands",
     "demo",

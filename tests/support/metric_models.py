@@ -13,6 +13,7 @@ def all_metrics():
     wrapped = {
         "Loss": losses.MeanSquaredError(balance="timestep"),
         "Masked": keras.metrics.AUC(name="auc"),
+        "MeanAbsoluteScaledError": 2.5,
     }
     made = [
         getattr(metrics, name)(*[wrapped[name]] if name in wrapped else [])
@@ -20,6 +21,8 @@ def all_metrics():
     ]
     made.append(metrics.Masked(keras.metrics.R2Score(name="of_keras", class_aggregation=None)))
     made.append(metrics.Loss(losses.Masked("kl_divergence"), name="of_rows"))
+    made.append(metrics.KlingGuptaEfficiency(class_aggregation=None, name="each"))
+    made.append(metrics.PercentBias(class_aggregation=None, by="timestep", name="by_step"))
     made[metrics.__all__.index("Loss")].name = "of_steps"  # not that of MeanSquaredError
     return made
 
@@ -46,10 +49,16 @@ def compiled(made=(), loss=None, **arguments):
     return model
 
 
+def named(metric):
+    """Its figures by their names in the logs."""
+    result = metric.result()
+    return result if isinstance(result, dict) else {metric.name: result}
+
+
 def figures(arrays):
     """What each metric says of labels, predictions and weights."""
-    results = {}
-    for metric in all_metrics():
+    made = all_metrics()
+    for metric in made:
         metric.update_state(*arrays)
-        results[metric.name] = np.ravel(metric.result()).tolist()
-    return results
+    results = [pair for metric in made for pair in named(metric).items()]
+    return {name: np.ravel(value).tolist() for name, value in results}
