@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import masklstm
-from masklstm import callbacks, layers, losses, metrics, ops
+from masklstm import callbacks, distributions, layers, losses, metrics, ops
 
 NAN = float("nan")
 TAKEN_NAMES = ["epoch", "batch", "loss", "learning_rate", "val_mae"]
@@ -131,7 +131,7 @@ class TestReprs:
 
 
 class TestDir:
-    @pytest.mark.parametrize("module", [losses, metrics, layers, callbacks, ops])
+    @pytest.mark.parametrize("module", [losses, metrics, layers, callbacks, distributions, ops])
     def test_shows_what_is_public(self, module):
         assert dir(module) == sorted(module.__all__)
 
