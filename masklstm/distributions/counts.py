@@ -25,11 +25,11 @@ class Counts(Family):
 
     def cdf(self, t: tf.Tensor, *parameters: tf.Tensor) -> tf.Tensor:
         value = self.cdf_of_count(tf.math.floor(tf.maximum(t, 0.0)), *parameters)
-        return tf.where(t < 0, tf.zeros_like(value), value)
+        return tf.where(t < 0, 0.0 * value, value)
 
     def survival(self, t: tf.Tensor, *parameters: tf.Tensor) -> tf.Tensor:
         value = self.survival_of_count(tf.math.floor(tf.maximum(t, 0.0)), *parameters)
-        return tf.where(t < 0, tf.ones_like(value), value)
+        return tf.where(t < 0, 1.0 + 0.0 * value, value)
 
     def quantile(self, q: tf.Tensor, *parameters: tf.Tensor) -> tf.Tensor:
         mean, variance = self.mean(*parameters), self.variance(*parameters)
@@ -67,8 +67,7 @@ class Poisson(Counts):
         self, shape: tf.Tensor, seeds: Sequence[tf.Tensor], *parameters: tf.Tensor
     ) -> tf.Tensor:
         (rate,) = parameters
-        rate = tf.broadcast_to(rate, shape)
-        return tf.random.stateless_poisson(shape, seeds[0], rate, tf.float64)
+        return _poisson(shape, seeds[0], tf.broadcast_to(rate, shape))
 
 
 class NegativeBinomial(Counts):
@@ -102,7 +101,7 @@ class NegativeBinomial(Counts):
     ) -> tf.Tensor:
         mean, dispersion = parameters
         rate = tf.exp(log_gamma(shape, seeds[1:], 1.0 / dispersion)) * dispersion * mean
-        return tf.random.stateless_poisson(shape, seeds[0], rate, tf.float64)
+        return _poisson(shape, seeds[0], rate)
 
 
 class Bernoulli(Family):
@@ -141,3 +140,12 @@ class Bernoulli(Family):
     ) -> tf.Tensor:
         (logit,) = parameters
         return tf.cast(uniform(shape, seeds[0]) < tf.math.sigmoid(logit), tf.float64) + 0.0 * logit
+
+
+def _poisson(shape: tf.Tensor, seed: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
+    """Poisson variates. TensorFlow's op does not come back from a rate that is not finite."""
+    is_finite = tf.math.is_finite(rate)
+    drawn = tf.random.stateless_poisson(
+        shape, seed, tf.where(is_finite, rate, tf.ones_like(rate)), tf.float64
+    )
+    return tf.where(is_finite, drawn, rate)

@@ -18,13 +18,13 @@ _SECOND = (-1 / 540, -1 / 288)
 
 def lower(a: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
     """P(a, x): the cdf at x of a gamma variate of concentration a; both of one shape."""
-    small = tf.math.igamma(tf.where(a > _LARGE, 1.0, a), x)
+    small = tf.math.igamma(tf.where(a > _LARGE, tf.ones_like(a), a), x)
     return tf.where(a > _LARGE, _of_large(a, x, -1.0), small)
 
 
 def upper(a: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
     """Q(a, x) = 1 - P(a, x), with all digits where that is small."""
-    small = tf.math.igammac(tf.where(a > _LARGE, 1.0, a), x)
+    small = tf.math.igammac(tf.where(a > _LARGE, tf.ones_like(a), a), x)
     return tf.where(a > _LARGE, _of_large(a, x, 1.0), small)
 
 
