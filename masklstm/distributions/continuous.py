@@ -33,6 +33,10 @@ class LocationScale(Family):
     """Base of the families of location + scale * z, where z has a distribution of its own."""
 
     parameters: tuple[Parameter, ...] = (real("location"), positive("scale"))
+    has_crps = True
+
+    def standard_crps(self, z: tf.Tensor, *shape: tf.Tensor) -> tf.Tensor:
+        raise NotImplementedError
 
     def standard_cdf(self, z: tf.Tensor, *shape: tf.Tensor) -> tf.Tensor:
         raise NotImplementedError
@@ -64,6 +68,10 @@ class LocationScale(Family):
         location, scale, *shape = parameters
         return location + scale * self.standard_quantile(q, *shape)
 
+    def crps(self, t: tf.Tensor, *parameters: tf.Tensor) -> tf.Tensor:
+        location, scale, *shape = parameters
+        return scale * self.standard_crps((t - location) / scale, *shape)
+
     def draw(
         self, shape: tf.Tensor, seeds: Sequence[tf.Tensor], *parameters: tf.Tensor
     ) -> tf.Tensor:
@@ -84,6 +92,10 @@ class Gaussian(LocationScale):
 
     def standard_quantile(self, q: tf.Tensor, *shape: tf.Tensor) -> tf.Tensor:
         return tf.math.ndtri(q)
+
+    def standard_crps(self, z: tf.Tensor, *shape: tf.Tensor) -> tf.Tensor:
+        density = tf.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
+        return z * tf.math.erf(_SQRT_HALF * z) + 2.0 * density - 1.0 / math.sqrt(math.pi)
 
     def standard_draw(
         self, shape: tf.Tensor, seeds: Sequence[tf.Tensor], *parameters: tf.Tensor
@@ -106,12 +118,17 @@ class Laplace(LocationScale):
         tail = tf.math.log(2.0 * tf.minimum(q, 1.0 - q))
         return tf.where(q < 0.5, tail, -tail)
 
+    def standard_crps(self, z: tf.Tensor, *shape: tf.Tensor) -> tf.Tensor:
+        distance = tf.abs(z)
+        return distance + tf.exp(-distance) - 0.75
+
 
 class AsymmetricLaplace(LocationScale):
     """With a third parameter, tau: the location is the tau-quantile."""
 
     name = "asymmetric_laplace"
     parameters = (real("location"), positive("scale"), Parameter("asymmetry", "(0, 1)"))
+    has_crps = False
 
     def mean(self, *parameters: tf.Tensor) -> tf.Tensor:
         location, scale, tau = parameters
@@ -173,6 +190,18 @@ class StudentT(LocationScale):
         distance = tf.where(outside == 0, math.inf * degrees, distance)
         distance = tf.where(outside == 1, 0.0 * degrees, distance)
         return tf.where(q < 0.5, -distance, distance)
+
+    def standard_crps(self, z: tf.Tensor, *shape: tf.Tensor) -> tf.Tensor:
+        (degrees,) = shape
+        half = 0.5 * tf.ones_like(degrees)
+        log_beta = _log_beta(half, 0.5 * degrees)
+        square = degrees + z * z
+        log_density = -0.5 * (degrees + 1.0) * tf.math.log1p(z * z / degrees) - log_beta
+        density = tf.exp(log_density) / tf.sqrt(degrees)
+        spread = tf.exp(_log_beta(half, degrees - 0.5) - 2.0 * log_beta) * tf.sqrt(degrees)
+        inside = 1.0 - 2.0 * self.standard_cdf(-tf.abs(z), degrees)
+        score = tf.abs(z) * inside + 2.0 * (density * square - spread) / (degrees - 1.0)
+        return tf.where(degrees > 1, score, NAN * score)  # as the mean
 
     def standard_draw(
         self, shape: tf.Tensor, seeds: Sequence[tf.Tensor], *parameters: tf.Tensor
@@ -292,6 +321,10 @@ def _alike(*tensors: tf.Tensor) -> Any:
     """In one shape: not every op broadcasts."""
     shape = functools.reduce(tf.broadcast_dynamic_shape, map(tf.shape, tensors))
     return [tf.broadcast_to(tensor, shape) for tensor in tensors]
+
+
+def _log_beta(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    return tf.math.lgamma(a) + tf.math.lgamma(b) - tf.math.lgamma(a + b)
 
 
 def _with_ends(t: tf.Tensor, q: tf.Tensor, low: float, high: float) -> tf.Tensor:

@@ -44,6 +44,8 @@ class Family:
     """Where labels can lie: an interval."""
     is_discrete = False
     """Whether labels are whole numbers."""
+    has_crps = False
+    """Whether `crps` has a formula."""
 
     @property
     def channels(self) -> int:
@@ -73,6 +75,10 @@ class Family:
 
     def quantile(self, q: tf.Tensor, *parameters: tf.Tensor) -> tf.Tensor:
         """The least t with a cdf of at least q."""
+        raise NotImplementedError
+
+    def crps(self, t: tf.Tensor, *parameters: tf.Tensor) -> tf.Tensor:
+        """The continuous ranked probability score of a label t."""
         raise NotImplementedError
 
     def draw(

@@ -17,6 +17,7 @@ from masklstm.metrics.classification import BinaryAccuracy, BinaryCrossentropy
 from masklstm.metrics.determination import NashSutcliffeEfficiency, R2Score
 from masklstm.metrics.masked import Masked
 from masklstm.metrics.of_loss import Loss
+from masklstm.metrics.probabilistic import CRPS, Coverage
 from masklstm.metrics.regression import (
     LogCoshError,
     MeanAbsoluteError,
@@ -31,8 +32,10 @@ from masklstm.metrics.regression import (
 from masklstm.metrics.valid_share import ValidFraction, ValidShare
 
 __all__ = [
+    "CRPS",
     "BinaryAccuracy",
     "BinaryCrossentropy",
+    "Coverage",
     "LogCoshError",
     "Loss",
     "Masked",

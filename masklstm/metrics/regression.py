@@ -1,11 +1,17 @@
 """Metrics of regression. `MeanSquaredError` says what all of them have in common."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from masklstm import ops
+from masklstm._core.backend import ElementLoss, backend
+from masklstm._core.channels import split_channels
 from masklstm._core.missing import NAN
+from masklstm._core.refusals import out_of_domain
 from masklstm._core.totals import MaskedSums
 from masklstm.metrics.base import ElementwiseMetric, ValueMetric
 
@@ -310,15 +316,17 @@ class Pinball(ElementwiseMetric):
     """Mean of the pinball (quantile) losses over the valid elements.
 
     Formula, with `d = y_true - y_pred`:
-    `metric = sum(w * max(quantile * d, (quantile - 1) * d)) / sum(w)`
+    `metric = sum(w * max(quantile * d, (quantile - 1) * d)) / sum(w)`; of several quantiles, the
+    mean over them.
 
     Args:
-        quantile: The quantile that is predicted, between 0 and 1 exclusive.
+        quantile: The quantile that is predicted, between 0 and 1 exclusive; or a list of Q of them,
+            for predictions of shape `(batch, ..., features, Q)`.
         name, dtype, missing: As for `masklstm.metrics.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `quantile` outside of (0, 1), a `missing` that is neither a number nor
-            `"nonfinite"`.
+        ValueError: For a `quantile` outside of (0, 1), an empty list, a `missing` that is neither a
+            number nor `"nonfinite"`.
 
     Example:
 
@@ -327,6 +335,10 @@ class Pinball(ElementwiseMetric):
     >>> metric.update_state([[1.0], [float("nan")]], [[3.0], [5.0]])
     >>> float(metric.result())
     0.5
+    >>> metric = masklstm.metrics.Pinball(quantile=[0.25, 0.75])
+    >>> metric.update_state([[1.0], [float("nan")]], [[[0.0, 3.0]], [[5.0, 5.0]]])
+    >>> float(metric.result())  # (0.25 * 1 + 0.25 * 2) / 2
+    0.375
 
     Source: R. Koenker, G. Bassett, "Regression Quantiles", 1978; not in `keras.metrics`.
     """
@@ -335,10 +347,34 @@ class Pinball(ElementwiseMetric):
 
     def __init__(
         self,
-        quantile: float = 0.5,
+        quantile: float | Sequence[float] = 0.5,
         name: str = "pinball",
         dtype: Any = None,
         *,
         missing: Any = NAN,
     ) -> None:
-        super().__init__(name, dtype, missing, quantile=quantile)
+        is_list = isinstance(quantile, (list, tuple, np.ndarray))
+        levels: list[Any] = [quantile] if not is_list else [*quantile]  # type: ignore[misc]
+        if not levels:
+            raise out_of_domain("quantile", "(0, 1), or a list of them", quantile)
+        super().__init__(name, dtype, missing, quantile=levels[0])
+        for level in levels[1:]:
+            backend.check_loss(ElementLoss(self.loss, {"quantile": level}))
+        if is_list:
+            self.parameters = {"quantile": [float(level) for level in levels]}
+
+    def sums(self, y_true: Any, y_pred: tf.Tensor, sample_weight: Any, mask: Any) -> MaskedSums:
+        levels = self.parameters["quantile"]
+        if not isinstance(levels, list):
+            return super().sums(y_true, y_pred, sample_weight, mask)
+        number = len(levels)
+        _, y_pred = split_channels(y_true, y_pred, None, None, self.missing, number)
+        y_pred = tf.cast(y_pred, tf.float64)
+        parts = [
+            ops.masked_sums(
+                y_true, channel, self.loss, sample_weight, mask, self.missing, quantile=level
+            )
+            for channel, level in zip(tf.unstack(y_pred, number, axis=-1), levels, strict=True)
+        ]
+        total = tf.add_n([part.loss_sum for part in parts])
+        return parts[0]._replace(loss_sum=total / number)
