@@ -6,12 +6,14 @@ What is exported of them consists of Keras's ops only: it does not need masklstm
 * `Masking`: a `keras.layers.Masking` that understands NaN
 * `Impute`: fills partly missing inputs and says what was missing
 * `LSTM`, `GRU`: Keras's own, faster on a CPU, whatever the mask
+* `Distribution`: the head of a model that predicts distributions
 * `MaskedLoss`: an endpoint that adds a loss and passes the predictions on
 """
 
+from masklstm.layers.distribution import Distribution
 from masklstm.layers.impute import Impute
 from masklstm.layers.masked_loss import MaskedLoss
 from masklstm.layers.masking import Masking
 from masklstm.layers.recurrent import GRU, LSTM
 
-__all__ = ["GRU", "LSTM", "Impute", "MaskedLoss", "Masking"]
+__all__ = ["GRU", "LSTM", "Distribution", "Impute", "MaskedLoss", "Masking"]

@@ -11,6 +11,7 @@ from masklstm._core.backend import ElementLoss
 from masklstm._core.keras_compat import get_keras_mask
 from masklstm._core.missing import NAN
 from masklstm._core.refusals import unknown_name
+from masklstm.distributions import ensembles
 from masklstm.losses.base import ElementwiseLoss
 
 _DISTRIBUTIONS = ("gaussian", "ensemble")
@@ -28,7 +29,8 @@ class CRPS(ElementwiseLoss):
     Args:
         distribution: `"gaussian"`: the last axis of `y_pred` has mean and scale, as of
             `masklstm.layers.Distribution("gaussian")`. `"ensemble"`: it has the members, in any
-            order; they are sorted by TensorFlow.
+            order; TensorFlow's ops compute their scores. Members that are equal, to each other
+            or to the label, have no slope against each other.
         reduction, name, dtype, missing, balance, normalizer, feature_weights, step_weights: As for
             `masklstm.losses.MeanSquaredError`.
 
@@ -111,16 +113,12 @@ class CRPS(ElementwiseLoss):
 
 
 def _scores(tensors: Tensors, valid: tf.Tensor) -> tf.Tensor:
-    """Of each label, in float64; what must not count is replaced before it is sorted."""
+    """Of each label, in float64; what must not count is replaced before."""
 
     def where_valid(valid: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         x = tf.cast(x, tf.float64)
         return tf.where(valid, x, tf.zeros_like(x))
 
     label = where_valid(valid, tensors.y_true)[..., tf.newaxis]
-    members = tf.sort(where_valid(valid[..., tf.newaxis], tensors.y_pred), axis=-1)
-    number = members.shape[-1]
-    # Of the sorted members each is the larger one in as many pairs as there are below it.
-    ranks = 2 * tf.range(number, dtype=tf.float64) + 1 - number
-    spread = tf.reduce_sum(ranks * members, -1) / number**2
-    return tf.reduce_mean(tf.abs(members - label), -1) - spread
+    members = where_valid(valid[..., tf.newaxis], tensors.y_pred)
+    return ensembles.crps(members - label)

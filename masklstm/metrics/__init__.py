@@ -23,6 +23,7 @@ from masklstm.metrics.classification import BinaryAccuracy, BinaryCrossentropy
 from masklstm.metrics.determination import NashSutcliffeEfficiency, R2Score
 from masklstm.metrics.masked import Masked
 from masklstm.metrics.of_loss import Loss
+from masklstm.metrics.probabilistic import CRPS, Coverage
 from masklstm.metrics.ratios import (
     Bias,
     MeanAbsoluteScaledError,
@@ -43,10 +44,12 @@ from masklstm.metrics.regression import (
 from masklstm.metrics.valid_share import ValidFraction, ValidShare
 
 __all__ = [
+    "CRPS",
     "Bias",
     "BinaryAccuracy",
     "BinaryCrossentropy",
     "ConcordanceCorrelation",
+    "Coverage",
     "KlingGuptaEfficiency",
     "LogCoshError",
     "Loss",

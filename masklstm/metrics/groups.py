@@ -109,6 +109,8 @@ class GroupedMetric(GapAwareMetric):
         if self.group_axis is None:
             return tensors
         y_true, y_pred = tensors.y_true, tensors.y_pred
+        if y_pred.shape.rank != y_true.shape.rank:
+            return self._with_groups_of_channels(tensors)
         if self.group_axis == "feature" and y_true.shape.rank == 1 and y_pred.shape.rank == 1:
             y_true, y_pred = y_true[:, None], y_pred[:, None]
         shape = y_true.shape.merge_with(y_pred.shape)
@@ -119,6 +121,12 @@ class GroupedMetric(GapAwareMetric):
         with tf.control_dependencies([check] if check is not None else []):
             y_true = tf.ensure_shape(tf.identity(y_true), shape)
         return tensors._replace(y_true=y_true, y_pred=tf.ensure_shape(y_pred, shape))
+
+    def _with_groups_of_channels(self, tensors: Tensors) -> Tensors:
+        """The same of predictions with a last axis of channels, whose shape the op checks."""
+        shape = tensors.y_true.shape.merge_with(tensors.y_pred.shape[:-1])
+        self.check_groups(shape)
+        return tensors._replace(y_true=tf.ensure_shape(tensors.y_true, shape))
 
     def number_of_groups(self) -> int | None:
         """None before the first batch."""
@@ -220,6 +228,12 @@ class GroupedTotals(TotalsMetric, GroupedMetric):
             shape = () if self.group_axis is None else (groups,)
             parts = [tf.TensorSpec(shape, part.dtype) for part in self.totals_spec]
             self.build_totals(remade(self.totals_spec, parts))
+
+    def _with_groups_of_channels(self, tensors: Tensors) -> Tensors:
+        """The same of predictions with a last axis of channels, whose shape the op checks."""
+        shape = tensors.y_true.shape.merge_with(tensors.y_pred.shape[:-1])
+        self.check_groups(shape)
+        return tensors._replace(y_true=tf.ensure_shape(tensors.y_true, shape))
 
     def number_of_groups(self) -> int | None:
         if self._sums is None or not self._sums[0].shape:

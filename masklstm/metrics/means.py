@@ -79,8 +79,10 @@ class ElementwiseMetric(MeanOverValid):
     def sums(self, y_true: Any, y_pred: tf.Tensor, sample_weight: Any, mask: Any) -> MaskedSums:
         loss, y_pred = from_logits_if_known(self.loss, y_pred)
         y_pred = tf.cast(y_pred, tf.float64)
-        tensors = standardize_tensors(y_true, y_pred, sample_weight, mask, self.missing)
-        return self.sums_of(tensors, ElementLoss(loss, self.parameters))
+        element_loss = ElementLoss(loss, self.parameters)
+        channels = backend.num_channels(element_loss)
+        tensors = standardize_tensors(y_true, y_pred, sample_weight, mask, self.missing, channels)
+        return self.sums_of(tensors, element_loss)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.parameters}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from masklstm._core.missing import NAN
@@ -362,16 +363,18 @@ class Pinball(ElementwiseMetric):
     """Mean of the pinball (quantile) losses over the valid elements.
 
     Formula, with `d = y_true - y_pred`:
-    `metric = sum(w * max(quantile * d, (quantile - 1) * d)) / sum(w)`
+    `metric = sum(w * max(quantile * d, (quantile - 1) * d)) / sum(w)`; of several quantiles, the
+    mean over them.
 
     Args:
-        quantile: The quantile that is predicted, between 0 and 1 exclusive.
+        quantile: The quantile that is predicted, between 0 and 1 exclusive; or a list of Q of them,
+            for predictions of shape `(batch, ..., features, Q)`.
         name, dtype, class_aggregation, by, names, missing: As for
             `masklstm.metrics.MeanSquaredError`.
 
     Raises:
-        ValueError: For a `quantile` outside of (0, 1), a `missing` that is neither a number nor
-            `"nonfinite"`.
+        ValueError: For a `quantile` outside of (0, 1), an empty list, a `missing` that is neither a
+            number nor `"nonfinite"`.
 
     Example:
 
@@ -380,15 +383,20 @@ class Pinball(ElementwiseMetric):
     >>> metric.update_state([[1.0], [float("nan")]], [[3.0], [5.0]])
     >>> float(metric.result())
     0.5
+    >>> metric = masklstm.metrics.Pinball(quantile=[0.25, 0.75])
+    >>> metric.update_state([[1.0], [float("nan")]], [[[0.0, 3.0]], [[5.0, 5.0]]])
+    >>> float(metric.result())  # (0.25 * 1 + 0.25 * 2) / 2
+    0.375
 
     Source: R. Koenker, G. Bassett, "Regression Quantiles", 1978; not in `keras.metrics`.
     """
 
     loss = "pinball"
+    loss_of_several = "pinball_set"
 
     def __init__(
         self,
-        quantile: float = 0.5,
+        quantile: float | Sequence[float] = 0.5,
         name: str = "pinball",
         dtype: Any = None,
         *,
@@ -397,4 +405,7 @@ class Pinball(ElementwiseMetric):
         names: Sequence[Any] | None = None,
         missing: Any = NAN,
     ) -> None:
+        if np.ndim(quantile) == 1:
+            self.loss = self.loss_of_several
+            quantile = [float(level) for level in quantile]  # type: ignore[union-attr]
         super().__init__(name, dtype, missing, class_aggregation, by, names, quantile=quantile)

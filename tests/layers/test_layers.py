@@ -418,6 +418,11 @@ ARGUMENTS = {
         {"strategy": "last", "elapsed": True},
         {"strategy": "mean", "mean": [1.0, 2.0], "mask_value": -1.0},
     ],
+    "Distribution": [
+        {"family": "poisson"},
+        {"family": "laplace", "features": 2, "components": 3, "floor": 0.1},
+        {"family": "gamma", "kernel_initializer": "zeros", "kernel_regularizer": "l2"},
+    ],
     "LSTM": [{"units": 3}],
     "GRU": [{"units": 3}],
     "MaskedLoss": [

@@ -177,68 +177,6 @@ class TestSupport:
         assert ("outside of the support" in said) == bool(text)
 
 
-class TestEnsembles:
-    rng = np.random.default_rng(7)
-    y_true = np.where(rng.random((5, 4, 3)) < 0.3, NAN, rng.normal(size=(5, 4, 3)))
-    y_pred = np.where(np.isnan(y_true)[..., None], np.inf, rng.normal(size=(5, 4, 3, 6)))
-
-    def scores(self):
-        """By the definition, over all pairs; 0 where there is no label."""
-        x = np.where(np.isinf(self.y_pred), 0, self.y_pred)
-        distance = np.abs(x - np.nan_to_num(self.y_true)[..., None]).mean(-1)
-        pairs = np.abs(x[..., :, None] - x[..., None, :]).mean((-1, -2))
-        return np.where(np.isnan(self.y_true), 0, distance - pairs / 2)
-
-    def test_values(self, run):
-        valid, scores = ~np.isnan(self.y_true), self.scores()
-        weight = np.arange(20.0).reshape(5, 4)
-        full = weight[..., None] * valid
-        of_features = (scores.sum((0, 1)) / valid.sum((0, 1))).mean()
-        wanted = [scores.sum() / valid.sum(), (full * scores).sum() / full.sum(), of_features]
-
-        def values(y_true, y_pred, weight):
-            return [
-                losses.CRPS("ensemble", dtype="float64")(y_true, y_pred),
-                losses.CRPS("ensemble", "mean_with_sample_weight", dtype="float64")(
-                    y_true, y_pred, weight
-                ),
-                losses.CRPS("ensemble", dtype="float64", balance="feature")(y_true, y_pred),
-            ]
-
-        found = run(values, *map(tf.constant, (self.y_true, self.y_pred, weight)))
-        np.testing.assert_allclose(found, wanted, 1e-12)
-
-    def test_gradient(self):
-        """Of differences, and exactly 0 under gaps, with members that are all the same too."""
-        loss = losses.CRPS("ensemble", "sum", dtype="float64")
-        y_pred = self.y_pred.copy()
-        y_pred[0, 0] = 0.25
-        watched = tf.constant(y_pred)
-        with tf.GradientTape() as tape:
-            tape.watch(watched)
-            value = loss(self.y_true, watched)
-        gradient = tape.gradient(value, watched).numpy()
-        gaps = np.isnan(self.y_true)
-        assert np.all(gradient[gaps] == 0)
-        assert np.isfinite(gradient).all()
-        direction = np.where(np.isfinite(y_pred), self.rng.normal(size=y_pred.shape), 0)
-        direction[0, 0] = 0
-        step = 1e-6 * direction
-        difference = (loss(self.y_true, y_pred + step) - loss(self.y_true, y_pred - step)) / 2e-6
-        np.testing.assert_allclose(np.sum(gradient * direction), difference, 1e-6)
-
-    def test_divergence_shows_and_nothing_is_0(self):
-        loss = losses.CRPS("ensemble")
-        diverged = np.where(np.isinf(self.y_pred), 0, self.y_pred)
-        diverged[np.unravel_index(np.argmax(~np.isnan(self.y_true)), self.y_true.shape)][2] = NAN
-        assert np.isnan(loss(self.y_true, diverged))
-        assert float(loss(self.y_true * NAN, self.y_pred)) == 0
-
-    def test_an_unknown_distribution(self):
-        with pytest.raises(ValueError, match="'gaussian', 'ensemble'"):
-            losses.CRPS("normal")
-
-
 class TestErrors:
     def test_unknown_families(self):
         with pytest.raises(ValueError, match=r"'family'.*'gaussian'.*family='normal'"):
@@ -258,6 +196,10 @@ class TestErrors:
     def test_predictions_without_channels(self):
         with pytest.raises(ValueError, match=r"layers\.Distribution"):
             losses.NegativeLogLikelihood("gaussian")(np.zeros((4, 3)), np.ones((4, 3)))
+
+    def test_an_unknown_distribution(self):
+        with pytest.raises(ValueError, match="'gaussian', 'ensemble'"):
+            losses.CRPS("normal")
 
     def test_levels(self):
         with pytest.raises(ValueError, match="quantile"):

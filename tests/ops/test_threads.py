@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import labels_and_predictions
+from support.metric_models import OF_CHANNELS
 
 from masklstm import layers, losses, metrics
 
@@ -116,6 +117,7 @@ def all_layers():
             for strategy in ("zero", "mean", "last", "learned")
         },
         **dict(recurrent_layers()),
+        "Distribution": lambda: layers.Distribution("student_t", 2),
         "MaskedLoss": lambda: layers.MaskedLoss(losses.MeanSquaredError()),
     }
     assert {name.split("-")[0] for name in made} - {"Bidirectional"} == set(layers.__all__)
@@ -127,7 +129,9 @@ def layer_call(request):
     """A layer that has been built, and a call of it."""
     layer = all_layers()[request.param]()
     x = gaps()
-    if request.param in ("Masking", "MaskedLoss") or request.param.startswith("Impute"):
+    if request.param in ("Distribution", "Masking", "MaskedLoss") or request.param.startswith(
+        "Impute"
+    ):
         arguments = {}
     else:
         arguments = {"mask": tf.reduce_any(~tf.math.is_nan(x), axis=-1)}
@@ -207,6 +211,8 @@ def test_a_metric_keeps_its_attributes_once_it_has_its_state(name):
     }
     metric = getattr(metrics, name)(*inner.get(name, []))
     y_true, y_pred = np.array([[0.0, 1.0], [np.nan, 0.0]]), np.array([[0.2, 0.7], [0.4, 0.6]])
+    if name in OF_CHANNELS:
+        y_pred = np.stack([y_pred, y_pred], axis=-1)
     metric.update_state(y_true, y_pred)
     before = attributes(metric)
     metric.update_state(y_true, y_pred)

@@ -11,6 +11,7 @@ PACKAGE = Path(masklstm.__file__).parent
 # From the ground up; a room may import from itself and from those before it.
 ROOMS = (
     "_core",
+    "distributions",
     "reference",
     "_core.backend",
     "ops",
