@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from support.metric_models import OF_CHANNELS
 
 import masklstm
 from masklstm import callbacks, losses, metrics
@@ -36,6 +37,17 @@ def data(rng, shape=(24, 4, 3), dtype="float64"):
     return y_true.astype(dtype), y_pred.astype(dtype), weight
 
 
+def predictions(name, y_pred):
+    """Of one number for each label, or of two channels."""
+    if name not in OF_CHANNELS:
+        return y_pred
+    return (
+        np.stack([y_pred, y_pred + 0.3], -1)
+        if isinstance(y_pred, np.ndarray)
+        else tf.stack([y_pred, y_pred + 0.3], -1)
+    )
+
+
 def of_columns(name, columns, y_true, y_pred, weight):
     """What a metric of its own says of each group of labels."""
     figures = []
@@ -49,7 +61,7 @@ def of_columns(name, columns, y_true, y_pred, weight):
 
 
 GROUPS = {
-    "feature": [np.s_[..., k : k + 1] for k in range(3)],
+    "feature": [np.s_[:, :, k : k + 1] for k in range(3)],
     "timestep": [np.s_[:, k : k + 1] for k in range(4)],
 }
 
@@ -57,6 +69,7 @@ GROUPS = {
 @pytest.mark.parametrize("name", NAMES)
 def test_each_group_is_what_a_metric_of_its_own_says(name, rng):
     y_true, y_pred, weight = data(rng)
+    y_pred = predictions(name, y_pred)
     y_true[:, :, 1] = y_true[:, 2] = NAN
     for by, columns in GROUPS.items():
         for weights in (None, weight):
@@ -84,10 +97,10 @@ def test_all_of_them_in_a_function(jit, rng):
     eager = [type(metric).from_config(metric.get_config()) for metric in made]
 
     def update(metrics, y_true, y_pred, mask):
-        y_pred = tf.identity(y_pred)
-        y_pred._keras_mask = mask
         for metric in metrics:
-            metric.update_state(y_true, y_pred)
+            masked = tf.identity(predictions(type(metric).__name__, y_pred))
+            masked._keras_mask = mask
+            metric.update_state(y_true, masked)
 
     shapes = [tf.TensorSpec([None, 4, 3], tf.float16)] * 2 + [tf.TensorSpec([None, 4], tf.bool)]
     if jit:
