@@ -33,7 +33,7 @@ class Distribution(ShowsArguments, keras.layers.Layer):  # type: ignore[misc]  #
 
     Biases begin such that what is above 0 is near 1, degrees of freedom near 5, and the asymmetry
     1/2; the locations of a mixture's components begin between -1 and 1. So labels should be
-    standardised, or counts and positive labels divided by their mean.
+    standardised, or divided by their mean if they are positive; counts stay whole numbers.
 
     Args:
         family: `"gaussian"`, `"laplace"`, `"student_t"`, `"asymmetric_laplace"`, `"lognormal"`,

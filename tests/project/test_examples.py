@@ -11,7 +11,7 @@ pytest.importorskip("sklearn")
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
-EXAMPLES = [name for name in EXAMPLES if name not in ("shared", "study")]
+EXAMPLES = [name for name in EXAMPLES if name not in ("probabilistic_forecast", "shared", "study")]
 
 pytestmark = pytest.mark.skipif(not EXAMPLES, reason="the tests run away from the source tree")
 
