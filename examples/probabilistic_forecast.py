@@ -209,7 +209,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def hours(rows: Any) -> list[datetime]:
+def hours(rows: Any) -> Any:
     """The times of data rows."""
     return [datetime(2010, 1, 1) + timedelta(hours=float(row)) for row in rows]
 
