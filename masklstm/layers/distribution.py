@@ -33,7 +33,7 @@ class Distribution(ShowsArguments, keras.layers.Layer):  # type: ignore[misc]  #
 
     Biases begin such that what is above 0 is near 1, degrees of freedom near 5, and the asymmetry
     1/2; the locations of a mixture's components begin between -1 and 1. So labels should be
-    standardised, or counts and positive labels divided by their mean.
+    standardised, or divided by their mean if they are positive; counts stay whole numbers.
 
     Args:
         family: `"gaussian"`, `"laplace"`, `"student_t"`, `"asymmetric_laplace"`, `"lognormal"`,
@@ -63,8 +63,8 @@ class Distribution(ShowsArguments, keras.layers.Layer):  # type: ignore[misc]  #
     >>> layer = masklstm.layers.Distribution("gaussian", features=3, kernel_initializer="zeros")
     >>> layer(np.zeros((2, 5, 4), "float32")).shape
     TensorShape([2, 5, 3, 2])
-    >>> layer(np.zeros((1, 4), "float32")).numpy()[0].tolist()  # mean 0, scale 1
-    [[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]
+    >>> layer(np.zeros((1, 4), "float32")).numpy()[0, 0].round(5).tolist()  # mean 0, scale 1
+    [0.0, 1.0]
 
     Source: C. M. Bishop, "Mixture Density Networks", 1994; D. Salinas and others, "DeepAR:
     Probabilistic Forecasting with Autoregressive Recurrent Networks", 2020.

@@ -11,7 +11,8 @@ pytest.importorskip("sklearn")
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
-EXAMPLES = [name for name in EXAMPLES if name not in ("river_losses", "shared", "study")]
+ELSEWHERE = ("probabilistic_forecast", "river_losses", "shared", "study")  # have tests of their own
+EXAMPLES = [name for name in EXAMPLES if name not in ELSEWHERE]
 
 pytestmark = pytest.mark.skipif(not EXAMPLES, reason="the tests run away from the source tree")
 
