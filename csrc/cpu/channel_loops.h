@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 #include "csrc/core/division.h"
 #include "csrc/core/masked_loss.h"
@@ -22,6 +23,7 @@
 #include "csrc/cpu/simd.h"
 #include "csrc/cpu/simd_arithmetic.h"
 #include "csrc/cpu/stored_arrays.h"
+#include "csrc/cpu/transpose.h"
 #include "csrc/losses/channels.h"
 #include "csrc/losses/dual.h"
 
@@ -68,7 +70,22 @@ void SpreadOut(const void* array, int64_t begin, int64_t count, int64_t num_chan
       }
     }
   } else {
-    for (int64_t c = 0; c < step; ++c) {
+    int64_t c = 0;
+#if defined(__AVX2__)
+    if constexpr (std::is_same_v<Stored, float>) {
+      for (; c + kTransposed <= step; c += kTransposed) {
+        const float* const channels = reinterpret_cast<const float*>(first) + c;
+        double* const plane = planes + c * plane_size;
+        const int64_t done = SpreadOutEight(channels, count, step, plane_size, plane);
+        for (int64_t i = done; i < count; ++i) {
+          for (int k = 0; k < kTransposed; ++k) {
+            plane[k * plane_size + i] = Read<float>(channels, i * step + k);
+          }
+        }
+      }
+    }
+#endif
+    for (; c < step; ++c) {
       double* const plane = planes + c * plane_size;
       for (int64_t i = 0; i < count; ++i) {
         plane[i] = static_cast<double>(Widen(Read<Stored>(first, i * step + c)));
@@ -114,7 +131,20 @@ void PutTogether(const double* planes, int64_t count, int64_t num_channels, int6
       for (int c = 0; c < kChannels; ++c) write(i * kChannels + c, planes[c * plane_size + i]);
     }
   } else {
-    for (int64_t c = 0; c < step; ++c) {
+    int64_t c = 0;
+#if defined(__AVX2__)
+    if constexpr (std::is_same_v<Stored, float>) {
+      for (; c + kTransposed <= step; c += kTransposed) {
+        float* const channels = reinterpret_cast<float*>(first) + c;
+        const double* const plane = planes + c * plane_size;
+        const int64_t done = PutTogetherEight(plane, count, plane_size, step, channels);
+        for (int64_t i = done; i < count; ++i) {
+          for (int k = 0; k < kTransposed; ++k) write(i * step + c + k, plane[k * plane_size + i]);
+        }
+      }
+    }
+#endif
+    for (; c < step; ++c) {
       for (int64_t i = 0; i < count; ++i) write(i * step + c, planes[c * plane_size + i]);
     }
   }

@@ -34,17 +34,44 @@ struct AsymmetricLaplaceNll {
 
   template <typename V, typename P, typename Out>
   MASKLSTM_HOST_DEVICE void Derivative(V y_true, const P& p, Out&& out) const {
+    SlopesAt(PointOf(y_true, p), out);
+  }
+
+  // For mixtures: what density and slopes are made of.
+  static constexpr double kLogOfConstant = 0.0;
+
+  template <typename V>
+  struct Point {
+    V z;
+    V inverse;  // of the scale
+    V asymmetry;
+    V rest;
+  };
+
+  template <typename V, typename P>
+  MASKLSTM_HOST_DEVICE static Point<V> PointOf(V y_true, const P& p) {
     const V inverse = InverseOfPositive(V(p[1]));
     const V asymmetry = Positive(V(p[2]));
-    const V zero = ScalarLike(inverse, 0.0);
-    const V one = ScalarLike(inverse, 1.0);
-    const V rest = Positive(one - asymmetry);
-    const V z = (y_true - p[0]) * inverse;
+    const V rest = Positive(ScalarLike(asymmetry, 1.0) - asymmetry);
+    return {(y_true - p[0]) * inverse, inverse, asymmetry, rest};
+  }
+
+  template <typename V>
+  MASKLSTM_HOST_DEVICE static Density<V> DensityAt(const Point<V>& point) {
+    const V zero = ScalarLike(point.z, 0.0);
+    return {Min(point.rest * point.z, zero - point.asymmetry * point.z),
+            point.asymmetry * point.rest * point.inverse};
+  }
+
+  template <typename V, typename Out>
+  MASKLSTM_HOST_DEVICE static void SlopesAt(const Point<V>& point, Out&& out) {
+    const V z = point.z;
+    const V zero = ScalarLike(z, 0.0);
     // By z; where z is 0 or NaN, z itself.
-    const V slope = Select(Gt(z, zero), asymmetry, Select(Lt(z, zero), zero - rest, z));
-    out(0, zero - slope * inverse);
-    out(1, (one - slope * z) * inverse);
-    out(2, z + (asymmetry - rest) / (asymmetry * rest));
+    const V slope = Select(Gt(z, zero), point.asymmetry, Select(Lt(z, zero), zero - point.rest, z));
+    out(0, zero - slope * point.inverse);
+    out(1, (ScalarLike(z, 1.0) - slope * z) * point.inverse);
+    out(2, z + (point.asymmetry - point.rest) / (point.asymmetry * point.rest));
   }
 };
 

@@ -74,6 +74,13 @@ MASKLSTM_HOST_DEVICE V InverseOfPositive(V x) {
   return ScalarLike(x, 1.0) / Positive(x);
 }
 
+// A density but for a constant, exp(-constant) exp(exponent) factor: what mixtures add up.
+template <typename V>
+struct Density {
+  V exponent;
+  V factor;
+};
+
 inline constexpr double kHalfLogOfTwoPi = 0.91893853320467274178;
 inline constexpr double kLogOfTwo = 0.69314718055994530942;
 

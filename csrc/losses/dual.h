@@ -78,6 +78,11 @@ MASKLSTM_HOST_DEVICE Dual<V> Max(Dual<V> a, Dual<V> b) {
 }
 
 template <typename V>
+MASKLSTM_HOST_DEVICE Dual<V> Min(Dual<V> a, Dual<V> b) {
+  return {Min(a.value, b.value), Select(Gt(a.value, b.value), b.tangent, a.tangent)};
+}
+
+template <typename V>
 MASKLSTM_HOST_DEVICE Dual<V> Exp(Dual<V> x) {
   const V value = Exp(x.value);
   return {value, value * x.tangent};

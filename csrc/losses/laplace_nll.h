@@ -29,10 +29,34 @@ struct LaplaceNll {
 
   template <typename V, typename P, typename Out>
   MASKLSTM_HOST_DEVICE void Derivative(V y_true, const P& p, Out&& out) const {
+    SlopesAt(PointOf(y_true, p), out);
+  }
+
+  // For mixtures: what density and slopes are made of.
+  static constexpr double kLogOfConstant = kLogOfTwo;
+
+  template <typename V>
+  struct Point {
+    V z;
+    V inverse;  // of the scale
+  };
+
+  template <typename V, typename P>
+  MASKLSTM_HOST_DEVICE static Point<V> PointOf(V y_true, const P& p) {
     const V inverse = InverseOfPositive(V(p[1]));
-    const V z = (y_true - p[0]) * inverse;
-    out(0, ScalarLike(z, 0.0) - Sign(z) * inverse);
-    out(1, (ScalarLike(z, 1.0) - Abs(z)) * inverse);
+    return {(y_true - p[0]) * inverse, inverse};
+  }
+
+  template <typename V>
+  MASKLSTM_HOST_DEVICE static Density<V> DensityAt(const Point<V>& point) {
+    return {ScalarLike(point.z, 0.0) - Abs(point.z), point.inverse};
+  }
+
+  template <typename V, typename Out>
+  MASKLSTM_HOST_DEVICE static void SlopesAt(const Point<V>& point, Out&& out) {
+    const V z = point.z;
+    out(0, ScalarLike(z, 0.0) - Sign(z) * point.inverse);
+    out(1, (ScalarLike(z, 1.0) - Abs(z)) * point.inverse);
   }
 };
 

@@ -10,11 +10,13 @@ namespace masklstm {
 namespace {
 
 // A mixture of several distributions of one family, `components` of them, with weights that are the
-// softmax of logits x: log(sum(exp(x))) - log(sum(exp(x - l))), with l the components' losses.
+// softmax of logits x: log(sum(exp(x))) - log(sum(exp(x + e) f)), where exp(e) f is the density of
+// a component at the label, but for a constant (`DensityAt`).
 //
 // The channels are first all logits, then the family's first channel for each component, then its
-// second one, and so on. Logarithms of sums are made by the largest term, so that labels far from
-// every component still have a loss and a slope.
+// second one, and so on. Sums of exponentials are made by the largest exponent, so that labels far
+// from every component still have a loss and a slope. Factors, such as 1 / scale, stand beside the
+// exponentials, which saves a logarithm for each component: doubles have room for those of floats.
 template <typename Family>
 struct MixtureOf {
   static constexpr int kMaxComponents = 32;
@@ -31,63 +33,47 @@ struct MixtureOf {
 
   template <typename V, typename P>
   MASKLSTM_HOST_DEVICE V Value(V y_true, const P& p) const {
-    LogSum<V> logits;
-    LogSum<V> joint;
-    for (int j = 0; j < components; ++j) {
-      const V logit = p[j];
-      const V term = logit - Family(nullptr).Value(y_true, ComponentOf<P>{p, j, components});
-      if (j == 0) {
-        logits.Begin(logit);
-        joint.Begin(term);
-      } else {
-        logits.Add(logit);
-        joint.Add(term);
-      }
+    Terms<V> terms;
+    terms.Read(*this, y_true, p);
+    const V of_logits = terms.Exponentials(*this, terms.logits, &terms.largest_logit);
+    terms.Exponentials(*this, terms.exponents, &terms.largest_exponent);
+    V density = terms.factors[0] * terms.exponents[0];
+    for (int j = 1; j < components; ++j) {
+      density = density + terms.factors[j] * terms.exponents[j];
     }
-    return logits.Total() - joint.Total();
+    // Of the two sums one logarithm.
+    return terms.largest_logit - terms.largest_exponent + Log(of_logits / density) +
+           ScalarLike(density, Family::kLogOfConstant);
   }
 
   template <typename V, typename P, typename Out>
   MASKLSTM_HOST_DEVICE void Derivative(V y_true, const P& p, Out&& out) const {
-    V logits[kMaxComponents];
-    V shares[kMaxComponents];
+    Terms<V> terms;
+    terms.Read(*this, y_true, p);
+    const V one = ScalarLike(terms.logits[0], 1.0);
+    const V inverse_of_logits = one / terms.Exponentials(*this, terms.logits, &terms.largest_logit);
+    terms.Exponentials(*this, terms.exponents, &terms.largest_exponent);
+    V density = ScalarLike(one, 0.0);
     for (int j = 0; j < components; ++j) {
-      logits[j] = p[j];
-      shares[j] = logits[j] - Family(nullptr).Value(y_true, ComponentOf<P>{p, j, components});
+      terms.exponents[j] = terms.exponents[j] * terms.factors[j];
+      density = density + terms.exponents[j];
     }
-    Softmax(logits);
-    Softmax(shares);
+    const V inverse_of_density = one / density;
     for (int j = 0; j < components; ++j) {
-      const V share = shares[j];
+      const V share = terms.exponents[j] * inverse_of_density;
       const V zero = ScalarLike(share, 0.0);
       const auto has_none = Eq(share, zero);
-      Family(nullptr).Derivative(y_true, ComponentOf<P>{p, j, components}, [&](int c, V slope) {
+      Family::SlopesAt(terms.points[j], [&](int c, V slope) {
         // A component that has no share has no slope, be it infinite.
         out((1 + c) * components + j, Select(has_none, zero, share * slope));
       });
-      out(j, logits[j] - share);
+      out(j, terms.logits[j] * inverse_of_logits - share);
     }
   }
 
   int components;
 
  private:
-  // Terms become their exponentials, divided by the sum of these.
-  template <typename V>
-  MASKLSTM_HOST_DEVICE void Softmax(V (&terms)[kMaxComponents]) const {
-    V largest = terms[0];
-    for (int j = 1; j < components; ++j) largest = Max(largest, terms[j]);
-    V sum = ScalarLike(largest, 0.0);
-    for (int j = 0; j < components; ++j) {
-      // Infinities have no difference.
-      const auto is_largest = Eq(terms[j], largest);
-      terms[j] = Exp(Select(is_largest, ScalarLike(sum, 0.0), terms[j] - largest));
-      sum = sum + terms[j];
-    }
-    const V inverse = ScalarLike(sum, 1.0) / sum;
-    for (int j = 0; j < components; ++j) terms[j] = terms[j] * inverse;
-  }
-
   // The channels of one component, as its family knows them.
   template <typename P>
   struct ComponentOf {
@@ -99,26 +85,40 @@ struct MixtureOf {
     }
   };
 
-  // The logarithm of a sum of exponentials, term by term.
   template <typename V>
-  struct LogSum {
-    V largest;
-    V sum;  // of exp(term - largest)
+  struct Terms {
+    typename Family::template Point<V> points[kMaxComponents];
+    V logits[kMaxComponents];
+    V exponents[kMaxComponents];  // with the logits
+    V factors[kMaxComponents];
+    V largest_logit;
+    V largest_exponent;
 
-    MASKLSTM_HOST_DEVICE void Begin(V term) {
-      largest = term;
-      sum = ScalarLike(term, 1.0);
+    template <typename P>
+    MASKLSTM_HOST_DEVICE void Read(const MixtureOf& mixture, V y_true, const P& p) {
+      for (int j = 0; j < mixture.components; ++j) {
+        logits[j] = p[j];
+        points[j] = Family::PointOf(y_true, ComponentOf<P>{p, j, mixture.components});
+        const Density<V> density = Family::DensityAt(points[j]);
+        exponents[j] = logits[j] + density.exponent;
+        factors[j] = density.factor;
+      }
     }
-    MASKLSTM_HOST_DEVICE void Add(V term) {
-      const V zero = ScalarLike(term, 0.0);
-      const V one = ScalarLike(term, 1.0);
-      const V above =
-          Select(Eq(term, largest), zero, term - largest);  // infinities have no difference
-      const V smaller = Exp(zero - Abs(above));
-      sum = Select(Gt(above, zero), sum * smaller + one, sum + smaller);
-      largest = Max(largest, term);
+
+    // Terms become their exponentials, over that of the largest one. Returns the sum of these.
+    MASKLSTM_HOST_DEVICE V Exponentials(const MixtureOf& mixture, V (&terms)[kMaxComponents],
+                                        V* largest) const {
+      *largest = terms[0];
+      for (int j = 1; j < mixture.components; ++j) *largest = Max(*largest, terms[j]);
+      V sum = ScalarLike(*largest, 0.0);
+      for (int j = 0; j < mixture.components; ++j) {
+        // Infinities have no difference.
+        const auto is_largest = Eq(terms[j], *largest);
+        terms[j] = Exp(Select(is_largest, ScalarLike(sum, 0.0), terms[j] - *largest));
+        sum = sum + terms[j];
+      }
+      return sum;
     }
-    MASKLSTM_HOST_DEVICE V Total() const { return largest + Log(sum); }
   };
 };
 
