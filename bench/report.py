@@ -2,7 +2,7 @@
 
 Every figure on these pages is one of bench/results/full.json, memory.json, fit.json,
 recurrent.json or gpu.json, as `python -m bench.run --full`, `bench.memory`, `bench.fit`,
-`bench.recurrent` and `bench.gpu` left them.
+`bench.recurrent`, `bench.channels` and `bench.gpu` left them.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from bench.cases import (
     OURS_EAGER,
     XLA,
 )
+from bench.channels import page as channels_page
 from bench.recurrent import page as recurrent_page
 
 RESULTS = Path(__file__).parent / "results"
@@ -103,6 +104,7 @@ def page(full: Result, fit: Result, memory: Result) -> str:
         fit=tables.markdown(*split(fit_table.table(fit))),
         fit_machine=f"{fit['machine']['processor']}, {fit['machine']['cores']} cores",
         recurrent=recurrent_page.section(),
+        channels=channels_page.section(),
         sizes=over_sizes(full, True),
         sizes_forward=over_sizes(full, False),
         eager=eager(full),
@@ -211,6 +213,7 @@ Peak memory of a process that trains the models above with each loss, in MB:
 {peaks}
 
 {recurrent}
+{channels}
 ## The targets
 
 What the project set itself before tuning, and what this run shows:

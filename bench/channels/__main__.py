@@ -18,12 +18,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from bench import measure
+from bench.channels import tables
 from bench.channels.providers import CASES, PROVIDERS, arrays
 from bench.run import RESULTS, machine
 from masklstm import reference
 
-BARS = {"tf.where": 3.0, "tf.where, XLA": 1.3}
 TOLERANCE = 1e-4  # of the largest number; the others compute in float32
 
 
@@ -67,32 +66,6 @@ def measured(case: str, elements: int, rounds: int) -> dict[str, Any]:
     return {"case": case, "elements": elements, "columns": columns, "seconds": samples}
 
 
-def rows(results: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    header = ["loss", "ms", *PROVIDERS, "A/A"]
-    table = []
-    for result in results:
-        milliseconds = 1e3 * float(np.median(np.array(result["seconds"])[:, 0]))
-        cells = [
-            f"{result['case']}, 2^{result['elements'].bit_length() - 1}",
-            f"{milliseconds:.1f}",
-        ]
-        for column in header[2:]:
-            ratio = measure.ratio(result, column, "masklstm")
-            cells.append(f"{ratio.median:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]")
-        table.append(cells)
-    return header, table
-
-
-def missed(results: list[dict[str, Any]]) -> list[str]:
-    """The bars that are not reached."""
-    return [
-        f"{result['case']}: {measure.ratio(result, name, 'masklstm').median:.2f} of {bar} ({name})"
-        for result in results
-        for name, bar in BARS.items()
-        if measure.ratio(result, name, "masklstm").median < bar
-    ]
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m bench.channels",
@@ -111,12 +84,12 @@ def main() -> int:
         + "\n"
     )
     console = Console()
-    header, table = rows(results)
+    header, table = tables.rows(results)
     shown = Table(*header, title="times as long as masklstm, forward with the gradient")
     for row in table:
         shown.add_row(*row)
     console.print(shown)
-    for line in missed(results):
+    for line in tables.missed(results):
         console.print(f"missed: {line}")
     return 0
 
