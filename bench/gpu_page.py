@@ -25,19 +25,19 @@ times as long as masklstm the others take: above 1 masklstm is faster. Wrong res
 
 ## A mean without weights and mask
 
-Labels and predictions of one type are read 16 bytes at a time. At 2^20 elements a call is mostly
-launches; from 2^24 on memory matters.
+Labels and predictions of one type are read 16 bytes at a time. Below 2^24 elements, which are not
+in this table, a call is mostly launches.
 
 {_table(plain)}
 
 ## With weights, and by rows of {gpu.ROW_SIZE}
 
 With weights, a mask, rows or labels of another type, a few elements are read at a time, and the
-shapes of weights and mask are examined while the kernel runs. At the commit above they were read
-one by one; these forms are to be measured anew:
+shapes of weights and mask are examined while the kernel runs:
 
 {_table(general)}
 
+Losses of several predictions have kernels that were tested there and not timed.
 `bench/results/gpu-check.txt` has the results of the kernels' tests on that GPU and those of
 compute-sanitizer. What a training step gains there was not measured.
 """
