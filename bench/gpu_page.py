@@ -37,7 +37,9 @@ shapes of weights and mask are examined while the kernel runs:
 
 {_table(general)}
 
-Losses of several predictions have kernels that were tested there and not timed.
+Losses of several predictions have kernels that were tested there and not timed; the formulas of
+Gaussian and Laplace distributions and of mixtures were changed afterwards, and have run in the
+emulator alone.
 `bench/results/gpu-check.txt` has the results of the kernels' tests on that GPU and those of
 compute-sanitizer. What a training step gains there was not measured.
 """

@@ -18,14 +18,13 @@ with the intervals of their medians. masklstm computes in float64, the others in
 
 {table}
 
-Bars that are not met: {missed}.{why}
-"""
+Bars that are not met: {missed}.{why}"""
 
 WHY_MISSED = """ The mixture is arithmetic, not memory: two exponentials for each
 component in each direction, in doubles. Kept of what was tried: one logarithm in the place of five,
 shares that need none, channels transposed in registers, and the next labels fetched meanwhile.
-Tried and given up: exponentials in line, which take gcc four times as long and gain a tenth; floats
-would be twice as fast, and lose the digits of a likelihood near 0.
+Tried and given up: all exponentials in line, since gcc takes several times as long for a small
+gain. Floats would be faster, and lose the digits of a likelihood near 0.
 """
 
 
