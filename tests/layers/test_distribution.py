@@ -88,7 +88,9 @@ def test_in_a_model_with_gaps(tmp_path, rng):
     )
     assert model.output_shape == (None, None, 3, 2)
     judges = [metrics.Coverage(0.9, "gaussian"), metrics.CRPS("gaussian")]
-    model.compile(keras.optimizers.Adam(0.05), loss=losses.NegativeLogLikelihood("gaussian"), metrics=judges)
+    model.compile(
+        keras.optimizers.Adam(0.05), loss=losses.NegativeLogLikelihood("gaussian"), metrics=judges
+    )
     history = model.fit(x, y, epochs=12, verbose=0).history["loss"]
     assert history[-1] < 0.7 * history[0] < 10
     scores = model.evaluate(x, y, verbose=0, return_dict=True)
