@@ -29,8 +29,10 @@ def check_loss(loss: ElementLoss) -> None:
 
 
 def num_channels(loss: ElementLoss) -> int:
-    attributes = _attributes(loss)
-    return _num_channels(**attributes) if loss.name in library.losses_with_channels else 0
+    # First of all: an eager call of another loss is not to wait for its parameters twice.
+    if not isinstance(loss.name, str) or loss.name not in library.losses_with_channels:
+        return 0  # what there is not is refused where it is computed
+    return _num_channels(**_attributes(loss))
 
 
 @lru_cache(maxsize=256)
