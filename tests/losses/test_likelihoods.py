@@ -141,6 +141,21 @@ def test_half_predictions(policy):
     assert np.all(np.float64(gradient[1]) == 0)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_the_result_has_the_losss_dtype(dtype):
+    """Of every class, as Keras's losses have it; by default floatx."""
+    y_pred = [[[1.0, 0.5]], [[3.0, 0.5]]]
+    for make in (
+        losses.NegativeLogLikelihood,
+        losses.CRPS,
+        lambda **options: losses.Pinball([0.2, 0.7], **options),
+    ):
+        value = make(dtype=dtype)([[1.5], [NAN]], y_pred)
+        assert value.dtype == dtype
+        assert np.isfinite(float(value))
+        assert make()([[1.5], [NAN]], y_pred).dtype == keras.config.floatx()
+
+
 class TestSupport:
     """Labels without a density make the loss NaN, and MissingLabels says why."""
 

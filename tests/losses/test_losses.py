@@ -4,16 +4,19 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import labels_and_predictions
+from conftest import ELEMENTWISE, labels_and_predictions
 
 from masklstm import losses, reference
 from masklstm.losses.base import ElementwiseLoss
 
 NAN = float("nan")
 
-# Every class of element losses, with Keras's class of the same name, and arguments that both take.
+# Every class of losses of one prediction for each label, with Keras's class of the same name, and
+# arguments that both take. Those of several predictions are in test_likelihoods.py.
 CLASSES = [
-    cls for name in losses.__all__ if issubclass(cls := getattr(losses, name), ElementwiseLoss)
+    cls
+    for name in losses.__all__
+    if issubclass(cls := getattr(losses, name), ElementwiseLoss) and cls.loss in ELEMENTWISE
 ]
 ARGUMENTS = {
     "Huber": [{"delta": 0.4}],
