@@ -60,13 +60,15 @@ void Attributes::Read(OpKernelConstruction* context) {
     OP_REQUIRES(context, type == computing_type,
                 InvalidArgument("Expected Tcompute = double for T = double, else float."));
   }
-  for (const char* name : {"Tweights", "Tdirections"}) {
+  for (const char* what : {"weights", "directions"}) {
+    const std::string name = absl::StrCat("T", what);
     if (!context->HasAttr(name)) continue;
     std::vector<tensorflow::DataType> types;
     OP_REQUIRES_OK(context, context->GetAttr(name, &types));
     for (const tensorflow::DataType type_of_one : types) {
-      OP_REQUIRES(context, type_of_one == computing_type,
-                  InvalidArgument("Expected ", name, " = double for T = double, else float."));
+      OP_REQUIRES(
+          context, type_of_one == computing_type,
+          InvalidArgument("Expected ", what, " of type double for T = double, else float."));
     }
   }
   if (context->HasAttr("balance")) {

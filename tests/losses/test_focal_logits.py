@@ -124,7 +124,7 @@ def test_the_parameters_of_version_0_1_0_are_read():
     """Six numbers, as the attributes of graphs that were saved have them."""
     t, p = tf.constant([[1.0], [0.0]]), tf.constant([[-100.0], [100.0]])
     elements = library.ops.masklstm_masked_loss_elements(
-        *(t, p, []),
+        *(t, p, [], []),
         Tcompute=tf.float32,
         kind="value",
         loss="binary_focal_crossentropy",

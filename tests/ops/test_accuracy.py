@@ -196,7 +196,7 @@ def test_errors_in_units_of_the_last_place(loss, dtype, mode):
 
         def elements(t, p, kind=kind):
             return library.ops.masklstm_masked_loss_elements(
-                t, p, [], Tcompute=dtype, kind=kind, loss=loss, parameters=parameters
+                t, p, [], [], Tcompute=dtype, kind=kind, loss=loss, parameters=parameters
             )
 
         if mode == "xla":
