@@ -107,6 +107,9 @@ def test_modes(case, rng):
         assert not np.any(np.signbit(gradient[gaps]))
 
 
+BLOCKS = ((16_500,), (300, 57))  # beyond a block of 16,384 elements
+
+
 def rows_of_single_elements(t, p):
     return t.reshape(-1, 1), p.reshape(t.size, 1, p.shape[-1])
 
@@ -116,7 +119,7 @@ def rows_of_single_elements(t, p):
 def test_forms(case, dtype, rng):
     """Reductions, weights, masks, groups and sizes are made of the elements' losses and slopes."""
     loss, parameters = case
-    for shape in ((3, 5, 2), (2, 70), (9, 64), (700,), (1, 1500), (3, 0)):
+    for shape in ((3, 5, 2), (2, 70), (9, 64), (700,), (1, 1500), (3, 0), *BLOCKS):
         t, p = example(case, shape, rng, dtype)
         weight = rng.random(shape[:1]).astype(computing_type(dtype))
         mask = rng.random(shape) < 0.8
@@ -358,6 +361,30 @@ class TestParameters:
         value = ops.masked_loss(t, p + 0.5, **mixture)
         one = ops.masked_loss(t, p[..., :3] + 0.5, "asymmetric_laplace_nll")
         assert float(value) == pytest.approx(float(one))
+
+
+@each_case
+def test_one_op_in_each_direction(case, rng):
+    """No tensor of the predictions' shape but these and their gradient, nor of the labels'."""
+    loss, parameters = case
+    t, p = example(case, (6, 5, 3), rng, "float32")
+
+    @tf.function(autograph=False)
+    def run(y_true, y_pred):
+        with tf.GradientTape() as tape:
+            tape.watch(y_pred)
+            value = ops.masked_loss(y_true, y_pred, loss, **parameters)
+        return value, tape.gradient(value, y_pred)
+
+    graph = run.get_concrete_function(tf.constant(t), tf.constant(p)).graph
+    large = [
+        op.type
+        for op in graph.get_operations()
+        if any((tensor.shape.num_elements() or 0) >= t.size for tensor in op.outputs)
+        and op.type not in ("Placeholder", "Identity")
+    ]
+    assert large == ["Masklstm>MaskedLossGrad"]
+    assert sum(op.type.startswith("Masklstm>") for op in graph.get_operations()) == 2
 
 
 def test_third_derivatives_are_refused():
