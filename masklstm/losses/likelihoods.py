@@ -8,6 +8,7 @@ import keras
 
 from masklstm._core.missing import NAN
 from masklstm._core.refusals import unknown_name
+from masklstm.distributions.catalogue import find_family
 from masklstm.losses.base import ElementwiseLoss
 
 # The losses of each family: of one distribution, and of a mixture of several.
@@ -30,20 +31,6 @@ _OF_SEVERAL = {
 }
 
 
-_POSITIVE = (0.0, math.inf, "(0, inf)")
-_FROM_0 = (0.0, math.inf, "[0, inf)")
-# Where a family has its labels, if not everywhere.
-_SUPPORTS = {
-    "lognormal": _POSITIVE,
-    "gamma": _POSITIVE,
-    "beta": (0.0, 1.0, "(0, 1)"),
-    "negative_binomial": _FROM_0,
-    "poisson": _FROM_0,
-    "bernoulli": (0.0, 1.0, "[0, 1]"),
-    "tweedie": _FROM_0,
-}
-
-
 class Support(NamedTuple):
     """The interval of labels that have a density."""
 
@@ -59,7 +46,10 @@ class Support(NamedTuple):
 
 
 def _support(family: str) -> Support | None:
-    return Support(family, *_SUPPORTS[family]) if family in _SUPPORTS else None
+    """None where every number has a density."""
+    text = find_family(family).support
+    lower, upper = (float(end) for end in text[1:-1].split(","))
+    return Support(family, lower, upper, text) if math.isfinite(lower) else None
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
