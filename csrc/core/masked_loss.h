@@ -8,11 +8,9 @@
 //      contribute exactly nothing, whatever their prediction and weight hold.
 //   C. Labels and predictions are read in the types that they are stored in. The computing type is
 //      double for double predictions and float for all others.
-//   D. Element losses are computed in the computing type, those with channels in doubles, and
-//   summed
-//      as doubles, in an order that depends on the device and the number of elements alone.
-//   E. Where a loss has channels, the predictions have one axis more than the labels. Everything
-//   else
+//   D. Element losses are computed in the computing type, those with channels in doubles. They are
+//      summed as doubles, in an order that depends on the device and the number of elements alone.
+//   E. Where a loss has channels, the predictions have one axis more than the labels. All else
 //      (weights, mask, sums, groups, reductions) is of the labels' shape.
 #ifndef MASKLSTM_CSRC_CORE_MASKED_LOSS_H_
 #define MASKLSTM_CSRC_CORE_MASKED_LOSS_H_
@@ -46,9 +44,6 @@ struct MaskedLossInputs {
   int64_t row_size;
 
   int64_t num_elements() const { return num_rows * row_size; }  // of the labels
-  int64_t num_predictions() const {
-    return num_elements() * (num_channels == 0 ? 1 : num_channels);
-  }
   DataType computing_type() const {
     return prediction_type == DataType::kFloat64 ? DataType::kFloat64 : DataType::kFloat32;
   }

@@ -100,6 +100,15 @@ MASKLSTM_HOST_DEVICE inline Float16 Narrow<Float16>(float x) {
 }
 
 template <typename Stored>
+MASKLSTM_HOST_DEVICE Stored NarrowFromDouble(double x) {
+  if constexpr (sizeof(Stored) == 2) {
+    return Narrow<Stored>(static_cast<float>(x));
+  } else {
+    return static_cast<Stored>(x);
+  }
+}
+
+template <typename Stored>
 inline constexpr bool kIsFloatingPoint = std::is_floating_point_v<decltype(Widen(Stored{}))>;
 
 // Whether each number of the stored type is one of T and missing labels can still be told from the

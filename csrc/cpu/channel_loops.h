@@ -106,15 +106,6 @@ void SpreadOut(const void* array, int64_t begin, int64_t count, int64_t num_chan
   SpreadOut<Stored, 0>(array, begin, count, num_channels, plane_size, planes);
 }
 
-template <typename Stored>
-Stored RoundedFromDouble(double value) {
-  if constexpr (sizeof(Stored) == 2) {
-    return Narrow<Stored>(static_cast<float>(value));
-  } else {
-    return static_cast<Stored>(value);
-  }
-}
-
 // The reverse of SpreadOut.
 template <typename Stored, int kChannels>
 void PutTogether(const double* planes, int64_t count, int64_t num_channels, int64_t plane_size,
@@ -122,7 +113,7 @@ void PutTogether(const double* planes, int64_t count, int64_t num_channels, int6
   const int64_t step = kChannels == 0 ? num_channels : kChannels;
   char* const first = static_cast<char*>(array) + begin * step * sizeof(Stored);
   const auto write = [&](int64_t index, double number) {
-    const Stored stored = RoundedFromDouble<Stored>(number);
+    const Stored stored = NarrowFromDouble<Stored>(number);
     std::memcpy(first + index * sizeof(Stored), &stored, sizeof(Stored));
   };
   if constexpr (kChannels > 0) {
@@ -355,7 +346,7 @@ class ChunkFactors {
     const double* const weight = chunk.weight();
     if (weight == nullptr && row_size >= chunk.count()) {  // one factor for all
       const Scale<double> scale(scales[0]);
-      slopes_are_plain_ = !scale.is_held;
+      are_held_ = scale.is_held;
       std::fill(values_, values_ + chunk.padded(), scale.is_held ? scale.rounded : 1.0);
       return;
     }
@@ -371,8 +362,7 @@ class ChunkFactors {
       }
     }
     std::fill(values_ + chunk.count(), values_ + chunk.padded(), 0.0);
-    slopes_are_plain_ = !are_held_;
-    if (slopes_are_plain_) std::fill(values_, values_ + chunk.padded(), 1.0);
+    if (!are_held_) std::fill(values_, values_ + chunk.padded(), 1.0);
   }
 
   const double* values() const { return values_; }
@@ -380,7 +370,7 @@ class ChunkFactors {
   // Where a product leaves the range of double, the slopes were multiplied with 1, and now are with
   // all three factors, in an order that loses nothing.
   void Finish(const Validity<double>& is_valid, int64_t num_channels, double* planes) const {
-    if (!slopes_are_plain_) return;
+    if (are_held_) return;
     for (int64_t c = 0; c < num_channels; ++c) {
       double* const plane = planes + c * chunk_.plane_size();
       for (int64_t i = 0; i < chunk_.count(); ++i) {
@@ -396,7 +386,6 @@ class ChunkFactors {
   const double* scales_;
   int64_t row_size_;
   bool are_held_ = true;
-  bool slopes_are_plain_ = false;
   alignas(64) double values_[kChunk];
 };
 

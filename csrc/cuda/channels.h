@@ -51,11 +51,7 @@ MASKLSTM_HOST_DEVICE inline void WriteNumber(double number, DataType type, int64
                                              void* array) {
   VisitPredictionType(type, [&](auto stored) {
     using Stored = decltype(stored);
-    if constexpr (sizeof(Stored) == 2) {
-      static_cast<Stored*>(array)[index] = Narrow<Stored>(static_cast<float>(number));
-    } else {
-      static_cast<Stored*>(array)[index] = static_cast<Stored>(number);
-    }
+    static_cast<Stored*>(array)[index] = NarrowFromDouble<Stored>(number);
   });
 }
 

@@ -6,6 +6,22 @@
 namespace masklstm {
 namespace {
 
+// max(q s, (q - 1) s) of a shortfall s.
+template <typename V>
+MASKLSTM_HOST_DEVICE V PinballValue(V shortfall, double quantile) {
+  return Max(ScalarLike(shortfall, quantile) * shortfall,
+             ScalarLike(shortfall, quantile - 1.0) * shortfall);
+}
+
+// Its derivative by the error, which is -s, divided by `divisor`.
+template <typename V>
+MASKLSTM_HOST_DEVICE V PinballSlope(V error, double quantile, double divisor) {
+  const V zero = ScalarLike(error, 0.0);
+  return Select(Lt(error, zero), ScalarLike(error, -quantile / divisor),
+                Select(Gt(error, zero), ScalarLike(error, (1.0 - quantile) / divisor),
+                       error));  // 0 or NaN where neither side is chosen
+}
+
 // max(q (t - p), (q - 1) (t - p)) with q = quantile; derivative 0 at p = t.
 struct Pinball {
   static constexpr const char* kName = "pinball";
@@ -20,17 +36,12 @@ struct Pinball {
   template <typename V>
   MASKLSTM_HOST_DEVICE V Value(V y_true, V y_pred) const {
     const ScaledDifference<V> shortfall = Difference(y_true, y_pred);
-    return Max(ScalarLike(y_true, quantile) * shortfall.value,
-               ScalarLike(y_true, quantile - 1.0) * shortfall.value) *
-           shortfall.factor;
+    return PinballValue(shortfall.value, quantile) * shortfall.factor;
   }
 
   template <typename V>
   MASKLSTM_HOST_DEVICE V Derivative(V y_true, V y_pred) const {
-    const V error = y_pred - y_true;  // 0 or NaN where neither side is chosen
-    const V zero = ScalarLike(error, 0.0);
-    return Select(Lt(error, zero), ScalarLike(error, -quantile),
-                  Select(Gt(error, zero), ScalarLike(error, 1.0 - quantile), error));
+    return PinballSlope(y_pred - y_true, quantile, 1.0);
   }
 
   template <typename V>

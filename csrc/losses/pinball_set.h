@@ -2,6 +2,7 @@
 #define MASKLSTM_CSRC_LOSSES_PINBALL_SET_H_
 
 #include "csrc/losses/channels.h"
+#include "csrc/losses/pinball.h"
 
 namespace masklstm {
 namespace {
@@ -32,9 +33,8 @@ struct PinballSet {
     V sum = ScalarLike(y_true, 0.0);
     for (int c = 0; c < size; ++c) {
       const ScaledDifference<V> shortfall = Difference(y_true, V(p[c]));
-      const V below = ScalarLike(sum, quantiles[c]) * shortfall.value;
-      const V above = ScalarLike(sum, quantiles[c] - 1.0) * shortfall.value;
-      sum = sum + Max(below, above) * ScalarLike(sum, 1.0 / size) * shortfall.factor;
+      sum = sum + PinballValue(shortfall.value, quantiles[c]) * ScalarLike(sum, 1.0 / size) *
+                      shortfall.factor;
     }
     return sum;
   }
@@ -42,11 +42,7 @@ struct PinballSet {
   template <typename V, typename P, typename Out>
   MASKLSTM_HOST_DEVICE void Derivative(V y_true, const P& p, Out&& out) const {
     for (int c = 0; c < size; ++c) {
-      const V error = V(p[c]) - y_true;  // 0 or NaN where neither side is chosen
-      const V zero = ScalarLike(error, 0.0);
-      out(c,
-          Select(Lt(error, zero), ScalarLike(error, -quantiles[c] / size),
-                 Select(Gt(error, zero), ScalarLike(error, (1.0 - quantiles[c]) / size), error)));
+      out(c, PinballSlope(V(p[c]) - y_true, quantiles[c], size));
     }
   }
 
