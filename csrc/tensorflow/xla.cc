@@ -20,15 +20,7 @@
 #include "csrc/losses/dual.h"
 #include "csrc/losses/losses.h"
 #include "csrc/tensorflow/arguments.h"
-#include "tensorflow/compiler/tf2xla/shape_util.h"
-#include "tensorflow/compiler/tf2xla/type_util.h"
-#include "tensorflow/compiler/tf2xla/xla_op_kernel.h"
-#include "tensorflow/compiler/tf2xla/xla_op_registry.h"
-#include "xla/hlo/builder/lib/arithmetic.h"
-#include "xla/hlo/builder/lib/constants.h"
-#include "xla/hlo/builder/lib/math.h"
-#include "xla/hlo/builder/xla_builder.h"
-#include "xla/shape_util.h"
+#include "csrc/tensorflow/xla_headers.h"
 
 namespace masklstm {
 namespace {
