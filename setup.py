@@ -1,5 +1,5 @@
-"""What depends on the TensorFlow that is there: the native part, which CMake builds, the version and
-the requirements. Everything else is in pyproject.toml.
+"""What depends on the TensorFlow that is there: the native part, which CMake builds, the version
+and the requirements. Everything else is in pyproject.toml.
 """
 
 import json
@@ -29,7 +29,7 @@ class CMakeBuild(build_ext):
     def run(self):
         found = installed_tensorflow.find_tensorflow()
         if found and found.minor != TENSORFLOW.minor:
-            raise installed_tensorflow.Problem(
+            raise installed_tensorflow.BuildError(
                 f"This build is for TensorFlow {TENSORFLOW.minor}, but would compile against "
                 f"{found.version} in {found.folder}. Let pip build it in isolation (without "
                 "--no-build-isolation), or install that TensorFlow first."
@@ -119,5 +119,5 @@ try:
         ext_modules=[Extension("masklstm.kernels", sources=[])] if NATIVE else [],
         cmdclass={**commands, "egg_info": EggInfo},
     )
-except installed_tensorflow.Problem as problem:
+except installed_tensorflow.BuildError as problem:
     sys.exit(str(problem))

@@ -21,7 +21,7 @@ FIRST_PURE = "2.16"
 CHOICE = "MASKLSTM_TENSORFLOW"
 
 
-class Problem(Exception):
+class BuildError(Exception):
     """A text for the person who builds."""
 
 
@@ -52,7 +52,7 @@ def find_tensorflow(folders: list[str] | None = None) -> TensorFlow | None:
         # pip puts one over the other, and neither can be imported.
         names = " and ".join(f"{each.distribution} {each.version}" for each in found)
         everything = " ".join(each.distribution for each in found)
-        raise Problem(
+        raise BuildError(
             f"{names} are installed over each other in {found[0].folder}. Remove both "
             f"(`pip uninstall {everything}`) and install the one that you want."
         )
@@ -73,7 +73,7 @@ def target() -> TensorFlow:
     if choice:
         match = re.fullmatch(r"(?:(tensorflow[\w.-]*)==)?(\d+\.\d+)(?:\.[\w.*]+)?", choice.strip())
         if match is None:
-            raise Problem(
+            raise BuildError(
                 f"{CHOICE} must be a version of TensorFlow, as in {CHOICE}={MINORS[-1]} or "
                 f"{CHOICE}=tensorflow-cpu=={MINORS[-1]}. Received: {choice!r}"
             )
@@ -89,7 +89,7 @@ def check_minor(tensorflow: TensorFlow) -> None:
     if _number(tensorflow.minor) < _number(FIRST_PURE):
         way_out = f"TensorFlow {FIRST_PURE} is the oldest one that masklstm runs on at all"
     where = f" in {tensorflow.folder}" if tensorflow.folder else ""
-    raise Problem(
+    raise BuildError(
         f"masklstm's native part is built for TensorFlow {', '.join(MINORS)}. "
         f"Found: {tensorflow.distribution} {tensorflow.version}{where}. {way_out}."
     )
@@ -136,13 +136,13 @@ def main() -> None:
     try:
         found = find_tensorflow()
         if found is None:
-            raise Problem(
-                f"TensorFlow is needed to build masklstm, but {sys.executable} has none. Install it "
-                f"with `pip install 'tensorflow=={MINORS[-1]}.*'`; versions {', '.join(MINORS)} can "
-                "be built for."
+            raise BuildError(
+                f"TensorFlow is needed to build masklstm, but {sys.executable} has none. Expected "
+                f"one of the versions {', '.join(MINORS)}, as after "
+                f"`pip install 'tensorflow=={MINORS[-1]}.*'`."
             )
         check_minor(found)
-    except Problem as problem:
+    except BuildError as problem:
         sys.exit(str(problem))
     print(found.folder, found.version, sep=";", end="")
 

@@ -50,7 +50,7 @@ def get_requires_for_build_wheel(config_settings: Any = None) -> list[str]:
     try:
         tensorflow = installed_tensorflow.target()
         installed_tensorflow.check_minor(tensorflow)
-    except installed_tensorflow.Problem as problem:
+    except installed_tensorflow.BuildError as problem:
         sys.exit(str(problem))
     return [*TOOLS, installed_tensorflow.build_requirement(tensorflow)]
 
@@ -70,12 +70,12 @@ def check_compiler() -> None:
     names = [os.environ.get("CXX", "").split(" ")[0], "c++", "g++", "clang++"]
     if not any(name and shutil.which(name) for name in names):
         sys.exit(
-            "masklstm's native part needs a C++ compiler, and there is none: install g++ (on Debian "
-            f"and Ubuntu `apt-get install g++`), or name one in the variable CXX. {way_out}"
+            "masklstm's native part needs a C++ compiler, and there is none: install g++ (on "
+            f"Debian and Ubuntu `apt-get install g++`), or name one in the variable CXX. {way_out}"
         )
     header = os.path.join(sysconfig.get_paths()["include"], "Python.h")
     if not os.path.exists(header):
         sys.exit(
-            f"masklstm's native part needs Python's headers, and {header} is missing (on Debian and "
-            f"Ubuntu: `apt-get install python3-dev`). {way_out}"
+            f"masklstm's native part needs Python's headers, and {header} is missing (on Debian "
+            f"and Ubuntu: `apt-get install python3-dev`). {way_out}"
         )

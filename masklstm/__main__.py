@@ -1,5 +1,5 @@
 import sys
 
-from masklstm.commands.main import main
+from _masklstm_command import main
 
 sys.exit(main())

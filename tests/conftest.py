@@ -14,8 +14,8 @@ import pytest
 import tensorflow as tf
 from gpu import channels, formulas
 from gpu.formulas import within
+from support.native import kernels
 
-from masklstm import kernels
 from masklstm._core import library
 
 

@@ -20,11 +20,12 @@ _FOLDER = Path(__file__).parent.parent
 _BUILD_FILE = _FOLDER / "_build.json"
 _LIBRARY_FILE = _FOLDER / "_masklstm_ops.so"
 _BACKENDS = ("native", "reference")
+_FROM_SOURCES = "built from its sources on Linux with a C++ compiler it has one"
 
 
-def _requested_backend() -> str:
-    backend = os.environ.get("MASKLSTM_BACKEND") or "native"
-    if backend not in _BACKENDS:
+def _requested_backend() -> str | None:
+    backend = os.environ.get("MASKLSTM_BACKEND") or None
+    if backend not in (None, *_BACKENDS):
         raise ImportError(
             "Invalid value for the environment variable MASKLSTM_BACKEND. "
             f"Expected one of {_BACKENDS}. Received: {backend!r}"
@@ -41,17 +42,17 @@ def _read_build() -> dict[str, Any]:
     # No advice here may put another TensorFlow over the one that is installed.
     rebuild = "build masklstm again from its sources (`pip install --no-deps .`)"
     way_out = "set MASKLSTM_BACKEND=reference to run on the slower pure-TensorFlow reference"
-    for file in (_BUILD_FILE, _LIBRARY_FILE):
-        if not file.exists():
-            raise ImportError(
-                f"masklstm's native library is incomplete: {file} is missing. "
-                f"Either {rebuild}, or {way_out}."
-            )
     try:
         build: dict[str, Any] = json.loads(_BUILD_FILE.read_text())
+        if not build["native"]:
+            return build
         built_for = build["tensorflow"]
+    except FileNotFoundError as error:
+        raise _incomplete(_BUILD_FILE, rebuild, way_out) from error
     except (ValueError, KeyError, TypeError) as error:
         raise ImportError(f"{_BUILD_FILE} is damaged. Either {rebuild}, or {way_out}.") from error
+    if not _LIBRARY_FILE.exists():
+        raise _incomplete(_LIBRARY_FILE, rebuild, way_out)
     if _minor(built_for) != _minor(tf.__version__):
         raise ImportError(
             f"masklstm was built for TensorFlow {built_for}, but TensorFlow {tf.__version__} was "
@@ -59,6 +60,13 @@ def _read_build() -> dict[str, Any]:
             f"in an environment of its own, with TensorFlow {_minor(built_for)}."
         )
     return build
+
+
+def _incomplete(file: Path, rebuild: str, way_out: str) -> ImportError:
+    return ImportError(
+        f"masklstm's native library is incomplete: {file} is missing. "
+        f"Either {rebuild}, or {way_out}."
+    )
 
 
 def _load() -> ModuleType:
@@ -76,10 +84,17 @@ def _load() -> ModuleType:
         ) from error
 
 
-backend = _requested_backend()
+_requested = _requested_backend()
+build = {"native": False} if _requested == "reference" else _read_build()
+backend = "native" if build["native"] else "reference"
+
+if _requested == "native" != backend:
+    raise ImportError(
+        "MASKLSTM_BACKEND=native, but this masklstm was installed without its native part "
+        f"({_FROM_SOURCES})."
+    )
 
 if backend == "native":
-    build = _read_build()
     ops = _load()
     from masklstm import kernels
 
@@ -88,10 +103,15 @@ if backend == "native":
         name for name, loss in kernels.descriptions().items() if loss["channels"]
     }
 else:
-    build = {}
+    # TensorFlow's own ops, which XLA knows.
+    build = {"native": False, "instruction_sets": [], "cuda": False, "xla": True}
+    _reason = (
+        "as MASKLSTM_BACKEND=reference asks"
+        if _requested
+        else f"since it was installed without its native part ({_FROM_SOURCES})"
+    )
     warnings.warn(
-        "masklstm runs on its pure-TensorFlow reference, as MASKLSTM_BACKEND=reference asks: "
-        "same results, slower.",
+        f"masklstm runs on its pure-TensorFlow reference, {_reason}: same results, slower.",
         stacklevel=2,
     )
 
@@ -128,5 +148,5 @@ def build_summary() -> dict[str, str]:
             "xla": "yes" if build["xla"] else "no",
         }
     else:
-        summary |= {"instruction_set": "TensorFlow's", "cuda": "no", "xla": "no"}
+        summary |= dict.fromkeys(("instruction_set", "cuda", "xla"), "TensorFlow's")
     return summary

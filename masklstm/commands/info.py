@@ -5,6 +5,10 @@ import argparse
 from masklstm._core.terminal import say
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Say what was built and what runs here."
+
+
 def run(_: argparse.Namespace) -> int:
     import masklstm
 

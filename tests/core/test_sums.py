@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from support.native import kernels
 
-from masklstm import kernels, ops
+from masklstm import ops
 
 SIZE = 2**20 + 7
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import _masklstm_command
 import masklstm
-from masklstm.commands import main
 from masklstm.commands.demo.options import SHIPPED_DATA, SHIPPED_TARGET
 from masklstm.commands.table import read_table
 from masklstm.inspection.numbers import Gap, Inspection
@@ -567,7 +567,7 @@ class TestSavingThePicture:
 
 class TestCommand:
     def test_the_shipped_data(self, capsys, tmp_path):
-        assert main.main(["inspect", "--out", str(tmp_path / "gaps.png")]) == 0
+        assert _masklstm_command.main(["inspect", "--out", str(tmp_path / "gaps.png")]) == 0
         printed = capsys.readouterr().out
         assert "2,067 (4.7%)" in printed
         assert "155 steps long" in printed
@@ -576,9 +576,9 @@ class TestCommand:
     def test_a_file(self, capsys, tmp_path):
         file = tmp_path / "river.csv.gz"
         file.write_bytes(gzip.compress(b"day,level\nmon,-999\ntue,2\nwed,NA\n"))
-        assert main.main(["inspect", "--csv", str(file)]) == 0
+        assert _masklstm_command.main(["inspect", "--csv", str(file)]) == 0
         assert "missing  1 (33.3%)" in capsys.readouterr().out
-        assert main.main(["inspect", "--csv", str(file), "--missing", "-999"]) == 0
+        assert _masklstm_command.main(["inspect", "--csv", str(file), "--missing", "-999"]) == 0
         assert "missing  2 (66.7%)" in capsys.readouterr().out
 
     @pytest.mark.parametrize(
@@ -594,7 +594,7 @@ class TestCommand:
         ],
     )
     def test_errors(self, arguments, message, capsys):
-        assert main.main(["inspect", *arguments]) == 2
+        assert _masklstm_command.main(["inspect", *arguments]) == 2
         error = capsys.readouterr().err
         assert error.startswith("masklstm inspect: error:")
         assert error.count("\n") == 1
@@ -603,7 +603,10 @@ class TestCommand:
     def test_it_says_what_was_written(self, capsys, tmp_path):
         file = tmp_path / "river.csv"
         file.write_text("day,le\x1b[31mvel\n1,-999\n2,2\n")
-        assert main.main(["inspect", "--csv", str(file), "--out", str(tmp_path / "gaps")]) == 0
+        assert (
+            _masklstm_command.main(["inspect", "--csv", str(file), "--out", str(tmp_path / "gaps")])
+            == 0
+        )
         printed = capsys.readouterr().out
         assert f"saved {tmp_path / 'gaps.png'}" in printed
         assert r"river.csv: day, le\x1b[31mvel" in printed
@@ -613,22 +616,22 @@ class TestCommand:
         names = [f"column {index}" for index in range(3000)]
         file = tmp_path / "wide.csv"
         file.write_text(f"{','.join(names)}\n{','.join('1' * 3000)}\n")
-        assert main.main(["inspect", "--csv", str(file)]) == 0
+        assert _masklstm_command.main(["inspect", "--csv", str(file)]) == 0
         assert "column 49 and 2,950 more\n" in capsys.readouterr().out
-        assert main.main(["inspect", "--csv", str(file), "--target", "x"]) == 2
+        assert _masklstm_command.main(["inspect", "--csv", str(file), "--target", "x"]) == 2
         assert "column 49 and 2,950 more. Received" in capsys.readouterr().err
 
     @pytest.mark.parametrize("arguments", [["\x1b[31m"], ["inspect", "--x\x1b[31m"]])
     def test_what_was_typed_is_shown_without_escapes(self, arguments, capsys):
         with pytest.raises(SystemExit):
-            main.main(arguments)
+            _masklstm_command.main(arguments)
         error = capsys.readouterr().err
         assert r"\x1b[31m" in error
         assert "\x1b" not in error
 
     def test_help(self, capsys):
         with pytest.raises(SystemExit) as exit_:
-            main.main(["inspect", "--help"])
+            _masklstm_command.main(["inspect", "--help"])
         assert exit_.value.code == 0
         assert "--csv" in capsys.readouterr().out
 

@@ -8,8 +8,7 @@ import os
 import numpy as np
 import pytest
 from support import recurrent_in_numpy as definition
-
-from masklstm import kernels
+from support.native import kernels
 
 CASES = int(os.environ.get("MASKLSTM_FUZZ_CASES", "1000")) // 10  # of each cell and dtype
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}

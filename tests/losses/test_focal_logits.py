@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from support.native import kernels
 
-from masklstm import kernels, losses, ops, reference
+from masklstm import losses, ops, reference
 from masklstm._core import library
 
 LOSS = "binary_focal_crossentropy_from_logits"

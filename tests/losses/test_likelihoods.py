@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from support.exact_distributions import exact
+from support.native import kernels
 
-from masklstm import callbacks, kernels, losses, metrics
+from masklstm import callbacks, losses, metrics
 from masklstm.losses import likelihoods
 
 NAN = float("nan")

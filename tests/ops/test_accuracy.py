@@ -7,8 +7,8 @@ exact after they are rounded to the computing type. The bounds are those that do
 import numpy as np
 import pytest
 import tensorflow as tf
+from support.native import kernels
 
-from masklstm import kernels
 from masklstm._core import library
 
 # XLA has its own exponentials and logarithms, and joins products with sums. Its float64 log(1 + x)

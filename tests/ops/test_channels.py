@@ -17,8 +17,9 @@ import tensorflow as tf
 from conftest import REDUCTIONS
 from gpu import channels
 from support.exact_distributions import EXACT, exact, numbers
+from support.native import kernels
 
-from masklstm import kernels, ops, reference
+from masklstm import ops, reference
 from masklstm._core import library
 
 CASES = channels.with_channels(kernels)

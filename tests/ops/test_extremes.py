@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import LOSSES, case_id, loss_and_gradients
+from support.native import kernels
 
-from masklstm import kernels, losses, ops, reference
+from masklstm import losses, ops, reference
 from ops.test_reference import POINTS
 
 LN2 = 0.6931471805599453

@@ -15,8 +15,9 @@ import pytest
 import tensorflow as tf
 from conftest import LOSSES, REDUCTIONS, labels_and_predictions
 from gpu import stub
+from support.native import kernels
 
-from masklstm import kernels, ops
+from masklstm import ops
 from masklstm._core import library
 from masklstm._core.types import PREDICTION_DTYPES
 

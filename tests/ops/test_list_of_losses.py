@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from gpu import formulas
 from support import exact_distributions
+from support.native import kernels
 
-from masklstm import kernels, losses, reference
+from masklstm import losses, reference
 from ops import test_accuracy, test_reference
 
 ROOT = Path(__file__).parents[2]

@@ -20,7 +20,8 @@ import hashlib, sys
 import keras, numpy as np, tensorflow as tf
 if sys.argv[1] == "deterministic":
     tf.config.experimental.enable_op_determinism()
-from masklstm import kernels, losses, ops
+from masklstm import losses, ops
+from support.native import kernels
 keras.utils.set_random_seed(3)
 tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[2]))
 digest = hashlib.sha256()

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from gpu import formulas
+from support.native import kernels
 
-from masklstm import kernels, ops
+from masklstm import ops
 from masklstm._core import library
 
 DEVICE = "GPU:0"

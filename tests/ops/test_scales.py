@@ -8,8 +8,9 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
+from support.native import kernels
 
-from masklstm import kernels, ops
+from masklstm import ops
 from masklstm._core import library
 
 MODES = ["eager", "graph", "xla"]

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import REDUCTIONS, labels_and_predictions, loss_and_gradients
+from support.native import kernels
 
-from masklstm import kernels, losses, metrics, ops, reference
+from masklstm import losses, metrics, ops, reference
 
 HALVES = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]

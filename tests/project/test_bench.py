@@ -13,11 +13,11 @@ pytest.importorskip("bench", reason="the tests run away from the source tree")
 
 from rich.console import Console
 from support import fake_providers
+from support.native import kernels
 
 from bench import bars, measure, providers, report, tables, worker
 from bench.case import Case
 from bench.cases import FULL, LOSSES, QUICK, Entry, Experiment, shares_and_patterns
-from masklstm import kernels
 
 ROOT = Path(__file__).parents[2]
 CASE = Case(2**10)

@@ -1,0 +1,51 @@
+"""The command `masklstm`.
+
+It stands beside the package, whose import loads TensorFlow: the help and the version are there at
+once, and a command can tell TensorFlow to keep its start-up notes to itself.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+from typing import NoReturn
+
+# For each command its module, which has `add_arguments` and `run`, and what it does.
+COMMANDS = {
+    "demo": ("masklstm.commands.demo.command", "train an LSTM on real labels with gaps"),
+    "inspect": ("masklstm.commands.inspect", "count missing labels, and draw the gaps"),
+    "info": ("masklstm.commands.info", "say what was built and what runs here"),
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Shows what was typed in one line, whatever it holds."""
+
+    def error(self, message: str) -> NoReturn:
+        from masklstm._core.terminal import shown
+
+        super().error(shown(message))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command that the arguments name; the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    # Level 3 leaves out even the errors that some builds of TensorFlow log on machines without a
+    # GPU. What goes wrong in earnest is an exception.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    parser = _Parser(
+        prog="masklstm",
+        description="Keras losses for labels with gaps, on one fused TensorFlow op.",
+    )
+    parser.add_argument("--version", action="version", version=f"masklstm {version('masklstm')}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (module, description) in COMMANDS.items():
+        command = commands.add_parser(name, help=description)
+        if name in arguments:  # the modules of the others are not loaded
+            loaded = import_module(module)
+            loaded.add_arguments(command)
+            command.set_defaults(run=loaded.run)
+    parsed = parser.parse_args(arguments)
+    return int(parsed.run(parsed))
