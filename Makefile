@@ -39,7 +39,7 @@ test: $(VENV)/.installed  ## run the tests and the examples in the docstrings
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --doctest-modules --doctest-glob=README.md tests masklstm README.md
 
 fuzz: $(VENV)/.installed  ## compare 20,000 random cases with the reference, and 2,000 of each recurrent cell
-	MASKLSTM_FUZZ_CASES=20000 $(BIN)/python -m pytest tests/ops/test_properties.py tests/layers/test_recurrent_kernels.py
+	MASKLSTM_FUZZ_CASES=20000 $(BIN)/python -m pytest tests/ops/test_properties.py tests/kernels/test_recurrent_kernels.py
 
 sanitize: $(VENV)/.installed  ## run the CPU kernels' tests with AddressSanitizer and UndefinedBehaviorSanitizer
 	scripts/sanitize.sh

@@ -12,9 +12,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import pytest
 import tensorflow as tf
-from gpu import channels, formulas
-from gpu.formulas import within
-from support.native import kernels
+from support import fixtures
+from support.cases import (  # noqa: F401
+    ELEMENTWISE,
+    LOSSES,
+    REDUCTIONS,
+    TOLERANCE,
+    labels_and_predictions,
+    parameters_of,
+)
+from support.fixtures import case_id  # noqa: F401
 
 from masklstm._core import library
 
@@ -24,38 +31,7 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.name != "test_cuda_build.py")
 
 
-def parameters_of(loss):
-    """The default ones, and others where the loss has any; but for epsilon, whose other values
-    would need wider tolerances.
-    """
-    others = [
-        {name: value for name, value in some.items() if name != "epsilon"}
-        for some in formulas.LOSSES[loss].others
-    ]
-    return [{}, *filter(None, others)]
-
-
-# Those of one prediction for each label; ops/test_channels.py walks the others.
-ELEMENTWISE = [loss for loss, about in kernels.descriptions().items() if not about["channels"]]
-LOSSES = [(loss, parameters) for loss in ELEMENTWISE for parameters in parameters_of(loss)]
-REDUCTIONS = ["mean", "mean_with_sample_weight", "sum", "none"]
-TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
-
-
-def case_id(case):
-    name, parameters = case
-    return "-".join([name, *(f"{key}={value}" for key, value in parameters.items())])
-
-
-@pytest.fixture(params=LOSSES, ids=case_id)
-def loss_case(request):
-    """A pair (name, parameters)."""
-    return request.param
-
-
-@pytest.fixture(params=["float32", "float64"])
-def dtype(request):
-    return request.param
+dtype, loss_case, rng = fixtures.dtype, fixtures.loss_case, fixtures.rng
 
 
 @pytest.fixture(params=["eager", "graph", "xla"])
@@ -124,33 +100,6 @@ def full_disk():
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     return limited
-
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(20260101)
-
-
-def labels_and_predictions(
-    rng, shape, dtype, loss="squared_error", parameters=None, missing_share=0.4
-):
-    """Random ones where the loss is defined: numbers, positive numbers, or probabilities."""
-    if (parameters or {}).get("from_logits"):
-        loss += "_from_logits"
-    description = kernels.descriptions()[loss]
-    if description["channels"]:
-        y_true, y_pred = channels.numbers(kernels, loss, parameters or {}, shape, rng)
-        y_true = np.where(rng.random(shape) < missing_share, np.nan, y_true)
-        return y_true.astype(dtype), y_pred.astype(dtype)
-    y_true, y_pred = rng.normal(size=shape), 2 * rng.normal(size=shape)
-
-    def between_0_and_1(y):  # half of them whole
-        return np.where(rng.random(shape) < 0.5, np.round(rng.random(shape)), rng.random(shape))
-
-    y_true = within(description["labels"], y_true, between_0_and_1)
-    y_pred = within(description["predictions"], y_pred, lambda y: 0.05 + 0.9 * rng.random(shape))
-    y_true = np.where(rng.random(shape) < missing_share, np.nan, y_true)
-    return y_true.astype(dtype), y_pred.astype(dtype)
 
 
 def loss_and_gradients(function, y_true, y_pred, sample_weight=None, **arguments):
