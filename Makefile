@@ -2,15 +2,17 @@
 # PYTHON chooses the interpreter: make test PYTHON=python3.12
 
 PYTHON ?= python3
+# Any that masklstm is built for, as in: make test TENSORFLOW=tensorflow-cpu==2.20.*
+TENSORFLOW ?= tensorflow==$(lastword $(shell python3 build_support/installed_tensorflow.py minors)).*
 VENV := .venv
 BIN := $(VENV)/bin
-NATIVE := $(shell find csrc cmake -type f 2>/dev/null) CMakeLists.txt setup.py pyproject.toml
+NATIVE := $(shell find csrc cmake build_support -name "*.*" -type f -not -name "*.pyc" 2>/dev/null) CMakeLists.txt setup.py pyproject.toml
 
 # TensorFlow's own notes at start-up are not ours to repeat.
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz sanitize lint format docs bench bench-full study wheel wheel-cuda clean
+.PHONY: help demo test fuzz sanitize lint format docs bench bench-full study wheel wheel-cuda wheels clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1	/p' $(MAKEFILE_LIST)
@@ -19,7 +21,7 @@ help:  ## this list
 $(VENV)/.tools: pyproject.toml
 	@echo "Setting up $(VENV): TensorFlow and the build tools, 1 GB, some minutes the first time"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade "pip>=23" "setuptools>=77" wheel cmake ninja "pybind11>=2.12" "tensorflow>=2.21,<2.22"
+	$(BIN)/pip install --quiet --upgrade "pip>=23" "setuptools>=77" wheel cmake ninja "pybind11>=2.12" "$(TENSORFLOW)"
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.tools $(NATIVE)
@@ -84,6 +86,9 @@ wheel: $(VENV)/.installed  ## build dist/*.tar.gz, and from it dist/*.whl, in is
 
 wheel-cuda: $(VENV)/.installed  ## the same with the CUDA kernels; see docs/wheels.md
 	MASKLSTM_CUDA=ON PYTHON=$(BIN)/python scripts/build_wheel.sh
+
+wheels: $(VENV)/.installed  ## the wheels of all versions of TensorFlow and Python, and the one without native part
+	scripts/build_wheels.sh
 
 clean:  ## remove what was built, and the environment
 	rm -rf $(VENV) build dist *.egg-info masklstm/*.so masklstm/_build.json

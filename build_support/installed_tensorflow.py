@@ -2,7 +2,10 @@
 
 One build serves one minor version of TensorFlow, whose C++ interface changes with each. The version
 is read from the metadata of whatever distribution provides the package `tensorflow`, without
-importing it. Run as a program it prints what `find_tensorflow` found, for CMake.
+importing it.
+
+    python build_support/installed_tensorflow.py         # for CMake: its folder and version
+    python build_support/installed_tensorflow.py minors  # those that are built for, the newest last
 """
 
 import importlib.metadata
@@ -133,6 +136,9 @@ def _folders_of_environment() -> list[str]:
 
 
 def main() -> None:
+    if sys.argv[1:] == ["minors"]:
+        print(*MINORS)
+        return
     try:
         found = find_tensorflow()
         if found is None:

