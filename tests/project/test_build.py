@@ -1,0 +1,204 @@
+"""Which TensorFlow a build is for, and what it says where it cannot be made."""
+
+import importlib.metadata
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SUPPORT = ROOT / "build_support"
+
+if not SUPPORT.exists():
+    pytest.skip("the tests run away from the source tree", allow_module_level=True)
+
+
+@pytest.fixture
+def build(monkeypatch):
+    monkeypatch.syspath_prepend(str(SUPPORT))
+    monkeypatch.delenv("MASKLSTM_TENSORFLOW", raising=False)
+    import installed_tensorflow
+
+    return installed_tensorflow
+
+
+@pytest.fixture
+def environment(tmp_path, build, monkeypatch):
+    """A folder that packages are put into, in the place of this environment's own."""
+    monkeypatch.setattr(build, "_folders_of_environment", lambda: [str(tmp_path)])
+    monkeypatch.setattr(sys, "path", [])
+
+    def install(**versions):
+        (tmp_path / "tensorflow").mkdir(exist_ok=True)
+        (tmp_path / "tensorflow" / "__init__.py").touch()
+        for name, version in versions.items():
+            about = tmp_path / f"{name}-{version}.dist-info"
+            about.mkdir()
+            (about / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
+            (about / "top_level.txt").write_text("tensorflow\n")
+
+    return install
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "tensorflow_cpu", "tf_nightly"])
+def test_what_is_there_is_built_for_and_required(environment, build, name):
+    environment(**{name: "2.19.1"})
+    found = build.target()
+    published = name.replace("_", "-")
+    assert found[:2] == (published, "2.19.1")
+    build.check_minor(found)
+    assert build.requirement(found, native=True) == f"{published}>=2.19,<2.20"
+    assert build.requirement(found, native=False) == f"{published}>=2.16"
+    # Which package an isolated build compiles against makes no difference.
+    assert build.build_requirement(found).endswith(">=2.19,<2.20")
+
+
+def test_without_tensorflow_it_is_the_newest(environment, build):
+    target = build.target()
+    assert target == ("tensorflow", build.MINORS[-1], None)
+    # A build that the environment is hidden from finds what it was given: the same package.
+    assert build.build_requirement(target) == build.requirement(target, native=True)
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ("2.19", ("tensorflow-cpu", "2.19")),
+        ("2.19.1", ("tensorflow-cpu", "2.19")),
+        ("2.19.*", ("tensorflow-cpu", "2.19")),
+        ("tensorflow==2.18", ("tensorflow", "2.18")),
+        (" tensorflow-cpu==2.18.1 ", ("tensorflow-cpu", "2.18")),
+    ],
+)
+def test_the_variable_chooses(environment, build, monkeypatch, choice, expected):
+    environment(tensorflow_cpu="2.20.0")
+    monkeypatch.setenv("MASKLSTM_TENSORFLOW", choice)
+    assert build.target()[:2] == expected
+
+
+@pytest.mark.parametrize("choice", ["2", "newest", "keras==3.6", "tensorflow", "2.19; rm"])
+def test_another_choice_is_refused(environment, build, monkeypatch, choice):
+    monkeypatch.setenv("MASKLSTM_TENSORFLOW", choice)
+    with pytest.raises(build.BuildError, match=r"MASKLSTM_TENSORFLOW must be .* Received: "):
+        build.target()
+
+
+@pytest.mark.parametrize("version", ["2.15.1", "2.17.0", "2.22.0", "3.0.0"])
+def test_other_minors_are_refused_with_a_way_out(environment, build, version):
+    environment(tensorflow=version)
+    with pytest.raises(build.BuildError) as refused:
+        build.check_minor(build.target())
+    assert f"Found: tensorflow {version}" in str(refused.value)
+    oldest = f"TensorFlow {build.FIRST_PURE} is the oldest"
+    assert (oldest if version == "2.15.1" else "MASKLSTM_NATIVE=OFF") in str(refused.value)
+
+
+def test_two_over_each_other_are_refused(environment, build):
+    environment(tensorflow="2.21.0", tensorflow_cpu="2.20.0")
+    with pytest.raises(build.BuildError, match="installed over each other") as refused:
+        build.target()
+    assert "pip uninstall" in str(refused.value)
+
+
+def test_two_of_one_version_are_one(environment, build):
+    environment(tensorflow="2.20.0", tensorflow_intel="2.20.0")
+    assert build.target().distribution == "tensorflow"
+
+
+def test_traces_without_the_package_do_not_count(environment, build, tmp_path):
+    environment(tensorflow="2.20.0")
+    (tmp_path / "tensorflow" / "__init__.py").unlink()
+    assert build.find_tensorflow([str(tmp_path)]) is None
+
+
+def hook(code, **environment):
+    """Runs the build's backend as pip does: in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", f"import masklstm_build; {code}"],
+        env={**os.environ, "PYTHONPATH": str(SUPPORT), **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+REQUIRES = "print(masklstm_build.get_requires_for_build_wheel())"
+
+
+def test_an_isolated_build_gets_the_minor_that_is_here():
+    process = hook(REQUIRES)
+    assert process.returncode == 0, process.stderr
+    assert "cmake" in process.stdout
+    found = subprocess.run(
+        [sys.executable, SUPPORT / "installed_tensorflow.py"], capture_output=True, text=True
+    )
+    minor = ".".join(found.stdout.split(";")[1].split(".")[:2])
+    assert f">={minor},<" in process.stdout
+
+
+def test_without_native_part_nothing_else_is_needed():
+    process = hook(REQUIRES, MASKLSTM_NATIVE="OFF", PATH="")
+    assert process.stdout == "[]\n", process.stderr
+
+
+def test_a_missing_compiler_is_said_before_anything_is_downloaded():
+    process = hook(REQUIRES, PATH="", CXX="")
+    assert process.returncode != 0
+    assert process.stdout == ""
+    assert "needs a C++ compiler" in process.stderr
+    assert "MASKLSTM_NATIVE=OFF" in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+def test_a_wrong_minor_is_said_before_anything_is_downloaded():
+    process = hook(REQUIRES, MASKLSTM_TENSORFLOW="2.17")
+    assert process.returncode != 0
+    assert "MASKLSTM_NATIVE=OFF" in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+@pytest.mark.parametrize("value", ["YES", "1", ""])
+def test_native_is_on_or_off(value):
+    process = hook(REQUIRES, MASKLSTM_NATIVE=value)
+    assert process.returncode != 0
+    assert "MASKLSTM_NATIVE must be ON or OFF" in process.stderr
+
+
+@pytest.mark.parametrize("native", ["ON", "OFF"])
+def test_metadata(tmp_path, native):
+    code = "print(masklstm_build.prepare_metadata_for_build_wheel(sys.argv[1]))"
+    process = subprocess.run(
+        [sys.executable, "-c", f"import sys, masklstm_build; {code}", tmp_path],
+        cwd=copied_sources(tmp_path),
+        env={
+            **os.environ,
+            "PYTHONPATH": str(SUPPORT),
+            "MASKLSTM_NATIVE": native,
+            "MASKLSTM_TENSORFLOW": "tensorflow-cpu==2.19",
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr
+    (about,) = tmp_path.glob("*.dist-info")
+    metadata = importlib.metadata.Distribution.at(about).metadata
+    required = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
+    tensorflow = [line for line in required if line.startswith("tensorflow")]
+    if native == "ON":
+        assert tensorflow == ["tensorflow-cpu<2.20,>=2.19"]
+        assert metadata["Version"].endswith("+tf219")
+    else:
+        assert tensorflow == ["tensorflow-cpu>=2.16"]
+        assert "+" not in metadata["Version"]
+
+
+def copied_sources(folder):
+    """What setuptools reads to know the metadata; it writes beside it."""
+    copy = folder / "sources"
+    (copy / "masklstm").mkdir(parents=True)
+    (copy / "masklstm" / "__init__.py").touch()
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "_masklstm_command.py"):
+        (copy / name).write_bytes((ROOT / name).read_bytes())
+    (copy / "build_support").symlink_to(SUPPORT)
+    return copy
