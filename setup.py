@@ -34,10 +34,10 @@ class CMakeBuild(build_ext):
                 f"{found.version} in {found.folder}. Let pip build it in isolation (without "
                 "--no-build-isolation), or install that TensorFlow first."
             )
-        # A folder of its own for what cannot be mixed, so that rebuilds are incremental.
+        # A folder of its own for what cannot be mixed, so that rebuilds are incremental. Versions of
+        # TensorFlow share one: the kernels, which take longest to compile, know nothing of it.
         python = f"py{sys.version_info.major}{sys.version_info.minor}"
-        version = found.version if found else "none"  # CMake will say what is needed
-        build = ROOT / "build" / f"cmake-tf{version}-{sysconfig.get_platform()}-{python}"
+        build = ROOT / "build" / f"cmake-{sysconfig.get_platform()}-{python}"
         package = Path(self.get_ext_fullpath("masklstm.kernels")).parent.resolve()
         configure = [
             "cmake",

@@ -12,11 +12,11 @@ list(GET found 0 tensorflow_folder)
 list(GET found 1 MASKLSTM_TENSORFLOW_VERSION)
 message(STATUS "masklstm: TensorFlow ${MASKLSTM_TENSORFLOW_VERSION}")
 
-# An isolated build has its TensorFlow in another folder each time. By a name that stays, and without
-# its headers' dates, an unchanged source is not compiled again; a TensorFlow of another version is
-# built in a folder of its own (setup.py).
-file(CREATE_LINK ${tensorflow_folder} ${CMAKE_BINARY_DIR}/tensorflow SYMBOLIC)
-set(tensorflow_folder ${CMAKE_BINARY_DIR}/tensorflow)
+# An isolated build has its TensorFlow in another folder each time. By a name that stays for each
+# version, and without its headers' dates, an unchanged source is not compiled again.
+set(tensorflow_link ${CMAKE_BINARY_DIR}/tensorflow-${MASKLSTM_TENSORFLOW_VERSION})
+file(CREATE_LINK ${tensorflow_folder} ${tensorflow_link} SYMBOLIC)
+set(tensorflow_folder ${tensorflow_link})
 
 add_library(masklstm_tensorflow INTERFACE)
 target_include_directories(masklstm_tensorflow SYSTEM INTERFACE ${tensorflow_folder}/include)
