@@ -68,10 +68,11 @@ def target() -> TensorFlow:
     package goes into, or the newest.
 
     pip builds in an environment of its own, where Python does not import from the other one; but it
-    is the same Python, which knows where that one is. Other tools hide it, and this is then the
-    TensorFlow that the build itself was given.
+    is the same Python, which knows where that one is.
     """
-    there = find_tensorflow(_folders_of_environment()) or find_tensorflow()
+    there = find_tensorflow(_folders_of_environment())
+    if there is None and not is_isolated_by_pip():
+        there = find_tensorflow()
     choice = os.environ.get(CHOICE)
     if choice:
         match = re.fullmatch(r"(?:(tensorflow[\w.-]*)==)?(\d+\.\d+)(?:\.[\w.*]+)?", choice.strip())
@@ -82,6 +83,21 @@ def target() -> TensorFlow:
             )
         return TensorFlow(match[1] or (there.distribution if there else "tensorflow"), match[2])
     return there or TensorFlow("tensorflow", MINORS[-1])
+
+
+def check_visible() -> None:
+    """Raises where nothing says which TensorFlow the package goes beside.
+
+    pip lets an isolated build see that; other tools do not, and a requirement that is merely
+    guessed would put another TensorFlow over the one that is there.
+    """
+    if CHOICE in os.environ or is_isolated_by_pip():
+        return
+    raise BuildError(
+        "Only pip lets a build see the environment that the package goes into. Say which "
+        f"TensorFlow that has, or is to get: {CHOICE}={MINORS[-1]} for `tensorflow`, "
+        f"{CHOICE}=tensorflow-cpu=={MINORS[-1]} for `tensorflow-cpu`."
+    )
 
 
 def check_minor(tensorflow: TensorFlow) -> None:
@@ -110,12 +126,17 @@ def requirement(tensorflow: TensorFlow, native: bool) -> str:
 def build_requirement(tensorflow: TensorFlow) -> str:
     """What an isolated build installs for itself."""
     minor = _of_minor(tensorflow.minor)
-    # Half the size of the full wheel; libraries built against it work with both. But where nothing
-    # else says which one the package will require, what is installed now will.
-    is_settled = tensorflow.folder is not None or os.environ.get(CHOICE)
-    if is_settled and platform.machine() == "x86_64":
+    # Half the size of the full wheel; libraries built against it work with both. Where it alone
+    # would be found later, it must be the one that the package requires.
+    is_known = is_isolated_by_pip() or "==" in os.environ.get(CHOICE, "")
+    if is_known and platform.machine() == "x86_64":
         return f"tensorflow-cpu{minor}"
     return f"{tensorflow.distribution}{minor}"
+
+
+def is_isolated_by_pip() -> bool:
+    """Whether pip has made an environment for this build alone."""
+    return any("pip-build-env" in folder for folder in sys.path)
 
 
 def _of_minor(minor: str) -> str:

@@ -43,12 +43,15 @@ def is_native() -> bool:
 
 
 def get_requires_for_build_wheel(config_settings: Any = None) -> list[str]:
-    if not is_native():
-        return []
-    # Before anything is downloaded for it.
-    check_compiler()
+    # All that can be wrong is said before anything is downloaded.
+    if is_native():
+        check_compiler()
     try:
         tensorflow = installed_tensorflow.target()
+        if tensorflow.folder is None:
+            installed_tensorflow.check_visible()
+        if not is_native():
+            return []
         installed_tensorflow.check_minor(tensorflow)
     except installed_tensorflow.BuildError as problem:
         sys.exit(str(problem))

@@ -29,6 +29,7 @@ __all__ = [
     "set_direction",
     "stand_in",
     "text_attribute",
+    "those_of",
     "with_keras_mask",
 ]
 
@@ -37,6 +38,11 @@ if keras.backend.backend() != "tensorflow":
         "masklstm needs Keras's TensorFlow backend (environment variable "
         f"KERAS_BACKEND=tensorflow). Found: {keras.backend.backend()}"
     )
+
+
+def those_of(module: Any, *names: str) -> tuple[Any, ...]:
+    """What this version of Keras has of losses, metrics and functions that newer ones have."""
+    return tuple(getattr(module, name) for name in names if hasattr(module, name))
 
 
 def get_keras_mask(tensor: Any) -> tf.Tensor | None:

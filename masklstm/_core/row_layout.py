@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from masklstm._core.arguments import align, broadcast_left, match_ranks
-from masklstm._core.keras_compat import metric_function
+from masklstm._core.keras_compat import metric_function, those_of
 from masklstm._core.missing import is_observed, sentinel, standardize_missing
 from masklstm._core.refusals import unknown_name
 
@@ -40,16 +40,18 @@ ELEMENTWISE = (
     keras.losses.poisson,
     keras.losses.squared_hinge,
 )
+OF_PAIRS_OF_ROWS = those_of(keras.losses, "Circle", "circle")
 # Labels are classes, of one axis less than the predictions; class -1 is no class.
 WITH_CLASS_LABELS = (
     keras.losses.SparseCategoricalCrossentropy,
     keras.losses.sparse_categorical_crossentropy,
-    keras.losses.CategoricalGeneralizedCrossEntropy,
-    keras.losses.categorical_generalized_cross_entropy,
-    keras.losses.Circle,
-    keras.losses.circle,
+    *those_of(
+        keras.losses,
+        "CategoricalGeneralizedCrossEntropy",
+        "categorical_generalized_cross_entropy",
+    ),
+    *OF_PAIRS_OF_ROWS,
 )
-OF_PAIRS_OF_ROWS = (keras.losses.Circle, keras.losses.circle)
 OVER_SEVERAL_ROWS = (
     keras.losses.Dice,
     keras.losses.dice,

@@ -48,7 +48,8 @@ class GapAwareLoss(MadeOfTotals, ShowsArguments, keras.losses.Loss):  # type: ig
         feature_weights: Any = None,
         step_weights: Any = None,
     ) -> None:
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        super().__init__(name=name, reduction=None, dtype=dtype)
+        self.reduction = reduction  # which Keras before 3.7 would refuse, if it is a newer one
         self._has_own_dtype = dtype is not None
         self.missing = missing_option(missing)
         self.balance = balance

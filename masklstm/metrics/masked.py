@@ -33,6 +33,7 @@ from masklstm._core.keras_compat import (
     metric_function,
     row_axis,
     set_direction,
+    those_of,
 )
 from masklstm._core.row_layout import RowLayout
 from masklstm._core.types import LABEL_DTYPES
@@ -66,7 +67,7 @@ _WITH_CLASS_LABELS = (
     keras.metrics.sparse_top_k_categorical_accuracy,
 )
 # Of a series, the pairs that have a label make the correlation.
-_CORRELATIONS = (keras.metrics.pearson_correlation, keras.metrics.concordance_correlation)
+_CORRELATIONS = those_of(keras.metrics, "pearson_correlation", "concordance_correlation")
 # These look at several rows at once, or at rows that are not of one length.
 _NOT_OF_ROWS = (
     *row_layout.OF_PAIRS_OF_ROWS,

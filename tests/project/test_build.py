@@ -55,11 +55,40 @@ def test_what_is_there_is_built_for_and_required(environment, build, name):
     assert build.build_requirement(found).endswith(">=2.19,<2.20")
 
 
-def test_without_tensorflow_it_is_the_newest(environment, build):
+def test_without_tensorflow_it_is_the_newest(environment, build, monkeypatch):
+    monkeypatch.setattr(sys, "path", ["/tmp/pip-build-env-1/overlay"])
+    build.check_visible()
     target = build.target()
     assert target == ("tensorflow", build.MINORS[-1], None)
-    # A build that the environment is hidden from finds what it was given: the same package.
+    assert build.requirement(target, native=True).startswith("tensorflow>=")
+
+
+def test_what_pip_installs_for_the_build_alone_does_not_count(build, tmp_path, monkeypatch):
+    overlay = tmp_path / "pip-build-env-1"
+    (overlay / "tensorflow").mkdir(parents=True)
+    (overlay / "tensorflow" / "__init__.py").touch()
+    about = overlay / "tensorflow_cpu-2.19.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Name: tensorflow_cpu\nVersion: 2.19.0\n")
+    (about / "top_level.txt").write_text("tensorflow\n")
+    monkeypatch.setattr(build, "_folders_of_environment", lambda: [str(tmp_path / "empty")])
+    monkeypatch.setattr(sys, "path", [str(overlay)])
+    assert build.find_tensorflow().distribution == "tensorflow-cpu"
+    assert build.target() == ("tensorflow", build.MINORS[-1], None)
+
+
+def test_where_the_environment_is_hidden_the_user_must_say_what_it_has(
+    environment, build, monkeypatch
+):
+    with pytest.raises(build.BuildError, match="MASKLSTM_TENSORFLOW=tensorflow-cpu=="):
+        build.check_visible()
+    monkeypatch.setenv("MASKLSTM_TENSORFLOW", "2.20")
+    build.check_visible()
+    # The later steps of such a build find what it was given: the package that will be required.
+    target = build.target()
     assert build.build_requirement(target) == build.requirement(target, native=True)
+    monkeypatch.setenv("MASKLSTM_TENSORFLOW", "tensorflow==2.20")
+    assert build.requirement(build.target(), native=True) == "tensorflow>=2.20,<2.21"
 
 
 @pytest.mark.parametrize(
