@@ -5,6 +5,7 @@ CONTRIBUTING.md names the places ("Add a loss").
 
 import ast
 import inspect
+import json
 import re
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from gpu import formulas
-from support import exact_distributions
+from support import exact_distributions, native
 from support.native import kernels
 
 from masklstm import losses, reference
@@ -413,6 +414,11 @@ def test_descriptions_say_what_headers_say(loss):
     for point in test_reference.POINTS[loss].literals:
         for number, of in zip(point[:2], ("labels", "predictions"), strict=True):
             assert description[of]["lower"] <= number <= description[of]["upper"]
+
+
+def test_tests_without_native_part_know_the_same_losses():
+    written = native.descriptions_without_functions(kernels)
+    assert json.loads(native.FILE.read_text()) == written, "run `python tests/support/native.py`"
 
 
 def test_losses_are_finite_where_they_are_said_to_be_defined():

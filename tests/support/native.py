@@ -55,7 +55,7 @@ def descriptions_without_functions(native_kernels):
     descriptions = native_kernels.descriptions()
     for about in descriptions.values():
         for parameter in about["parameters"]:
-            del parameter["accepts"]
+            parameter.pop("accepts", None)
     return descriptions
 
 
