@@ -5,9 +5,9 @@ usage() {
   cat <<'TEXT'
 Usage: scripts/sanitize.sh [-k EXPRESSION] [PYTEST ARGUMENTS]
 
-Tests tests/ops/test_kernels.py and tests/layers/test_recurrent_kernels.py with a build of
-masklstm.kernels that stops at the first access out of bounds, integer overflow or the like. Arguments
-are handed on to pytest. Once per instruction set that this machine has; MASKLSTM_ISA chooses one.
+Runs tests/kernels with a build of masklstm.kernels that stops at the first access out of bounds, integer
+overflow or the like. Arguments are handed on to pytest. Once per instruction set that this machine has;
+MASKLSTM_ISA chooses one.
 
 PYTHON chooses the interpreter (default: .venv/bin/python), which has masklstm's test requirements.
 TEXT
@@ -27,28 +27,20 @@ cmake -S . -B "$build" -GNinja -DMASKLSTM_OPS=OFF -DMASKLSTM_CUDA=OFF -DCMAKE_BU
   "-DPython_EXECUTABLE=$(command -v "$python")" "-Dpybind11_DIR=$("$python" -m pybind11 --cmakedir)"
 cmake --build "$build"
 
-# The package beside the tests, with these kernels in the place of its own.
-elsewhere=$(mktemp -d)
-trap 'rm -rf "$elsewhere"' EXIT
-cp -r masklstm tests pyproject.toml "$elsewhere/"
-rm -f "$elsewhere"/masklstm/kernels.*.so
-cp "$build"/kernels.*.so "$elsewhere/masklstm/"
-cd "$elsewhere"
-
-# TensorFlow, which only the fixtures need, leaks at its end and mixes ways to free memory.
-export ASAN_OPTIONS=detect_leaks=0:alloc_dealloc_mismatch=0
+export MASKLSTM_KERNELS=$(ls "$PWD/$build"/kernels.*.so)
+# NumPy's memory is not given back at the end.
+export ASAN_OPTIONS=detect_leaks=0
 export UBSAN_OPTIONS=print_stacktrace=1
 preload=$(gcc -print-file-name=libasan.so):$(gcc -print-file-name=libubsan.so)
-sets=${MASKLSTM_ISA:-$("$python" -c '
-import json
-from pathlib import Path
-flags = Path("/proc/cpuinfo").read_text()
-needs = {"baseline": "", "avx2": "fma", "avx512": "avx512vl"}
-built = json.loads(Path("masklstm/_build.json").read_text())["instruction_sets"]
-print(*(name for name in built if needs[name] in flags))')}
+# Those that were built and that this processor has, as the error for another one lists them.
+load='import importlib.util, os
+spec = importlib.util.spec_from_file_location("kernels", os.environ["MASKLSTM_KERNELS"])
+spec.loader.exec_module(importlib.util.module_from_spec(spec))'
+sets=${MASKLSTM_ISA:-$(LD_PRELOAD=$preload MASKLSTM_ISA=none "$python" -c "$load" 2>&1 |
+  sed -n 's/.*one of {\(.*\)}.*/\1/p' | tr -d , || true)}
 for isa in $sets; do
   step "$isa"
   LD_PRELOAD=$preload MASKLSTM_ISA=$isa "$python" -m pytest -q -p no:cacheprovider \
-    tests/ops/test_kernels.py tests/layers/test_recurrent_kernels.py "$@"
+    --confcutdir=tests/kernels tests/kernels "$@"
 done
 step "all clean"

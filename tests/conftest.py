@@ -42,17 +42,18 @@ def run(request):
     reductions, lets one function compute them all, and one that calls a function again gets the
     program of the first call. The functions of a module are kept for all tests.
     """
-    if request.param == "eager":
-        return lambda function, *arguments: function(*arguments)
     if request.param == "xla" and not library.build["xla"]:
         pytest.skip("built without XLA")
     is_compiled = request.param == "xla"
     traced_here = functools.cache(traced.__wrapped__)
 
     def called(function, *arguments):
+        if request.param == "eager":
+            return function(*arguments)
         is_of_module = inspect.isfunction(function) and "<locals>" not in function.__qualname__
         return (traced if is_of_module else traced_here)(function, is_compiled)(*arguments)
 
+    called.mode = request.param
     return called
 
 

@@ -31,8 +31,10 @@ struct Huber {
 
   template <typename V>
   MASKLSTM_HOST_DEVICE V Derivative(V y_true, V y_pred) const {
+    // Not a Clamp, which loses NaN under XLA before TensorFlow 2.20.
     const V error = y_pred - y_true;
-    return Clamp(ScalarLike(error, -delta), error, ScalarLike(error, delta));
+    const V bound = ScalarLike(error, delta);
+    return Select(Le(Abs(error), bound), error, bound * Sign(error));
   }
 
   template <typename V>

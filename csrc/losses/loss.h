@@ -24,7 +24,8 @@
 //      Exp, Expm1, Log, Log1p, Logistic, Tanh, Pow.
 //   C. No `if` and no `?:` on values: both arms of a Select are computed, so both must be finite
 //      where the chosen one is.
-//   D. NaN in, NaN out: comparisons with NaN are false, Sign, Clamp, Max and Min of NaN are NaN.
+//   D. NaN in, NaN out: comparisons with NaN are false, Sign, Clamp, Max and Min of NaN are NaN
+//      (under XLA before TensorFlow 2.20 the last three may not be: add NanIfDiverged to them).
 //      A diverged prediction must stay visible in loss and gradient.
 #ifndef MASKLSTM_CSRC_LOSSES_LOSS_H_
 #define MASKLSTM_CSRC_LOSSES_LOSS_H_

@@ -54,7 +54,17 @@ def keras_case(request):
     return request.param
 
 
+def is_known_to_keras(reduction):
+    """Keras has the means of its own since 3.7."""
+    try:
+        keras.losses.MeanSquaredError(reduction=reduction)
+    except ValueError:
+        return False
+    return True
+
+
 KERAS_REDUCTIONS = ["sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None]
+KERAS_REDUCTIONS = list(filter(is_known_to_keras, KERAS_REDUCTIONS))
 
 
 @pytest.mark.parametrize("reduction", KERAS_REDUCTIONS)
@@ -86,7 +96,7 @@ def test_keras_numbers_without_gaps(reduction, shape, weight_shape, keras_case, 
     np.testing.assert_allclose(actual, expected, rtol=2e-6)
 
 
-@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum", "none"])
 def test_keras_numbers_for_scalar_weights(reduction, keras_case, rng):
     cls, arguments = keras_case
     y_true, y_pred = data(rng, keras_case, (4, 5, 3))

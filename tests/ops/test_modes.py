@@ -21,7 +21,7 @@ import keras, numpy as np, tensorflow as tf
 if sys.argv[1] == "deterministic":
     tf.config.experimental.enable_op_determinism()
 from masklstm import losses, ops
-from support.native import kernels
+from masklstm.reference import registry
 keras.utils.set_random_seed(3)
 tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[2]))
 digest = hashlib.sha256()
@@ -29,7 +29,7 @@ rng = np.random.default_rng(4)
 t, p = (rng.random((40000, 3)).astype("float32") for _ in range(2))
 t[rng.random(t.shape) < 0.4] = np.nan
 p, w = tf.constant(p), tf.constant(rng.random(40000).astype("float32"))
-for loss in [name for name, about in kernels.descriptions().items() if not about["channels"]]:
+for loss in [name for name in registry.LOSSES if name not in registry.CHANNELS]:
     for options in ({}, {"reduction": "sum"}, {"balance": "sample"}, {"balance": "feature"}):
         with tf.GradientTape() as outer:
             outer.watch(p)

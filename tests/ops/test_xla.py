@@ -246,7 +246,8 @@ def test_one_loop_each_way(loss_case):
     (reduction,) = [i for i in instructions if i.startswith("(s32[], f64[]) ")]
     assert " fusion(" in reduction
     (gradient,) = full_arrays(entry_instructions(backward, zeros, zeros), shape)
-    assert " fusion(" in gradient
+    # The second is what XLA of TensorFlow 2.18 and 2.19 calls a fusion that several threads share.
+    assert " fusion(" in gradient or "to_apply=%parallel_fusion" in gradient
 
 
 # A module whose signature computes the loss, saved and used again in other processes.
