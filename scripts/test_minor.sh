@@ -97,6 +97,6 @@ step "the tests, away from the source tree"
 status=0
 venv/bin/python -m pytest --numprocesses 2 --dist worksteal -q --junitxml=results.xml tests "$@" || status=$?
 if [ -n "$record" ]; then
-  venv/bin/python -W ignore "$sources/docs/scripts/tested.py" record "$package" results.xml
+  venv/bin/python -W ignore "$sources/docs/scripts/tested.py" add "$package" results.xml
 fi
 exit $status

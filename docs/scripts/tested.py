@@ -1,10 +1,11 @@
 """Writes the table of docs/wheels.md that says what was tested where.
 
-    python docs/scripts/tested.py                         # the table, from docs/tested.jsonl
-    python docs/scripts/tested.py record PACKAGE RESULTS  # first adds this environment's results
+    python docs/scripts/tested.py                        # the table, from docs/tested.jsonl
+    python docs/scripts/tested.py add PACKAGE RESULTS    # first adds this environment's results
+    python docs/scripts/tested.py add-arm PYTHON NUMPY RESULTS
 
-scripts/test_minor.sh --record calls the second form: RESULTS is pytest's --junitxml, PACKAGE what
-provides TensorFlow.
+scripts/test_minor.sh --record calls the second form, scripts/test_aarch64.sh --record the third.
+RESULTS is pytest's --junitxml, PACKAGE what provides TensorFlow, PYTHON and NUMPY are versions.
 """
 
 import json
@@ -31,17 +32,13 @@ def read_rows() -> list[Row]:
 
 def what_was_tested(row: Row) -> tuple[Any, ...]:
     """Of two rows with the same one the later counts."""
-    minors = (tuple(map(int, row[name].split(".")[:2])) for name in ("tensorflow", "python"))
-    keras = tuple(map(int, row["keras"].split(".")[:2]))
-    return (not row["native"], *minors, keras, row["package"], row["machine"])
+    names = ("tensorflow", "python", "keras")
+    minors = ([int(n) for n in row[name].split(".")[:2] if n] for name in names)
+    return (row["machine"] != "x86_64", not row["native"], *map(tuple, minors), row["package"])
 
 
-def record(package: str, results: Path) -> Row:
-    """A row for the environment that this runs in."""
-    # TensorFlow is imported here alone: the table does without.
-    import masklstm
-    from masklstm._core import library
-
+def result_of(results: Path) -> Row:
+    """What a row says of the tests."""
     (suite,) = ElementTree.parse(results).getroot().iter("testsuite")
     number = {name: int(suite.attrib[name]) for name in ("tests", "skipped", "failures", "errors")}
     failed = number["failures"] + number["errors"]
@@ -51,6 +48,20 @@ def record(package: str, results: Path) -> Row:
         capture_output=True,
         text=True,
     )
+    return {
+        "passed": number["tests"] - number["skipped"] - failed,
+        "skipped": number["skipped"],
+        "failed": failed,
+        "date": date.today().isoformat(),
+        "commit": commit.stdout.strip(),
+    }
+
+
+def row_of_this_environment(package: str, results: Path) -> Row:
+    # TensorFlow is imported here alone: the table does without.
+    import masklstm
+    from masklstm._core import library
+
     summary = masklstm.build_summary()
     return {
         "tensorflow": summary["tensorflow"],
@@ -62,11 +73,23 @@ def record(package: str, results: Path) -> Row:
         "native": summary["backend"] == "native",
         "xla": bool(library.build["xla"]),
         "instruction_set": summary["instruction_set"],
-        "passed": number["tests"] - number["skipped"] - failed,
-        "skipped": number["skipped"],
-        "failed": failed,
-        "date": date.today().isoformat(),
-        "commit": commit.stdout.strip(),
+        **result_of(results),
+    }
+
+
+def row_of_arm(python: str, numpy: str, results: Path) -> Row:
+    """The kernels alone, in an emulator."""
+    return {
+        "tensorflow": "",
+        "package": "none: the kernels alone",
+        "python": python,
+        "keras": "",
+        "numpy": numpy,
+        "machine": "aarch64",
+        "native": True,
+        "xla": False,
+        "instruction_set": "baseline",
+        **result_of(results),
     }
 
 
@@ -79,13 +102,13 @@ def add(row: Row) -> None:
 
 def table(rows: list[Row]) -> str:
     lines = [
-        "| TensorFlow | package | Python | Keras | NumPy | masklstm | XLA | passed | skipped | "
-        "failed | date | commit |",
-        "| --- | --- | --- | --- | --- | --- | --- | ---: | ---: | ---: | --- | --- |",
+        "| TensorFlow | package | Python | Keras | NumPy | machine | masklstm | XLA | passed | "
+        "skipped | failed | date | commit |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | ---: | ---: | ---: | --- | --- |",
     ]
     for row in rows:
         cells = [
-            *(row[name] for name in ("tensorflow", "package", "python", "keras", "numpy")),
+            *(row[n] for n in ("tensorflow", "package", "python", "keras", "numpy", "machine")),
             f"native, {row['instruction_set']}" if row["native"] else "pure",
             {True: "yes", False: "no"}[row["xla"]] if row["native"] else "TensorFlow's",
             *(f"{row[name]:,}" for name in ("passed", "skipped", "failed")),
@@ -104,6 +127,8 @@ def write_table() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["record"]:
-        add(record(sys.argv[2], Path(sys.argv[3])))
+    if sys.argv[1:2] in (["add"], ["record"]):
+        add(row_of_this_environment(sys.argv[2], Path(sys.argv[3])))
+    elif sys.argv[1:2] == ["add-arm"]:
+        add(row_of_arm(sys.argv[2], sys.argv[3], Path(sys.argv[4])))
     write_table()

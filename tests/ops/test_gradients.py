@@ -123,37 +123,50 @@ def test_every_way_to_differentiate(reduction, loss_case, rng):
     y_true, y_pred = away_from_kinks(rng, (4, 3), loss, parameters)
     y_pred, weight = tf.constant(y_pred), tf.constant(0.5 + rng.random((4,)))
 
-    def results(backend):
-        def value(y_pred):
-            return backend.masked_loss(
-                y_true, y_pred, loss, sample_weight=weight, reduction=reduction, **parameters
-            )
+    def value(y_pred, backend=ops):
+        return backend.masked_loss(
+            y_true, y_pred, loss, sample_weight=weight, reduction=reduction, **parameters
+        )
 
-        with tf.autodiff.ForwardAccumulator(y_pred, tf.ones_like(y_pred)) as forward:
+    def of_row(y_pred, backend=ops):
+        return backend.masked_loss(y_true[0], y_pred, loss, reduction=reduction, **parameters)
+
+    with tf.autodiff.ForwardAccumulator(y_pred, tf.ones_like(y_pred)) as forward:
+        loss_value = value(y_pred)
+    found = [loss_value, forward.jvp(loss_value)]
+    with tf.GradientTape(persistent=True) as outer:
+        outer.watch(y_pred)
+        with tf.GradientTape() as inner:
+            inner.watch(y_pred)
             loss_value = value(y_pred)
-        found = [loss_value, forward.jvp(loss_value)]
-        with tf.GradientTape(persistent=True) as outer:
-            outer.watch(y_pred)
-            with tf.GradientTape() as inner:
-                inner.watch(y_pred)
-                loss_value = value(y_pred)
-            slope = inner.gradient(loss_value, y_pred)
-        found += [outer.gradient(loss_value, y_pred), outer.jacobian(loss_value, y_pred)]
-        found += [outer.jacobian(slope, y_pred)]
-        with tf.GradientTape() as tape:
-            tape.watch(y_pred)
-            loss_value = tf.recompute_grad(value)(y_pred)
-        found += [tape.gradient(loss_value, y_pred)]
-        row = y_true[0]
-        found += [
-            tf.vectorized_map(
-                lambda p: backend.masked_loss(row, p, loss, reduction=reduction, **parameters),
-                y_pred,
-            )
-        ]
-        return found
+        slope = inner.gradient(loss_value, y_pred)
+    found += [outer.gradient(loss_value, y_pred), outer.jacobian(loss_value, y_pred)]
+    found += [outer.jacobian(slope, y_pred)]
+    with tf.GradientTape() as tape:
+        tape.watch(y_pred)
+        loss_value = tf.recompute_grad(value)(y_pred)
+    found += [tape.gradient(loss_value, y_pred), tf.vectorized_map(of_row, y_pred)]
 
-    assert_all_close(results(ops), results(reference), "float64")
+    # All of it follows from the reference's gradient and its derivatives.
+    with tf.GradientTape(persistent=True) as outer:
+        outer.watch(y_pred)
+        with tf.GradientTape() as inner:
+            inner.watch(y_pred)
+            loss_value = value(y_pred, reference)
+        slope = inner.gradient(loss_value, y_pred)
+    by_rows = loss_value.shape.rank == 1  # each of its own row alone
+    expected = [
+        loss_value,
+        tf.reduce_sum(slope, axis=-1 if by_rows else None),
+        slope,
+        tf.linalg.diag(tf.transpose(slope), k=0) if by_rows else slope,
+        outer.jacobian(slope, y_pred, experimental_use_pfor=False),
+        slope,
+        tf.stack([of_row(row, reference) for row in y_pred]),
+    ]
+    if by_rows:  # features last again
+        expected[3] = tf.transpose(expected[3], [1, 2, 0])
+    assert_all_close(found, expected, "float64")
 
 
 @pytest.mark.parametrize(
