@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from support.markers import needs_native
 
 import masklstm
 
@@ -34,24 +35,26 @@ def python(code, folder, **environment):
     )
 
 
+@needs_native
 def test_a_build_for_another_tensorflow_is_refused(copy):
     build = json.loads((copy / "_build.json").read_text())
-    (copy / "_build.json").write_text(json.dumps(build | {"tensorflow": "2.20.1"}))
+    (copy / "_build.json").write_text(json.dumps(build | {"tensorflow": "2.5.1"}))
     # If it were loaded, this would fail in another way.
     (copy / "_masklstm_ops.so").write_bytes(b"not a library")
     process = python("import masklstm", copy.parent)
     assert process.returncode != 0
     message = process.stderr.strip().split("\n")[-1]
-    assert message.startswith("ImportError: masklstm was built for TensorFlow 2.20.1")
+    assert message.startswith("ImportError: masklstm was built for TensorFlow 2.5.1")
     assert tf.__version__ in message
     assert "set MASKLSTM_BACKEND=reference" in message
-    assert "an environment of its own, with TensorFlow 2.20" in message
+    assert "an environment of its own, with TensorFlow 2.5" in message
     assert "pip" not in message  # which would put another TensorFlow over the one that is here
 
 
+@needs_native
 def test_the_reference_is_a_way_out_of_another_tensorflow(copy):
     build = json.loads((copy / "_build.json").read_text())
-    (copy / "_build.json").write_text(json.dumps(build | {"tensorflow": "2.20.1"}))
+    (copy / "_build.json").write_text(json.dumps(build | {"tensorflow": "2.5.1"}))
     code = "import masklstm; print(float(masklstm.ops.masked_loss([1.0], [3.0])))"
     process = python(code, copy.parent, MASKLSTM_BACKEND="reference")
     assert process.stdout == "4.0\n", process.stderr
@@ -74,7 +77,9 @@ def assert_no_advice_replaces_tensorflow(message):
     assert not any(word in message for word in ("force-reinstall", "tensorflow==", "no-binary"))
 
 
-@pytest.mark.parametrize("file", ["_masklstm_ops.so", "_build.json"])
+@pytest.mark.parametrize(
+    "file", [pytest.param("_masklstm_ops.so", marks=needs_native), "_build.json"]
+)
 def test_a_missing_file_is_named(copy, file):
     (copy / file).unlink()
     process = python("import masklstm", copy.parent)
@@ -85,6 +90,7 @@ def test_a_missing_file_is_named(copy, file):
     assert_no_advice_replaces_tensorflow(message)
 
 
+@needs_native
 def test_a_broken_library_gives_an_import_error(copy):
     (copy / "_masklstm_ops.so").write_bytes(b"not a library")
     process = python("import masklstm", copy.parent)
@@ -114,6 +120,20 @@ print(masklstm.__file__)
     assert process.stderr.count("pure-TensorFlow reference") == 1
 
 
+def test_a_package_without_native_part_says_so_once(copy):
+    for file in copy.glob("*.so"):
+        file.unlink()
+    (copy / "_build.json").write_text('{"masklstm": "0", "native": false}')
+    code = "import masklstm; print(float(masklstm.ops.masked_loss([1.0], [3.0])))"
+    process = python(code, copy.parent)
+    assert process.stdout == "4.0\n", process.stderr
+    assert process.stderr.count("installed without its native part") == 1
+    process = python(code, copy.parent, MASKLSTM_BACKEND="native")
+    assert "ImportError: MASKLSTM_BACKEND=native, but" in process.stderr
+    process = python(code, copy.parent, MASKLSTM_BACKEND="reference")
+    assert "as MASKLSTM_BACKEND=reference asks" in process.stderr
+
+
 def test_an_unknown_backend_is_refused():
     process = python("import masklstm", ".", MASKLSTM_BACKEND="gpu")
     message = process.stderr.strip().split("\n")[-1]
@@ -122,6 +142,7 @@ def test_an_unknown_backend_is_refused():
     assert "'gpu'" in message
 
 
+@needs_native
 def test_an_unusable_instruction_set_is_refused():
     process = python("import masklstm", ".", MASKLSTM_ISA="sse9")
     assert "ImportError: Invalid value for the environment variable MASKLSTM_ISA" in process.stderr
@@ -134,6 +155,7 @@ def test_another_keras_backend_is_refused():
     assert "masklstm needs Keras's TensorFlow backend" in process.stderr
 
 
+@needs_native
 def test_import_prints_nothing():
     quiet = python("import tensorflow", ".")
     process = python("import masklstm", ".")
@@ -142,6 +164,7 @@ def test_import_prints_nothing():
     assert len(process.stderr.splitlines()) <= len(quiet.stderr.splitlines())
 
 
+@needs_native
 def test_same_bits_for_every_number_of_tensorflow_threads():
     code = """
 import hashlib, numpy as np, tensorflow as tf
@@ -182,6 +205,7 @@ def outputs_for_numbers_of_threads(code):
     return outputs
 
 
+@needs_native
 def test_same_bits_of_composed_gradients_for_every_number_of_tensorflow_threads():
     """By weights, and of gradients; in graphs that know no shape as well, where they are those of
     the eager mode.
@@ -230,6 +254,7 @@ print(digest.hexdigest())
     assert len(outputs_for_numbers_of_threads(code)) == 1
 
 
+@needs_native
 def test_the_native_path_does_without_the_reference(monkeypatch):
     from masklstm import losses, ops, reference
 
@@ -248,6 +273,7 @@ def test_the_native_path_does_without_the_reference(monkeypatch):
         reference.masked_loss(y_true, y_pred)
 
 
+@needs_native
 def test_a_lack_of_memory_is_an_error():
     """Not the end of the process: there is no room for the results, or for sums beside them."""
     code = """
