@@ -53,7 +53,7 @@ def run(request):
         is_of_module = inspect.isfunction(function) and "<locals>" not in function.__qualname__
         return (traced if is_of_module else traced_here)(function, is_compiled)(*arguments)
 
-    called.mode = request.param
+    vars(called)["mode"] = request.param
     return called
 
 

@@ -2,8 +2,9 @@
 #ifndef MASKLSTM_CSRC_TENSORFLOW_XLA_HEADERS_H_
 #define MASKLSTM_CSRC_TENSORFLOW_XLA_HEADERS_H_
 
-// The wheel of TensorFlow 2.19 has a header that all of XLA includes, but not LLVM's headers, which it
-// includes. Its class, for the memory of NVIDIA's GPUs, is only named as the type of an argument.
+// The wheel of TensorFlow 2.19 has a header that all of XLA includes, but not LLVM's headers, which
+// it includes. Its class, for the memory of NVIDIA's GPUs, is only named as the type of an
+// argument.
 #include "tensorflow/core/public/version.h"
 #if defined(TF_MINOR_VERSION) && TF_MINOR_VERSION == 19  // newer ones do not define it
 #define XLA_STREAM_EXECUTOR_GPU_TMA_METADATA_H_

@@ -85,7 +85,7 @@ def _load() -> ModuleType:
 
 
 _requested = _requested_backend()
-build = {"native": False} if _requested == "reference" else _read_build()
+build: dict[str, Any] = {"native": False} if _requested == "reference" else _read_build()
 backend = "native" if build["native"] else "reference"
 
 if _requested == "native" != backend:
