@@ -127,7 +127,7 @@ def write_table() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] in (["add"], ["record"]):
+    if sys.argv[1:2] == ["add"]:
         add(row_of_this_environment(sys.argv[2], Path(sys.argv[3])))
     elif sys.argv[1:2] == ["add-arm"]:
         add(row_of_arm(sys.argv[2], sys.argv[3], Path(sys.argv[4])))
