@@ -4,7 +4,6 @@ tests/cuda_emulator.
 """
 
 import fcntl
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -13,17 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.loading import load
 
 ROOT = Path(__file__).parents[2]
-
-
-def load(path):
-    spec = importlib.util.spec_from_file_location("kernels", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def build_emulated(folder):

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from support.loading import load
+
 FILE = Path(__file__).with_name("descriptions.json")
 
 
@@ -35,17 +37,8 @@ class _NoKernels:
         pytest.skip(reason, allow_module_level=True)
 
 
-def _load(path):
-    spec = importlib.util.spec_from_file_location("kernels", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 if "MASKLSTM_KERNELS" in os.environ:
-    kernels = _load(os.environ["MASKLSTM_KERNELS"])
+    kernels = load(os.environ["MASKLSTM_KERNELS"])
 elif importlib.util.find_spec("masklstm.kernels"):
     from masklstm import kernels
 else:
