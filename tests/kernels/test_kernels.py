@@ -1,7 +1,6 @@
 """masklstm.kernels: the kernels on NumPy arrays, and the bits that must never change."""
 
 import doctest
-import hashlib
 import inspect
 import os
 import re
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from gpu import stub
 from support.cases import KERNEL_REDUCTIONS, LOSSES, example, labels_and_predictions
+from support.digests import all_results
 from support.native import kernels
 
 ROOT = Path(__file__).parents[2]
@@ -27,43 +27,6 @@ def misaligned(array, offset):
     view = buffer[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
     view[...] = array
     return view
-
-
-def all_results(y_true, y_pred, weight, mask, threads=1, as_bytes=np.ndarray.tobytes):
-    """Every loss and reduction, with and without weights and mask, as bytes."""
-    digest = hashlib.sha256()
-    row = weight.reshape(-1)[: y_true.shape[-1]].reshape(1, -1)
-    uses = ({}, {"sample_weight": weight}, {"sample_weight": row, "mask": mask})
-    for name, parameters in LOSSES:
-        for reduction in KERNEL_REDUCTIONS:
-            for use in uses:
-                arguments = {"loss": name, "reduction": reduction, "threads": threads}
-                arguments |= {**use, **parameters}
-                loss, weight_sum, count = kernels.masked_loss(y_true, y_pred, **arguments)
-                gradient = kernels.masked_loss_gradient(y_true, y_pred, **arguments)
-                for result in (loss, weight_sum, count, gradient):
-                    digest.update(as_bytes(np.asarray(result)))
-        for balance in ("sample", "timestep", "feature"):
-            groups = {"loss": name, "balance": balance, "threads": threads, **parameters}
-            for result in kernels.masked_group_sums(y_true, y_pred, sample_weight=weight, **groups):
-                digest.update(as_bytes(result))
-    for reduction in ("none", "sum"):  # all of it as one row
-        flat = y_true.reshape(-1), y_pred.reshape(-1)
-        result = kernels.masked_loss(*flat, reduction=reduction, threads=threads)[0]
-        gradient = kernels.masked_loss_gradient(*flat, reduction=reduction, threads=threads)
-        digest.update(as_bytes(np.asarray(result)) + as_bytes(gradient))
-    # Labels and predictions of other types; conversions do not depend on the loss.
-    whole = np.where(np.isnan(y_true), 0, y_true).astype("int16")
-    for labels, halves in (("bfloat16", "float16"), ("float16", "bfloat16"), ("int16", "float16")):
-        y = whole if labels == "int16" else y_true.astype(labels)
-        p = y_pred.astype(halves)
-        w = weight.astype("float32")
-        arguments = {"sample_weight": w, "missing": 0.0, "threads": threads}
-        for reduction in KERNEL_REDUCTIONS:
-            result = kernels.masked_loss(y, p, reduction=reduction, **arguments)
-            gradient = kernels.masked_loss_gradient(y, p, reduction=reduction, **arguments)
-            digest.update(as_bytes(np.asarray(result[0])) + as_bytes(gradient))
-    return digest.hexdigest()
 
 
 @pytest.mark.parametrize("name", kernels.types())
