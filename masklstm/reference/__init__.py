@@ -172,8 +172,15 @@ def _sums(elements: _Elements, axes: tf.Tensor | None = None) -> MaskedSums:
 
 def _other_axes(elements: _Elements, balance: str) -> tf.Tensor:
     """All axes but that of the groups."""
-    rank = tf.rank(elements.valid)
-    axis = group_axis(balance, elements.valid) % rank
+    valid = elements.valid
+    axis, rank = group_axis(balance, valid), tf.rank(valid)
+    if valid.shape.rank is None:
+        text = f"has no axis for balance={balance!r}"
+        has_axis = rank >= (1 if balance == "sample" else 2)
+        check = tf.debugging.Assert(has_axis, ["y_true of shape", tf.shape(valid), text])
+        with tf.control_dependencies([check]):
+            rank = tf.identity(rank)
+    axis %= rank
     return tf.concat([tf.range(axis), tf.range(axis + 1, rank)], axis=0)
 
 

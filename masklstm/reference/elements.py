@@ -33,6 +33,11 @@ def _nan_if_diverged(y_pred: tf.Tensor) -> tf.Tensor:
     return y_pred - y_pred
 
 
+def _nan_of(x: tf.Tensor) -> tf.Tensor:
+    """0, or for NaN a NaN with the slope NaN; added where a comparison gives NaN another slope."""
+    return tf.square(tf.where(tf.math.is_nan(x), x, tf.zeros_like(x)))
+
+
 @element_loss()
 def log_cosh(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
     error = tf.abs(y_pred - y_true)
@@ -54,7 +59,8 @@ def squared_logarithmic_error(
     def log_of(x: tf.Tensor) -> tf.Tensor:
         return tf.math.log1p(tf.maximum(x, epsilon))
 
-    return tf.square(log_of(y_pred) - log_of(y_true)) + _nan_if_diverged(y_pred)
+    value = tf.square(log_of(y_pred) - log_of(y_true))
+    return value + _nan_if_diverged(y_pred) + _nan_of(y_pred)
 
 
 @element_loss(epsilon="(0, 0.5)")
@@ -66,7 +72,8 @@ def poisson(y_true: tf.Tensor, y_pred: tf.Tensor, epsilon: float = 1e-7) -> tf.T
 @element_loss(quantile="(0, 1)")
 def pinball(y_true: tf.Tensor, y_pred: tf.Tensor, quantile: float = 0.5) -> tf.Tensor:
     half = _half_difference(y_true, y_pred)
-    return 2 * (quantile * tf.nn.relu(half) + (1 - quantile) * tf.nn.relu(-half))
+    value = 2 * (quantile * tf.nn.relu(half) + (1 - quantile) * tf.nn.relu(-half))
+    return value + _nan_of(half)
 
 
 def _smoothed(y_true: tf.Tensor, label_smoothing: float) -> tf.Tensor:

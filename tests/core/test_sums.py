@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from support.markers import needs_native
 from support.native import kernels
 
 from masklstm import ops
@@ -110,6 +111,7 @@ def test_counts_beyond_the_integers_of_float32(run):
     assert float(sums.weight_sum) == 2**24 + 3
 
 
+@needs_native
 def test_counts_beyond_32_bits():
     """More elements than an int32 can count, in half types to save memory; some seconds."""
     size = 2**31 + 3

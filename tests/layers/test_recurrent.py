@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from support.markers import needs_native
 
 import masklstm
 from masklstm.layers import native_recurrence
@@ -102,6 +103,7 @@ def random_mask(rng, shape):
     return places < length if form == 2 else places >= length
 
 
+@needs_native
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
     ("kind", "options"), [("LSTM", {}), ("GRU", {}), ("GRU", {"reset_after": False})], ids=str

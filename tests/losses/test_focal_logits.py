@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from support.markers import needs_native
 from support.native import kernels
 
 from masklstm import losses, ops, reference
@@ -77,6 +78,7 @@ def points(dtype):
     return [tf.constant(np.array(x, dtype)[:, None]) for x in zip(*POINTS, strict=True)]
 
 
+@needs_native
 @pytest.mark.parametrize("parameters", CASES, ids=str)
 def test_equals_the_definition_over_the_whole_range(parameters, dtype, run):
     arguments = {"loss": LOSS, **parameters}
@@ -121,6 +123,7 @@ def test_the_older_name_gives_the_same_bits(backend, dtype, run):
         np.testing.assert_array_equal(new, old)
 
 
+@needs_native
 def test_the_parameters_of_version_0_1_0_are_read():
     """Six numbers, as the attributes of graphs that were saved have them."""
     t, p = tf.constant([[1.0], [0.0]]), tf.constant([[-100.0], [100.0]])

@@ -7,6 +7,7 @@ exact after they are rounded to the computing type. The bounds are those that do
 import numpy as np
 import pytest
 import tensorflow as tf
+from support.markers import needs_native
 from support.native import kernels
 
 from masklstm._core import library
@@ -20,9 +21,10 @@ ULP_UNDER_XLA = {
     ("binary_focal_crossentropy", "float64"): (200, 200),
 }
 
-pytestmark = pytest.mark.skipif(
-    np.finfo(np.longdouble).nmant < 63, reason="needs long doubles of 80 bits"
-)
+pytestmark = [
+    needs_native,
+    pytest.mark.skipif(np.finfo(np.longdouble).nmant < 63, reason="needs long doubles of 80 bits"),
+]
 
 
 def points(loss, dtype):

@@ -17,6 +17,7 @@ import tensorflow as tf
 from conftest import REDUCTIONS
 from gpu import channels
 from support.exact_distributions import EXACT, exact, numbers
+from support.markers import needs_native
 from support.native import kernels
 
 from masklstm import ops, reference
@@ -193,6 +194,7 @@ def digest_of_all():
     return digest.hexdigest()
 
 
+@needs_native
 def test_same_bits_for_every_instruction_set():
     code = "from ops import test_channels; print(test_channels.digest_of_all())"
     digests = set()
@@ -328,6 +330,7 @@ class TestShapes:
         with pytest.raises(ValueError, match=r"2 predictions for each label"):
             kernels.masked_loss(self.labels, np.ones(shape, "float32"), "gaussian_nll")
 
+    @needs_native
     def test_unknown_shapes_are_checked_when_the_op_runs(self):
         @tf.function(input_signature=[tf.TensorSpec(None), tf.TensorSpec(None)])
         def loss(y_true, y_pred):
@@ -364,6 +367,7 @@ class TestParameters:
         assert float(value) == pytest.approx(float(one))
 
 
+@needs_native
 @each_case
 def test_one_op_in_each_direction(case, rng):
     """No tensor of the predictions' shape but these and their gradient, nor of the labels'."""
@@ -388,6 +392,7 @@ def test_one_op_in_each_direction(case, rng):
     assert sum(op.type.startswith("Masklstm>") for op in graph.get_operations()) == 2
 
 
+@needs_native
 def test_third_derivatives_are_refused():
     t, p = np.zeros((2,)), tf.constant(np.ones((2, 2)))
     with tf.GradientTape() as third:

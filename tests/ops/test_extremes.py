@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import LOSSES, case_id, loss_and_gradients
+from support.markers import needs_native
 from support.native import kernels
 
 from masklstm import losses, ops, reference
@@ -92,7 +93,10 @@ LARGEST = [
 ]
 
 
-@pytest.mark.parametrize("backend", [ops, reference], ids=["native", "reference"])
+@pytest.mark.parametrize(
+    "backend",
+    [pytest.param(ops, id="native", marks=needs_native), pytest.param(reference, id="reference")],
+)
 def test_the_largest_numbers(backend, dtype, run):
     real, largest = np.longdouble, np.longdouble(np.finfo(dtype).max)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import REDUCTIONS, assert_all_close, labels_and_predictions
+from support.markers import needs_native
 
 from masklstm import ops, reference
 from masklstm._core import library
@@ -101,6 +102,7 @@ def test_gradients_of_the_sums(loss_case, rng):
     assert_all_close(*results, "float32")
 
 
+@needs_native
 def test_a_third_derivative_is_refused():
     x = tf.constant([1.0])
     with tf.GradientTape() as third:
@@ -169,6 +171,7 @@ def test_every_way_to_differentiate(reduction, loss_case, rng):
     assert_all_close(found, expected, "float64")
 
 
+@needs_native
 @pytest.mark.parametrize(
     ("name", "shape", "reduction", "message"),
     [
@@ -210,6 +213,7 @@ def test_results_that_do_not_fit_are_refused(name, shape, reduction, message, ru
     np.testing.assert_array_equal(run(gradient, tf.zeros([8, 3]), *right), np.zeros((8, 3)))
 
 
+@needs_native
 def test_a_scale_below_the_range_of_the_type_is_not_lost(dtype, run):
     """The upstream gradient over the count would be flushed to 0; its product with the slope is
     an ordinary number.

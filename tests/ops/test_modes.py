@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from conftest import labels_and_predictions, loss_and_gradients
 from losses.test_losses import lstm_data, lstm_model
+from support.markers import needs_native
 
 from masklstm import losses, ops, reference
 
@@ -84,6 +85,7 @@ def test_calls_from_several_threads_do_not_disturb_each_other(rng):
             assert list(found) == expected
 
 
+@needs_native
 @pytest.mark.parametrize("options", [{}, {"reduction": "sum"}, {"balance": "timestep"}], ids=str)
 def test_eager_and_graph_give_the_same_bits(options, loss_case, rng):
     loss, parameters = loss_case
@@ -125,6 +127,7 @@ def test_weights_whose_axes_are_only_known_in_the_graph(options, shape, known, d
     np.testing.assert_allclose(found, by_reference, rtol=1e-4, atol=1e-6)
 
 
+@needs_native
 @pytest.mark.parametrize("options", [{}, {"reduction": "sum"}, {"balance": "feature"}], ids=str)
 def test_no_other_tensor_of_the_full_shape(options):
     """Forward and backward touch labels, predictions and gradient; weights keep their shape."""
@@ -151,6 +154,7 @@ def test_no_other_tensor_of_the_full_shape(options):
         assert sorted(full) == ["Masklstm>MaskedLossGrad", "Placeholder", "Placeholder"]
 
 
+@needs_native
 @pytest.mark.parametrize("balance", [None, "sample", "timestep", "feature"])
 def test_weights_of_a_loss_keep_their_shape(balance):
     """Those of its features and steps, beside weights of samples."""

@@ -15,6 +15,7 @@ from conftest import (
     labels_and_predictions,
     loss_and_gradients,
 )
+from support.markers import needs_native
 
 from masklstm import ops, reference
 
@@ -398,6 +399,7 @@ class TestErrors:
         with pytest.raises(ValueError, match=r"reshape it to \(1, 1, 5\)"):
             ops.masked_loss(tf.zeros([3, 2, 5]), tf.zeros([3, 2, 5]), sample_weight=tf.ones([5]))
 
+    @needs_native
     def test_shapes_found_out_when_the_op_runs(self):
         spec = tf.TensorSpec(None)
         loss = tf.function(
@@ -408,6 +410,7 @@ class TestErrors:
         with pytest.raises(tf.errors.InvalidArgumentError, match=r"'sample_weight'.*\[2,3\]"):
             loss(tf.zeros([2, 3]), tf.zeros([2, 3]), tf.ones([3]))
 
+    @needs_native
     def test_bad_attributes_do_not_crash(self):
         from masklstm._core import library
 

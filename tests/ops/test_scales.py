@@ -8,6 +8,7 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
+from support.markers import needs_native
 from support.native import kernels
 
 from masklstm import ops
@@ -47,6 +48,7 @@ def cases(divisor):
             yield upstream, weight, slope, result
 
 
+@needs_native
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     ("options", "divisor"),
@@ -113,6 +115,7 @@ def test_weights_at_both_ends(mode, balance, weights, upstream):
     np.testing.assert_allclose(found, expected, rtol=4e-7, atol=smallest)
 
 
+@needs_native
 @pytest.mark.parametrize("mode", MODES)
 def test_a_product_of_far_float64_factors_is_right(mode):
     """Upstream over divisor has to be a float64; what it is multiplied with, may lie anywhere."""

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from conftest import REDUCTIONS, labels_and_predictions, loss_and_gradients
 from losses.test_losses import ARGUMENTS, CASES, _case_id, bounded, lstm_data
+from support.markers import needs_native
 
 from masklstm import losses, ops, reference
 from masklstm._core import library
@@ -223,6 +224,7 @@ def full_arrays(instructions, shape):
     return [i for i in instructions if i.startswith(shape) and " parameter(" not in i]
 
 
+@needs_native
 def test_one_loop_each_way(loss_case):
     """Forward one fused reduction, backward one fused map, and nothing else of the labels' shape.
 
@@ -277,6 +279,7 @@ print("LOSS", float(module(t, p)))
 """
 
 
+@needs_native
 def test_exported_models(tmp_path):
     def run(*arguments):
         return subprocess.run(
@@ -299,6 +302,7 @@ def test_exported_models(tmp_path):
     assert "Masklstm>MaskedLoss" in process.stderr
 
 
+@needs_native
 def test_a_second_copy_of_the_library_is_refused(tmp_path):
     code = """
 import importlib.util, sys, masklstm
