@@ -20,6 +20,7 @@ HOT = ("SumVectors", "GradientOfVectors", "SumElements", "GradientOfElements")
 pytestmark = [
     pytest.mark.skipif(not (ROOT / "CMakeLists.txt").exists(), reason="the sources are not here"),
     pytest.mark.skipif(shutil.which("cmake") is None, reason="cmake is not on this machine"),
+    pytest.mark.skipif(shutil.which("c++") is None, reason="there is no C++ compiler"),
 ]
 needs_nvcc = pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not on this machine")
 
@@ -40,8 +41,16 @@ def configure(folder, *options, path=None):
 def log():
     """Builds everything with the CUDA kernels; the output of all builds."""
     BUILD.mkdir(parents=True, exist_ok=True)
-    # The CPU kernels of AVX2 and AVX-512 take minutes, and are those of every other build.
-    options = "-DMASKLSTM_PTXAS_FLAGS=-v", "-DMASKLSTM_X86_KERNELS=OFF"
+    # What runs on the CPU, and under XLA, is that of every other build: as little as can be of it,
+    # unoptimized.
+    options = [
+        *("-DMASKLSTM_PTXAS_FLAGS=-v", "-DMASKLSTM_X86_KERNELS=OFF", "-DMASKLSTM_XLA=OFF"),
+        *(
+            "-DCMAKE_BUILD_TYPE=Debug",
+            "-DCMAKE_CXX_FLAGS_DEBUG=-O0",
+            "-DCMAKE_CUDA_FLAGS_DEBUG=-O3 -DNDEBUG",
+        ),
+    ]
     chosen = "" if ARCHITECTURES == "all" else ARCHITECTURES
     cuda = "-DMASKLSTM_CUDA=ON", f"-DMASKLSTM_CUDA_ARCHITECTURES={chosen}"
     configured = configure(BUILD, *cuda, *options)
