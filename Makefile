@@ -10,6 +10,8 @@ NATIVE := $(shell find csrc cmake build_support -name "*.*" -type f -not -name "
 
 # TensorFlow's own notes at start-up are not ours to repeat.
 export TF_CPP_MIN_LOG_LEVEL ?= 2
+# Most of what gets installed is never imported; what is, Python compiles then.
+export PIP_NO_COMPILE ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test fuzz sanitize lint format docs bench bench-full study wheel wheel-cuda wheels clean

@@ -40,11 +40,12 @@ while [ $# -gt 0 ]; do
 done
 python=$(command -v "$python")
 sources=$(realpath "$(dirname "$0")/..")
-step() { printf '\n== %s\n' "$1"; }
+step() { printf "\n== %s: %s\n" "$(date +%T)" "$1"; }
 
 elsewhere=$(mktemp -d)
 trap 'rm -rf "$elsewhere"' EXIT
-export PIP_DISABLE_PIP_VERSION_CHECK=1 TF_CPP_MIN_LOG_LEVEL=2
+# What is not imported need not be compiled either.
+export PIP_NO_COMPILE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 TF_CPP_MIN_LOG_LEVEL=2
 venv=$elsewhere/venv
 
 step "$package $minor for $("$python" --version)"
