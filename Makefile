@@ -10,6 +10,8 @@ NATIVE := $(shell find csrc cmake build_support -name "*.*" -type f -not -name "
 
 # TensorFlow's own notes at start-up are not ours to repeat.
 export TF_CPP_MIN_LOG_LEVEL ?= 2
+# One CMake for all builds: another one compiles everything anew.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Most of what gets installed is never imported; what is, Python compiles then.
 export PIP_NO_COMPILE ?= 1
 

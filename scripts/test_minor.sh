@@ -96,7 +96,7 @@ venv/bin/python -W ignore -m masklstm info
 
 step "the tests, away from the source tree"
 status=0
-venv/bin/python -m pytest --numprocesses 2 --dist worksteal -q --junitxml=results.xml tests "$@" || status=$?
+venv/bin/python -m pytest --numprocesses 2 --dist worksteal -q --junitxml=results.xml "$@" || status=$?
 if [ -n "$record" ]; then
   venv/bin/python -W ignore "$sources/docs/scripts/tested.py" add "$package" results.xml
 fi
