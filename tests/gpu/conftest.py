@@ -22,7 +22,7 @@ def build_emulated(folder):
 
     configure = [
         *("cmake", "-S", ROOT, "-B", folder, "-GNinja", "-DCMAKE_BUILD_TYPE=Debug"),
-        "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -DNDEBUG",  # those of the CPU are of no interest here
+        "-DCMAKE_CXX_FLAGS_DEBUG=-O0 -DNDEBUG",  # those of the CPU are of no interest here
         *("-DMASKLSTM_CUDA=EMULATED", "-DMASKLSTM_OPS=OFF", "-DMASKLSTM_X86_KERNELS=OFF"),
         *(f"-DPython_EXECUTABLE={sys.executable}", f"-Dpybind11_DIR={pybind11.get_cmake_dir()}"),
     ]
