@@ -100,12 +100,15 @@ def check_visible() -> None:
     )
 
 
-def check_minor(tensorflow: TensorFlow) -> None:
-    """Raises for a minor version that no native part is built for."""
-    if tensorflow.minor in MINORS:
+def check_minor(tensorflow: TensorFlow, native: bool) -> None:
+    """Raises for a minor version that no native part is built for, or without one for one that is
+    too old.
+    """
+    is_too_old = _number(tensorflow.minor) < _number(FIRST_PURE)
+    if tensorflow.minor in MINORS or not (native or is_too_old):
         return
     way_out = "Set MASKLSTM_NATIVE=OFF to run on the slower pure-TensorFlow reference"
-    if _number(tensorflow.minor) < _number(FIRST_PURE):
+    if is_too_old:
         way_out = f"TensorFlow {FIRST_PURE} is the oldest one that masklstm runs on at all"
     where = f" in {tensorflow.folder}" if tensorflow.folder else ""
     raise BuildError(
@@ -168,7 +171,7 @@ def main() -> None:
                 f"one of the versions {', '.join(MINORS)}, as after "
                 f"`pip install 'tensorflow=={MINORS[-1]}.*'`."
             )
-        check_minor(found)
+        check_minor(found, native=True)
     except BuildError as problem:
         sys.exit(str(problem))
     print(found.folder, found.version, sep=";", end="")

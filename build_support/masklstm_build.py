@@ -50,11 +50,11 @@ def get_requires_for_build_wheel(config_settings: Any = None) -> list[str]:
         tensorflow = installed_tensorflow.target()
         if tensorflow.folder is None:
             installed_tensorflow.check_visible()
-        if not is_native():
-            return []
-        installed_tensorflow.check_minor(tensorflow)
+        installed_tensorflow.check_minor(tensorflow, is_native())
     except installed_tensorflow.BuildError as problem:
         sys.exit(str(problem))
+    if not is_native():
+        return []
     return [*TOOLS, installed_tensorflow.build_requirement(tensorflow)]
 
 

@@ -1,5 +1,6 @@
 """Which TensorFlow a build is for, and what it says where it cannot be made."""
 
+import contextlib
 import importlib.metadata
 import os
 import subprocess
@@ -48,7 +49,7 @@ def test_what_is_there_is_built_for_and_required(environment, build, name):
     found = build.target()
     published = name.replace("_", "-")
     assert found[:2] == (published, "2.19.1")
-    build.check_minor(found)
+    build.check_minor(found, native=True)
     assert build.requirement(found, native=True) == f"{published}>=2.19,<2.20"
     assert build.requirement(found, native=False) == f"{published}>=2.16"
     # Which package an isolated build compiles against makes no difference.
@@ -118,10 +119,18 @@ def test_another_choice_is_refused(environment, build, monkeypatch, choice):
 def test_other_minors_are_refused_with_a_way_out(environment, build, version):
     environment(tensorflow=version)
     with pytest.raises(build.BuildError) as refused:
-        build.check_minor(build.target())
+        build.check_minor(build.target(), native=True)
     assert f"Found: tensorflow {version}" in str(refused.value)
     oldest = f"TensorFlow {build.FIRST_PURE} is the oldest"
     assert (oldest if version == "2.15.1" else "MASKLSTM_NATIVE=OFF") in str(refused.value)
+
+
+@pytest.mark.parametrize("version", ["2.15.1", "2.16.2", "2.22.0"])
+def test_without_native_part_the_oldest_alone_are_refused(environment, build, version):
+    environment(tensorflow=version)
+    refused = pytest.raises(build.BuildError, match="is the oldest")
+    with refused if version == "2.15.1" else contextlib.nullcontext():
+        build.check_minor(build.target(), native=False)
 
 
 def test_two_over_each_other_are_refused(environment, build):
