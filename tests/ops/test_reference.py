@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import loss_and_gradients
+from conftest import labels_and_predictions, loss_and_gradients
 
 from masklstm import ops, reference
 
@@ -215,3 +215,15 @@ def test_a_number_that_no_label_can_be_marks_none(backend, dtype, missing):
     if dtype == "float32":
         y_true[0] = np.inf  # which 1e300 must not turn into
     assert int(backend.masked_sums(y_true, np.zeros(2), missing=missing).valid_count) == 2
+
+
+def test_a_nan_prediction_shows_in_value_and_slope(loss_case, dtype, rng):
+    """Comparisons, as in a maximum, would give it the slope of one side."""
+    loss, parameters = loss_case
+    y_true, y_pred = labels_and_predictions(rng, (40, 3), dtype, loss, parameters)
+    y_true[17, 1], y_pred[17, 1] = 1.0, np.nan
+    value, gradient = loss_and_gradients(
+        reference.masked_loss, y_true, y_pred, loss=loss, **parameters
+    )
+    assert np.isnan(value)
+    assert np.argwhere(np.isnan(gradient.numpy())).tolist() == [[17, 1]]
