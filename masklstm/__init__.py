@@ -10,7 +10,7 @@ One native TensorFlow op finds the missing labels, masks them and reduces the lo
 
 from importlib.metadata import version as _version
 
-from masklstm import callbacks, distributions, layers, losses, metrics, ops, reference
+from masklstm import callbacks, data, distributions, layers, losses, metrics, ops, reference
 from masklstm._core import library, names
 from masklstm._core.library import build_summary
 from masklstm.inspection.numbers import inspect
@@ -22,6 +22,7 @@ __version__ = _version("masklstm")
 __all__ = [
     "build_summary",
     "callbacks",
+    "data",
     "distributions",
     "inspect",
     "layers",
@@ -38,7 +39,7 @@ if library.backend == "native":
 
     __all__ += ["kernels"]
 
-names.show_public(callbacks, distributions, layers, losses, metrics, ops)
+names.show_public(callbacks, data, distributions, layers, losses, metrics, ops)
 
 
 def __dir__() -> list[str]:

@@ -20,6 +20,11 @@ def listed(names: Iterable[object]) -> str:
     return f"{text} and {rest:,} more" if rest > 0 else text
 
 
+def counted(number: int, name: str) -> str:
+    """A number of things, as in "1 step" and "1,000 steps"."""
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
+
+
 def say(text: str) -> None:
     # A column's name or a unit may hold what the terminal cannot show.
     encoding = sys.stdout.encoding or "utf-8"

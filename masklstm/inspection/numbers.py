@@ -65,9 +65,10 @@ class Inspection:
         self.labels = is_missing.size
         self.missing = int(np.count_nonzero(is_missing))
         self.share = self.missing / self.labels
-        self.share_by_sample = is_missing.mean(axis=(1, 2))
-        self.share_by_timestep = is_missing.mean(axis=(0, 2))
-        self.share_by_feature = is_missing.mean(axis=(0, 1))
+        self.share_by_sample, self.share_by_timestep, self.share_by_feature = (
+            np.count_nonzero(is_missing, axis=others) * self.shape[kept] / self.labels
+            for kept, others in enumerate(((1, 2), (0, 2), (0, 1)))
+        )
         self.samples_without_label = np.flatnonzero(self.share_by_sample == 1)
 
     @property

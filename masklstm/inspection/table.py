@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from masklstm._core.terminal import shown
+from masklstm._core.terminal import counted, shown
 
 if TYPE_CHECKING:
     from masklstm.inspection.numbers import Inspection
@@ -19,7 +19,7 @@ _LINES = 8
 
 def summary(found: Inspection, lengths: dict[str, int]) -> list[str]:
     """What there is of all labels; `lengths` of the axes by their names."""
-    axes = [_count(length, name) for name, length in lengths.items() if length > 1]
+    axes = [counted(length, name) for name, length in lengths.items() if length > 1]
     total = f" = {found.labels:,}" if len(axes) > 1 else ""
     rows = [
         ("labels", f"{' x '.join(axes) or '1'}{total}"),
@@ -27,11 +27,11 @@ def summary(found: Inspection, lengths: dict[str, int]) -> list[str]:
     ]
     if lengths["step"] > 1:
         gaps = found.gap_lengths
-        longest = f"; the longest is {_count(int(gaps.max()), 'step')} long" if len(gaps) else ""
+        longest = f"; the longest is {counted(int(gaps.max()), 'step')} long" if len(gaps) else ""
         rows.append(("gaps", f"{len(gaps):,}{longest}"))
     if lengths["sample"] > 1:
         without = len(found.samples_without_label)
-        rows.append(("no label", f"{without:,} of {_count(lengths['sample'], 'sample')}"))
+        rows.append(("no label", f"{without:,} of {counted(lengths['sample'], 'sample')}"))
     if len(axes) > 1:
         shares = {"sample": found.share_by_sample, "step": found.share_by_timestep}
         rows += [(f"by {name}", _range(name, shares[name])) for name in shares if lengths[name] > 1]
@@ -74,10 +74,6 @@ def percent(share: float) -> str:
     if 0 < share < 0.0005:
         return "<0.1%"
     return ">99.9%" if 0.9995 <= share < 1 else f"{share:.1%}"
-
-
-def _count(number: int, name: str) -> str:
-    return f"{number:,} {name}{'s' * (number != 1)}"
 
 
 def _range(name: str, shares: NDArray[np.float64]) -> str:

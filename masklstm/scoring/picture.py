@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from masklstm._core.terminal import shown
+from masklstm._core.terminal import counted, shown
 from masklstm.inspection.picture import COLOR, Picture
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _draw_distribution(axis: Axes, name: str, column: NDArray[np.float64]) -> No
     is_finite = np.isfinite(column)
     scores = np.sort(column[is_finite])
     shares = np.arange(1, scores.size + 1) / max(scores.size, 1)
-    title = f"{shown(name)}, {scores.size:,} group{'s' * (scores.size != 1)}"
+    title = f"{shown(name)}, {counted(scores.size, 'group')}"
     if not is_finite.all():
         title += f"; {np.count_nonzero(~is_finite):,} without a score"
     axis.set_title(title, fontsize="small")

@@ -11,7 +11,7 @@ import pytest
 from support.metric_models import OF_ONE_PREDICTION
 
 import masklstm
-from masklstm import callbacks, distributions, layers, losses, metrics, ops
+from masklstm import callbacks, data, distributions, layers, losses, metrics, ops
 
 NAN = float("nan")
 TAKEN_NAMES = ["epoch", "batch", "loss", "learning_rate", "val_mae"]
@@ -144,7 +144,9 @@ class TestReprs:
 
 
 class TestDir:
-    @pytest.mark.parametrize("module", [losses, metrics, layers, callbacks, distributions, ops])
+    @pytest.mark.parametrize(
+        "module", [losses, metrics, layers, callbacks, data, distributions, ops]
+    )
     def test_shows_what_is_public(self, module):
         assert dir(module) == sorted(module.__all__)
 

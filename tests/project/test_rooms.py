@@ -21,6 +21,7 @@ ROOMS = (
     "callbacks",
     "inspection",
     "scoring",
+    "data",
     "",  # masklstm/__init__.py
     "commands",
     "demo",
