@@ -85,16 +85,19 @@ class TestMasking:
         assert outputs.dtype == tf.float32
 
 
-def impute_step_by_step(x, strategy, fill):
+def impute_step_by_step(x, strategy, fill, decay=(0, 0)):
     """The fills and the elapsed steps as a program would write them down."""
     filled, elapsed = x.copy(), np.zeros_like(x)
     for row in range(len(x)):
         for feature in range(x.shape[-1]):
-            last, since = 0.0, 0
+            last, since = fill[feature] if strategy == "decay" else 0.0, 0
             for step in range(x.shape[1]):
                 since += 1
                 if np.isnan(x[row, step, feature]):
                     filled[row, step, feature] = last if strategy == "last" else fill[feature]
+                    if strategy == "decay":
+                        share = np.exp(-max(0, decay[0][feature] * since + decay[1][feature]))
+                        filled[row, step, feature] += share * (last - fill[feature])
                 else:
                     last, since = x[row, step, feature], 0
                 elapsed[row, step, feature] = since
@@ -118,17 +121,20 @@ class TestImpute:
     def test_equal_to_steps_by_hand(self, strategy, indicator, elapsed, jit_compile, rng):
         x = inputs_with_gaps(rng)
         layer = masklstm.layers.Impute(strategy, indicator=indicator, elapsed=elapsed)
-        fill = np.zeros(FEATURES)
-        if strategy == "mean":
+        fill, decay = np.zeros(FEATURES), None
+        if strategy in ("mean", "decay"):
             layer.adapt(x)
             fill = np.nanmean(x.astype("float64"), axis=(0, 1))
+        if strategy == "decay":
+            decay = rng.normal(size=(2, FEATURES)).astype("float32")
+            layer.set_weights([*decay, layer.fill])
         if strategy == "learned":
             layer.build(x.shape)
             fill = rng.normal(size=FEATURES).astype("float32")
             layer.set_weights([fill])
         call = layer if jit_compile is None else tf.function(layer, jit_compile=jit_compile)
         outputs = call(tf.constant(x))
-        filled, since = impute_step_by_step(x, strategy, fill)
+        filled, since = impute_step_by_step(x, strategy, fill, decay)
         expected = [filled, np.isnan(x), since]
         kept = [True, indicator, elapsed]
         expected = np.concatenate([e for e, k in zip(expected, kept, strict=True) if k], axis=-1)
@@ -139,7 +145,7 @@ class TestImpute:
     def test_no_nan_reaches_a_gradient(self, strategy, rng):
         x = tf.constant(inputs_with_gaps(rng))
         layer = masklstm.layers.Impute(strategy, elapsed=True)
-        if strategy == "mean":
+        if strategy in ("mean", "decay"):
             layer.adapt(x)
         dense = keras.layers.Dense(2)
         with tf.GradientTape() as tape:
@@ -149,6 +155,8 @@ class TestImpute:
         assert all(np.all(np.isfinite(gradient)) for gradient in gradients)
         if strategy == "learned":
             assert np.all(gradients[-1].numpy() != 0)
+        if strategy == "decay":
+            assert all(np.any(gradient.numpy() != 0) for gradient in gradients[-2:])
 
     def test_masked_steps_are_no_observations(self):
         x = np.array([[[1.0], [-1.0], [NAN], [4.0]]], "float32")
@@ -201,11 +209,12 @@ class TestImpute:
     @pytest.mark.parametrize("strategy", STRATEGIES)
     def test_what_is_masked_is_filled(self, strategy):
         x = np.array([[[1.0], [NAN], [7.0]]], "float32")
-        mean = 5.0 if strategy == "mean" else None
+        mean = 5.0 if strategy in ("mean", "decay") else None
         layer = masklstm.layers.Impute(strategy, mask_value=-1, mean=mean)
         outputs = layer(x, mask=np.array([[True, False, False]]))
         fill = {"mean": 5.0, "last": 1.0}.get(strategy, 0.0)
-        assert outputs[0].numpy().tolist() == [[1.0, 0.0], [fill, 1.0], [fill, 1.0]]
+        fills = [5 - 4 * np.exp(-0.1 * k) for k in (1, 2)] if strategy == "decay" else [fill] * 2
+        np.testing.assert_allclose(outputs[0], [[1.0, 0.0], *([x, 1.0] for x in fills)], rtol=1e-6)
 
     @pytest.mark.parametrize("jit_compile", [None, True])
     @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -273,7 +282,9 @@ class TestImpute:
         impute = masklstm.layers.Impute
         with pytest.raises(ValueError, match=r"'strategy'. Expected one of .*median"):
             impute("median")
-        with pytest.raises(ValueError, match="Argument 'mean' is for strategy 'mean' alone"):
+        with pytest.raises(
+            ValueError, match="Argument 'mean' is for strategies 'mean' and 'decay' alone"
+        ):
             impute("last", mean=1.0)
         with pytest.raises(ValueError, match=r"'mean'. Expected a number for each .*'a'"):
             impute("mean", mean="a")
@@ -281,7 +292,7 @@ class TestImpute:
             impute("mean", mean=[1.0, 2.0, 3.0])(np.zeros((1, 2, 2)))
         with pytest.raises(ValueError, match=r"\(batch, time, features\)"):
             impute()(np.zeros((3, 2)))
-        with pytest.raises(ValueError, match="Only strategy 'mean' is adapted"):
+        with pytest.raises(ValueError, match="Only strategies 'mean' and 'decay' are adapted"):
             impute("last").adapt(np.zeros((1, 2, 2)))
         with pytest.raises(ValueError, match=r"at least one observation of each .*none of \[1\]"):
             impute("mean").adapt(np.array([[[1.0, NAN]]]))
@@ -424,6 +435,14 @@ ARGUMENTS = {
         {"family": "gamma", "kernel_initializer": "zeros", "kernel_regularizer": "l2"},
     ],
     "LSTM": [{"units": 3}],
+    "GRUD": [{"units": 3}, {"units": 3, "mean": [1.0, 2.0], "return_sequences": True}],
+    "MaskedMean": [{}],
+    "MissingDropout": [{"step": 0.1}, {"sequence": 0.2, "products": [[0, 1], [2]], "seed": 3}],
+    "Normalization": [
+        {},
+        {"axis": None, "mean": 1.0, "variance": 2.0},
+        {"axis": (1, -1), "mean": [1.0, 2.0], "variance": [0.0, 2.0], "invert": True},
+    ],
     "GRU": [{"units": 3}],
     "MaskedLoss": [
         {"loss": masklstm.losses.Huber(delta=0.3)},
