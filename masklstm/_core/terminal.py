@@ -3,6 +3,9 @@
 import sys
 import unicodedata
 from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
 
 _MOST_NAMES = 50
 
@@ -25,11 +28,25 @@ def counted(number: int, name: str) -> str:
     return f"{number:,} {name}{'' if number == 1 else 's'}"
 
 
+def time_text(time: Any) -> str:
+    """A time without what is zero at its end: 2020-01-31, 2020-01-31 17:00."""
+    if isinstance(time, np.datetime64):
+        for unit in ("D", "m", "s"):
+            if time == time.astype(f"M8[{unit}]"):
+                return str(time.astype(f"M8[{unit}]")).replace("T", " ")
+    return str(time).replace("T", " ")
+
+
 def say(text: str) -> None:
     # A column's name or a unit may hold what the terminal cannot show.
     encoding = sys.stdout.encoding or "utf-8"
     lines = "\n".join(map(shown, text.split("\n")))
     print(lines.encode(encoding, "replace").decode(encoding), flush=True)
+
+
+def warn(text: str) -> None:
+    """Prints a warning in one line."""
+    print("warning:", shown(" ".join(text.split())), file=sys.stderr, flush=True)
 
 
 def complain(command: str, error: Exception) -> int:

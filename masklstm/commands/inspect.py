@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from masklstm._core.terminal import complain, listed, say, shown
+from masklstm._core.terminal import complain, listed, say, shown, warn
+from masklstm.commands import table
 from masklstm.commands.demo.options import SHIPPED_DATA, SHIPPED_TARGET
 from masklstm.commands.errors import CommandError
-from masklstm.commands.table import read_table
+from masklstm.data.reading import Reading
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,21 +20,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--csv",
         metavar="FILE",
-        help="your own data, .csv or .csv.gz: comma-separated with a header, rows in order; empty, "
-        "NA, NaN, null, - and ? are missing",
+        help="your own data: text or Parquet, compressed or not, with a header; empty cells, NA, "
+        "NaN, null, - and ? are missing",
     )
     parser.add_argument(
         "--target",
         metavar="COLUMN",
-        help=f"the column to look at (default: all numeric ones; without --csv {SHIPPED_TARGET})",
-    )
-    parser.add_argument(
-        "--missing",
-        metavar="NUMBER",
-        default="nan",
-        help="a number that means that a value is missing, as in --missing=-999",
+        action="append",
+        help="a column to look at; may be given several times (default: all numeric ones; without "
+        f"--csv {SHIPPED_TARGET})",
     )
     parser.add_argument("--out", metavar="PICTURE", help="save a picture, as gaps.png or gaps.svg")
+    table.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -49,28 +47,29 @@ def _run(arguments: argparse.Namespace) -> None:
     import masklstm
     from masklstm.inspection.numbers import Inspection
 
-    try:
-        missing = float(arguments.missing)
-    except ValueError:
-        raise CommandError(
-            f"Invalid value for option --missing. Expected a number. Received: {arguments.missing}"
-        ) from None
     picture = None if arguments.out is None else _check_picture(arguments.out)
-    path, target = arguments.csv, arguments.target
+    path, targets = arguments.csv, arguments.target or []
     if path is None:
-        path, target = SHIPPED_DATA, target or SHIPPED_TARGET
-    table = read_table(Path(path))
-    columns = table.numbers if target is None else {target: table.target(target)}
-    left_out = listed(f"{name} ({why})" for name, why in table.not_numeric.items())
-    if not any(len(values) for values in columns.values()):
+        path, targets = SHIPPED_DATA, targets or [SHIPPED_TARGET]
+    path = Path(path)
+    reading = table.read_file(path, arguments)
+    table.describe(reading, path)
+    if reading.group is None and reading.likely_group is not None:
+        reading.group = reading.likely_group
+        say(f"  taken as the group: {shown(reading.group)}")
+    columns = _columns(reading, arguments, targets)
+    left_out = listed(f"{name} ({why})" for name, why in columns.not_numeric.items())
+    if not any(len(values) for values in columns.numbers.values()):
         received = f"columns that are not numeric: {left_out}" if left_out else "none"
         raise CommandError(f"Expected rows of numbers in {path}. Received: {received}")
-    found = masklstm.inspect(np.stack(list(columns.values()), axis=1), missing)
+    found = masklstm.inspect(np.stack(list(columns.numbers.values()), axis=1), times=columns.times)
     assert isinstance(found, Inspection)
-    found.features = list(columns)
-    say(f"{shown(Path(path).name)}: {listed(columns)}")
-    if target is None and left_out:
-        say(f"left out, as not numeric: {left_out}")
+    found.features = list(columns.numbers)
+    if not targets and left_out:
+        say(f"  left out, as not numeric: {left_out}")
+    say("")
+    if columns.step != "row":
+        say(f"a step is {columns.step}")
     say(str(found))
     if picture is not None:
         try:
@@ -78,6 +77,26 @@ def _run(arguments: argparse.Namespace) -> None:
         except (OSError, ValueError) as error:
             raise _no_picture(arguments.out, error) from error
         say(f"saved {shown(picture)}")
+
+
+def _columns(reading: Reading, arguments: argparse.Namespace, targets: list[str]) -> table.Table:
+    """The columns to look at, on the steps of their times; by rows where these fit no steps."""
+    arguments.duplicates = arguments.duplicates or "first"
+    try:
+        found = table.to_table(reading, arguments, targets)
+    except table.IrregularError:
+        warn("counted by rows, not by steps of time")
+        reading.time = reading.group = None
+        found = table.to_table(reading, arguments, targets)
+    if not targets:
+        return found
+    # Of several series each has its own column of a name.
+    chosen = {
+        name: values
+        for name, values in found.numbers.items()
+        if reading.group is not None or name in targets
+    }
+    return table.Table(chosen, found.not_numeric, found.times, found.step)
 
 
 def _check_picture(out: str) -> Path:

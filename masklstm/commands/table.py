@@ -1,40 +1,107 @@
-"""Reads a CSV file into columns of numbers, missing cells as NaN."""
+"""The files that commands read: the options, and what is said of a file."""
 
-import csv
+import argparse
 import difflib
-import gzip
-import io
-import zlib
-from collections import Counter
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from masklstm._core.terminal import listed
+from masklstm._core.terminal import listed, say, warn
 from masklstm.commands.errors import CommandError
+from masklstm.data.reading import Reading, description, read
+from masklstm.data.regular import on_steps
 
 Floats = NDArray[np.float64]
 
-# Compared in lower case.
-MISSING_CELLS = frozenset({"", "-", "?", "n/a", "na", "nan", "none", "null", "#n/a"})
+_LARGEST = float(np.finfo(np.float32).max)
 # Beyond these it takes long to find the nearest name.
 _MOST_COMPARED, _LONGEST_COMPARED = 10_000, 200
-_GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952, section 2.3.1
+# What Python calls an argument is an option here.
+_ARGUMENT = re.compile(
+    r"\b(time|group|missing|sep|decimal|encoding|comment|dayfirst|duplicates|step)="
+)
 
 
-class _NotANumberError(Exception):
-    """A cell that is neither a number nor missing."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares how a file is to be read."""
+    group = parser.add_argument_group("reading the file (what is not given is guessed, and said)")
+    for name, metavar, text in (
+        ("--time", "COLUMN", "the column with the times; several separated by commas"),
+        ("--group", "COLUMN", "the column that tells series apart, such as a station's"),
+        ("--sep", "TEXT", "what separates cells, such as ';' or a tab"),
+        ("--decimal", "SIGN", "the decimal sign, such as ','"),
+        ("--encoding", "NAME", "such as latin-1"),
+        ("--dayfirst", "YES", "whether dates such as 1/2/2014 begin with the day: True or False"),
+        ("--step", "TIME", "from one row to the next, such as 1h"),
+        ("--duplicates", "WHICH", "of rows with one time take the first, the last or the mean"),
+    ):
+        group.add_argument(name, metavar=metavar, help=text)
+    group.add_argument(
+        "--missing",
+        metavar="VALUE",
+        action="append",
+        default=[],
+        help="what means that a value is missing, besides empty cells, NA and the like, as in "
+        "--missing=-999; may be given several times",
+    )
+
+
+def read_file(path: Path, arguments: argparse.Namespace) -> Reading:
+    """Reads a file as the options say; says what was found on the way."""
+    time = arguments.time
+    if time is not None and "," in time:
+        time = [name.strip() for name in time.split(",")]
+    sep = {"tab": "\t", "\\t": "\t"}.get(arguments.sep, arguments.sep)
+    try:
+        reading = read(
+            path,
+            time=time,
+            group=arguments.group,
+            missing=[_number_or_text(value) for value in arguments.missing],
+            columns=None,
+            sep=sep,
+            decimal=arguments.decimal,
+            encoding=arguments.encoding,
+            comment=None,
+            dayfirst=_yes_or_no(arguments.dayfirst),
+        )
+    except OSError as error:
+        raise CommandError(
+            f"Cannot read the data. Expected a CSV file. Received: {path} ({error.strerror})"
+        ) from error
+    except ValueError as error:
+        raise CommandError(as_options(str(error))) from error
+    return reading
+
+
+def describe(reading: Reading, path: Path) -> None:
+    """Says what was found in a file, and warns of what may be wrong."""
+    say("\n".join(description(reading, path.name)))
+    for caution in reading.cautions:
+        warn(as_options(caution))
+
+
+class IrregularError(CommandError):
+    """Times that fit no regular steps, or are doubled."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """The columns of a file: ``numbers`` by name, and for every other one a cell that shows why."""
+    """The columns of a file: ``numbers`` by name, and for every other one a cell that shows why.
+
+    Where rows have times they are on regular steps, NaN where a step has no row, and ``times`` are
+    those of the steps.
+    """
 
     numbers: dict[str, Floats]
     not_numeric: dict[str, str]
+    times: NDArray[Any] | None = None
+    step: str = "row"
 
     def target(self, name: str) -> Floats:
         """The column to forecast."""
@@ -42,8 +109,8 @@ class Table:
             return self.numbers[name]
         if name in self.not_numeric:
             raise CommandError(
-                f"Target column {name!r} is not numeric. Expected numbers or missing cells. "
-                f"Received: {self.not_numeric[name]}"
+                f"Target column {name!r} is not numeric. Expected finite numbers within float32's "
+                f"range, or missing cells. Received: {self.not_numeric[name]}"
             )
         columns = [*self.numbers, *self.not_numeric]
         raise CommandError(
@@ -52,92 +119,86 @@ class Table:
         )
 
 
-def read_table(path: Path) -> Table:
-    """Reads a comma-separated file with a header, gzipped or not."""
-    header, rows = _split_rows(_read_text(path), path)
-    numbers: dict[str, Floats] = {}
-    not_numeric: dict[str, str] = {}
-    for index, name in enumerate(header):
-        try:
-            numbers[name] = _parse_column(name, [(line, cells[index]) for line, cells in rows])
-        except _NotANumberError as error:
-            not_numeric[name] = str(error)
-    return Table(numbers, not_numeric)
+def read_table(path: Path, arguments: argparse.Namespace | None = None) -> Table:
+    """The numbers of a file of one series, to train on: what is doubtful is refused."""
+    arguments = arguments or no_options()
+    return to_table(read_file(path, arguments), arguments)
 
 
-def _read_text(path: Path) -> str:
+def to_table(reading: Reading, arguments: argparse.Namespace, targets: Sequence[str] = ()) -> Table:
+    """The numbers of a file that was read.
+
+    Args:
+        targets: Columns that have to be there and numeric; of others that hold infinite or too
+            large numbers it is said why they are left out.
+    """
+    frame, not_numeric = reading.frame, dict(reading.text_columns)
+    columns = []
+    for name in frame.columns:
+        if name in (reading.time, reading.group) or name in not_numeric:
+            continue
+        values = frame[name]
+        if values.dtype.kind not in "biuf":
+            not_numeric[name] = "no number in any row"
+            if values.isna().all():  # a column without any value has no type
+                del not_numeric[name]
+                columns.append(name)
+            continue
+        # float32 is what the model computes in: others would become infinite there.
+        too_large = np.flatnonzero(np.abs(values.to_numpy(np.float64)) > _LARGEST)
+        if too_large.size:
+            line = reading.first_line + int(too_large[0])
+            not_numeric[name] = f"{values.iloc[too_large[0]]} in line {line:,}"
+        else:
+            columns.append(name)
+    known = Table(dict.fromkeys(map(str, columns), np.empty(0)), not_numeric)
+    for name in targets:
+        known.target(name)
+    columns = [name for name in columns if not targets or reading.group is None or name in targets]
+    if not columns:
+        return Table({}, not_numeric)
     try:
-        content = path.read_bytes()
-        if content.startswith(_GZIP_MAGIC):
-            content = gzip.decompress(content)
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CommandError(
-            f"{path} is not a CSV file. Expected UTF-8 text. Received: {error}"
-        ) from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise CommandError(f"{path} is a damaged gzip file: {error}") from error
-    except OSError as error:
-        raise CommandError(
-            f"Cannot read the data. Expected a CSV file. Received: {path} ({error.strerror})"
-        ) from error
-
-
-def _split_rows(text: str, path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header and, with its line number, every row."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        lines = [(reader.line_num, cells) for cells in reader]
-    except csv.Error as error:
-        raise CommandError(
-            f"{path} is not a CSV file. Expected comma-separated text. "
-            f"Received: line {reader.line_num}: {error}"
-        ) from error
-    while lines and not lines[-1][1]:
-        lines.pop()
-    if not lines or not lines[0][1]:
-        raise CommandError(f"{path} is not a CSV file. Expected a header line. Received: none")
-    header = [name.strip() for name in lines[0][1]]
-    twice = sorted(name for name, count in Counter(header).items() if count > 1)
-    if twice:
-        raise CommandError(
-            f"{path} has no usable header. Expected different column names. "
-            f"Received more than once: {listed(map(repr, twice))}"
+        regular = on_steps(
+            frame.assign(**{name: frame[name].astype("float64") for name in columns}),
+            columns,
+            reading.time,
+            reading.group,
+            arguments.duplicates or "refuse",
+            arguments.step,
         )
-    # The csv module reads an empty line as no cells; in a file of one column it is an empty cell.
-    rows = [(line, cells or [""] if len(header) == 1 else cells) for line, cells in lines[1:]]
-    for line, cells in rows:
-        if len(cells) != len(header):
-            raise CommandError(
-                f"{path} is not a CSV file. Expected {len(header)} comma-separated cells in every "
-                f"line, as in its header. Received: {len(cells)} in line {line}"
-            )
-    return header, rows
+    except ValueError as error:
+        raise IrregularError(as_options(str(error))) from error
+    numbers = dict(zip(regular.names, regular.values.T, strict=True))
+    return Table(numbers, not_numeric, regular.times, regular.step)
 
 
-def _parse_column(name: str, cells: Sequence[tuple[int, str]]) -> Floats:
-    values = np.array([_parse_cell(line, cell) for line, cell in cells], dtype=np.float64)
-    # float32 is what the model computes in: a value beyond its range would become infinite there.
-    too_large = np.flatnonzero(np.abs(values) > np.finfo(np.float32).max)
-    if too_large.size:
-        line, cell = cells[too_large[0]]
-        raise CommandError(
-            f"Column {name!r} holds an infinite or too large value. Expected numbers within "
-            f"float32's range, or a missing cell. Received: {cell.strip()} in line {line}"
-        )
-    return values
+def no_options(**given: Any) -> argparse.Namespace:
+    """The options of a file where nobody gave any."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return argparse.Namespace(**{**vars(parser.parse_args([])), **given})
 
 
-def _parse_cell(line: int, cell: str) -> float:
-    text = cell.strip()
-    if text.lower() in MISSING_CELLS:
-        return float("nan")
+def as_options(text: str) -> str:
+    """A text of the Python interface, for the command line."""
+    return _ARGUMENT.sub(lambda match: f"--{match[1]}=", text)
+
+
+def _number_or_text(value: str) -> float | str:
     try:
-        if "_" in text:  # float() takes 2014_01 for 201401
-            raise ValueError
-        return float(text)
+        return float(value)
     except ValueError:
-        raise _NotANumberError(f"{text!r} in line {line}") from None
+        return value
+
+
+def _yes_or_no(value: str | None) -> bool | None:
+    if value is None:
+        return None
+    if value.lower() not in ("true", "false", "yes", "no"):
+        raise CommandError(
+            f"Invalid value for option --dayfirst. Expected True or False. Received: {value}"
+        )
+    return value.lower() in ("true", "yes")
 
 
 def _suggestion(name: str, columns: Sequence[str]) -> str:

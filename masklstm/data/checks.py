@@ -1,20 +1,28 @@
 """What a user should know of the times of a table: order, doubles, steps that are missing."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from masklstm._core.terminal import counted
+from masklstm._core.terminal import counted, time_text
 from masklstm.data.grid import lay_out
 from masklstm.data.tables import numbered_groups
-from masklstm.data.times import find_steps, is_sorted, time_text, time_values
+from masklstm.data.times import find_steps, is_sorted, time_values
 
 # A column of more different names than this share of the rows tells no series apart.
 _MOST_GROUPS = 0.2
 
 
-def check_times(frame: Any, time: Any, group: Any) -> tuple[list[str], list[str]]:
-    """What to say of a frame's times, and what to warn of."""
+class Findings(NamedTuple):
+    """What to say of a frame's times, what to warn of, and what may be the group."""
+
+    notes: list[str]
+    cautions: list[str]
+    group: Any = None
+
+
+def check_times(frame: Any, time: Any, group: Any) -> Findings:
+    """Looks at the order of the times, at doubled and at missing ones."""
     names, groups = [None], np.zeros(len(frame), np.int32)
     if group is not None:
         names, groups = numbered_groups(frame[group])
@@ -22,7 +30,7 @@ def check_times(frame: Any, time: Any, group: Any) -> tuple[list[str], list[str]
         times = time_values(frame[time])
         steps = find_steps(times, groups, names, None)
     except ValueError as error:
-        return [], [str(error)]
+        return Findings([], [str(error)])
     grid = lay_out(groups, steps, names, "first")
     notes = [
         f"times {time!r}: {time_text(times.min())} to {time_text(times.max())}, every {steps.text}"
@@ -35,20 +43,20 @@ def check_times(frame: Any, time: Any, group: Any) -> tuple[list[str], list[str]
     column = _what_tells_apart(frame, time) if grid.doubled and group is None else None
     if column is not None:
         way = f"several series in one table? Name their column: group={column!r}"
-        return notes, [f"{doubled}: {way}"]
+        return Findings(notes, [f"{doubled}: {way}"], column)
     cautions = []
     if not is_sorted(groups, times):
         by = repr(time) if group is None else repr([group, time])
         cautions.append(
-            f"The rows are not in the order of {time!r}. masklstm.data.windows puts them in order; "
-            f"for anything else: table.sort_values({by})"
+            f"The rows are not in the order of {time!r}. Counts and windows put them in order; for "
+            f"anything else: table.sort_values({by})"
         )
     if grid.doubled:
         cautions.append(
-            f"{doubled}: take duplicates='first', 'last' or 'mean' in masklstm.data.windows, or "
-            "name the column that tells series apart: group="
+            f"{doubled}: take duplicates='first', 'last' or 'mean', or name the column that tells "
+            "series apart: group="
         )
-    return notes, cautions
+    return Findings(notes, cautions)
 
 
 def _what_tells_apart(frame: Any, time: Any) -> Any:

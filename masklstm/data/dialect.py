@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from masklstm._core.terminal import listed
+
 SEPARATORS = (",", ";", "\t", "|")
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", r"\s+": "blanks"}
 # Compared in lower case, and without blanks around them.
@@ -117,7 +119,7 @@ def guess_dialect(
         found.notes.append(f"cells separated by {NAMES.get(found.sep, repr(found.sep))}")
     if not encoding.lower().startswith(("utf-8", "utf8")):
         found.notes.append(f"encoded in {encoding}")
-    cells = _split(rest, found.sep)
+    cells = [_cells(line, found.sep) for line in rest]
     found.header = [cell.strip() for cell in cells[0]]
     _check_header(found, name)
     if decimal is None:
@@ -182,14 +184,22 @@ def _lines_of_cells(text: str, sep: str) -> Iterator[tuple[int, list[str]]]:
             yield place + 1, re.split(sep, line.strip())
         return
     reader = csv.reader(text.split("\n"), delimiter=sep)
-    for cells in reader:
-        yield reader.line_num, cells
+    try:
+        for cells in reader:
+            yield reader.line_num, cells
+    except csv.Error as error:
+        raise TableError(f"No table: {error} in line {reader.line_num:,}") from error
 
 
-def _split(lines: list[str], sep: str) -> list[list[str]]:
+def _cells(line: str, sep: str) -> list[str]:
     if len(sep) > 1:  # a regular expression
-        return [re.split(sep, line.strip()) for line in lines]
-    return list(csv.reader(lines, delimiter=sep))
+        return re.split(sep, line.strip())
+    if '"' not in line:  # the csv module refuses long cells: wide lines with another separator
+        return line.split(sep)
+    try:
+        return next(csv.reader([line], delimiter=sep))
+    except csv.Error:
+        return line.split(sep)
 
 
 def _guess_separator(lines: list[str]) -> str:
@@ -198,7 +208,7 @@ def _guess_separator(lines: list[str]) -> str:
     """
     best, most = ",", 1
     for sep in SEPARATORS:
-        counts = [len(cells) for cells in csv.reader(lines, delimiter=sep)]
+        counts = [len(_cells(line, sep)) for line in lines]
         count, often = Counter(counts).most_common(1)[0]
         if count > most and often > 0.8 * len(counts) and counts[0] == count:
             best, most = sep, count
@@ -213,7 +223,7 @@ def _check_header(found: Dialect, name: str) -> None:
     if twice:
         raise TableError(
             f"{name} has no usable header. Expected different column names. Received more than "
-            f"once in line {line}: {', '.join(map(repr, twice))}"
+            f"once in line {line}: {listed(map(repr, twice))}"
         )
     if all(as_number(cell, found) is not None for cell in found.header):
         raise TableError(

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklstm._core.refusals import unknown_name
-from masklstm.data.times import Steps, is_sorted, time_text
+from masklstm._core.terminal import time_text
+from masklstm.data.times import Steps, is_sorted
 
 DUPLICATES = ("refuse", "first", "last", "mean")
 # Places are cheap, four bytes each, but a wrong time among the right ones could ask for billions.

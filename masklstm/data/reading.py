@@ -46,6 +46,8 @@ class Reading:
         notes: What was found and guessed.
         cautions: What may be wrong, and the option that mends it.
         text_columns: Columns that hold no numbers, with a cell that shows why.
+        first_line: The number of the line that holds the first row.
+        likely_group: A column that seems to tell series apart, where none was given.
     """
 
     frame: Any
@@ -54,6 +56,8 @@ class Reading:
     notes: list[str] = field(default_factory=list)
     cautions: list[str] = field(default_factory=list)
     text_columns: dict[str, str] = field(default_factory=dict)
+    first_line: int = 1
+    likely_group: Any = None
 
 
 def read_table(
@@ -155,7 +159,7 @@ def read(path: str | PathLike[str], **options: Any) -> Reading:
     else:
         frame, dialect = _read_text(content, path.name, group, missing[1], **options)
     found = Reading(frame, notes=[] if dialect is None else _together(dialect.notes))
-    first_line = 1 if dialect is None else dialect.first_line
+    found.first_line = first_line = 1 if dialect is None else dialect.first_line
     for name in [*([] if group is None else [group]), *(columns or ()), *_listed_names(time)]:
         if name not in frame.columns:
             raise TableError(
@@ -176,9 +180,10 @@ def read(path: str | PathLike[str], **options: Any) -> Reading:
     _look_at_text(found, others, first_line, dialect)
     _look_for_sentinels(found, others)
     if found.time is not None:
-        notes, cautions = check_times(frame, found.time, group)
-        found.notes += notes
-        found.cautions += cautions
+        findings = check_times(frame, found.time, group)
+        found.notes += findings.notes
+        found.cautions += findings.cautions
+        found.likely_group = findings.group
     return found
 
 
@@ -330,5 +335,5 @@ def _look_at_text(
         if np.mean(is_number) > 0.5:
             found.cautions.append(
                 f"Column {name!r} is text, not numbers, because of {place}. If that means "
-                f"'missing': missing=[{str(column[odd])!r}]"
+                f"'missing': missing={str(column[odd])!r}"
             )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from masklstm._core.terminal import counted
+from masklstm._core.terminal import counted, time_text
 
 _CALENDAR = {"month": 1, "year": 12}
 # Times in floating point may miss their step by so much of it.
@@ -53,15 +53,6 @@ class Steps:
             if whole >= 1 and whole == int(whole):
                 return counted(int(whole), name)
         return str(self.step)
-
-
-def time_text(time: Any) -> str:
-    """A time without what is zero at its end: 2020-01-31, 2020-01-31 17:00."""
-    if isinstance(time, np.datetime64):
-        for unit in ("D", "m", "s"):
-            if time == time.astype(f"M8[{unit}]"):
-                return str(time.astype(f"M8[{unit}]")).replace("T", " ")
-    return str(time).replace("T", " ")
 
 
 def time_values(column: Any) -> NDArray[Any]:

@@ -49,6 +49,7 @@ class Inspection:
         longest_gap_by_feature: The length of the longest gap of each feature; an array.
         suspects: Numbers that look like a forgotten sentinel, as text, and how often they occur:
             `{"-999": 1203}`. They are counted as labels.
+        times: The times of the steps, if they were given.
     """
 
     def __init__(
@@ -56,10 +57,12 @@ class Inspection:
         is_missing: NDArray[np.bool_],
         features: Sequence[str],
         suspects: dict[str, int] | None = None,
+        times: NDArray[Any] | None = None,
     ) -> None:
         """`is_missing` has the axes sample, timestep and feature."""
         self._is_missing = is_missing
         self.suspects = suspects or {}
+        self.times = times
         self.shape: tuple[int, int, int] = is_missing.shape
         self.features = list(features)
         self.labels = is_missing.size
@@ -129,7 +132,7 @@ class Inspection:
                 f'pip install "masklstm[demo]". Received: {error}'
             ) from error
         target = None if path is None else picture.check_path(path)
-        figure = picture.draw(self._is_missing, self.features, self.gap_lengths)
+        figure = picture.draw(self._is_missing, self.features, self.gap_lengths, self.times)
         if target is not None:
             picture.save(figure, target)
         return figure
@@ -199,7 +202,10 @@ def _title(keys: tuple[Any, ...]) -> str:
 
 
 def inspect(
-    y: Any, missing: Any = float("nan"), axes: Sequence[str] | None = None
+    y: Any,
+    missing: Any = float("nan"),
+    axes: Sequence[str] | None = None,
+    times: Any = None,
 ) -> Inspection | Inspections:
     """Counts missing labels and gaps: look at labels before training on them.
 
@@ -225,6 +231,8 @@ def inspect(
             are features: maps `(batch, time, lat, lon, channels)` have a feature for each place and
             channel, named by its indices, such as `"2,3,0"`; `("timestep", "feature", "feature")`
             is for one series of maps.
+        times: The times of the steps, as many as there are: gaps are then named and drawn by them.
+            By default the index of a data frame, if it holds dates.
 
     Returns:
         An `Inspection`: `print` shows it as a table, its attributes are the numbers, and
@@ -272,13 +280,13 @@ def inspect(
         if not read:
             raise ValueError(f"Expected 'y' to hold labels. Received: an empty {type(y).__name__}")
     if list(read) == [()]:
-        return _inspect_one(read[()], axes, "y")
+        return _inspect_one(read[()], axes, "y", times)
     found = Inspections()
     for keys, labels in read.items():
         place = found
         for key in keys[:-1]:
             place = place.setdefault(key, Inspections())
-        place[keys[-1]] = _inspect_one(labels, axes, name_of(keys))
+        place[keys[-1]] = _inspect_one(labels, axes, name_of(keys), times)
     return found
 
 
@@ -289,15 +297,18 @@ class _Labels:
     values: NDArray[Any]
     is_missing: NDArray[np.bool_]
     columns: tuple[str, ...] = ()
+    times: NDArray[Any] | None = None
 
 
 def _read(y: Any, missing: Any, name: str) -> _Labels:
     labels, observed = read_labels(y, missing, name)
     columns = tuple(str(column) for column in getattr(y, "columns", ()))
-    return _Labels(labels.numpy(), ~observed.numpy(), columns)
+    index = np.asarray(getattr(y, "index", None))
+    times = index if index.dtype.kind == "M" and index.shape == labels.shape[:1] else None
+    return _Labels(labels.numpy(), ~observed.numpy(), columns, times)
 
 
-def _inspect_one(labels: _Labels, axes: Sequence[str] | None, name: str) -> Inspection:
+def _inspect_one(labels: _Labels, axes: Sequence[str] | None, name: str, times: Any) -> Inspection:
     is_missing = labels.is_missing
     axes = _standardize_axes(axes, is_missing.ndim, name)
     if is_missing.size == 0:
@@ -316,7 +327,16 @@ def _inspect_one(labels: _Labels, axes: Sequence[str] | None, name: str) -> Insp
     if len(features) != is_missing.shape[2] or axes[-1] != "feature":
         indices = itertools.product(*(map(str, range(length)) for length in lengths))
         features = tuple(map(",".join, indices)) if lengths else ("0",)
-    return Inspection(is_missing, features, _suspects(labels, order, by_axis))
+    if times is not None:
+        times = np.asarray(times)
+        if times.shape != (steps,):
+            raise ValueError(
+                f"Expected 'times' to have the time of each of the {steps:,} steps of '{name}'. "
+                f"Received: times with shape {times.shape}"
+            )
+    elif labels.times is not None and axes[0] == "timestep":
+        times = labels.times
+    return Inspection(is_missing, features, _suspects(labels, order, by_axis), times)
 
 
 def _suspects(labels: _Labels, order: list[int], by_axis: tuple[int, int, int]) -> dict[str, int]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
+import matplotlib.dates
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,7 +15,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from masklstm._core.files import check_file, written_whole
-from masklstm._core.terminal import shown
+from masklstm._core.terminal import shown, time_text
 from masklstm.inspection.table import percent
 
 Bools = NDArray[np.bool_]
@@ -74,7 +75,12 @@ def save(figure: Figure, path: Any) -> None:
         figure.savefig(beside)
 
 
-def draw(is_missing: Bools, features: Sequence[str], gap_lengths: NDArray[np.int64]) -> Figure:
+def draw(
+    is_missing: Bools,
+    features: Sequence[str],
+    gap_lengths: NDArray[np.int64],
+    times: NDArray[Any] | None = None,
+) -> Figure:
     """Draws `(sample, step, feature)`."""
     _, steps, _ = is_missing.shape
     bands = condense(is_missing)
@@ -95,6 +101,9 @@ def draw(is_missing: Bools, features: Sequence[str], gap_lengths: NDArray[np.int
             _draw_lengths(panels["lengths"], gap_lengths)
             for name in ("steps", "lengths"):
                 panels[name].spines[["top", "right"]].set_visible(False)
+        if times is not None and steps > 1:
+            for name in {"map", "steps"} & panels.keys():
+                _write_times(panels[name], times)
         missing, labels = np.count_nonzero(is_missing), is_missing.size
         figure.suptitle(f"{missing:,} of {labels:,} labels missing ({percent(missing / labels)})")
         figure.canvas.draw()  # the layout, while names are read as they are
@@ -229,6 +238,27 @@ def _draw_steps(panel: Axes, is_missing: Bools) -> None:
     panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     panel.set_ylim(bottom=0)
+
+
+def _write_times(panel: Axes, times: NDArray[Any]) -> None:
+    """Times in the place of the numbers of steps."""
+    panel.set_xlabel("")
+    places = np.arange(len(times))
+    if times.dtype.kind != "M":
+
+        def text(place: float, _: Any = None) -> str:
+            return time_text(times[int(np.clip(round(place), 0, len(times) - 1))])
+
+        panel.xaxis.set_major_formatter(text)
+        return
+    # Dates stand where they are round: on the first of a month, say, whatever step that is.
+    days = matplotlib.dates.date2num(times)
+    locator = matplotlib.dates.AutoDateLocator(minticks=3, maxticks=8)
+    formatter = matplotlib.dates.ConciseDateFormatter(locator)
+    ticks = locator.tick_values(*matplotlib.dates.num2date(days[[0, -1]]))
+    ticks = ticks[(ticks >= days[0]) & (ticks <= days[-1])]
+    panel.set_xticks(np.interp(ticks, days, places), formatter.format_ticks(ticks))
+    panel.set_xlabel(formatter.get_offset())
 
 
 def _draw_lengths(panel: Axes, gap_lengths: NDArray[np.int64]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from masklstm._core.terminal import counted, shown
+from masklstm._core.terminal import counted, shown, time_text
 
 if TYPE_CHECKING:
     from masklstm.inspection.numbers import Inspection
@@ -60,10 +60,14 @@ def features(found: Inspection) -> list[str]:
 
 def longest_gaps(found: Inspection, lengths: dict[str, int]) -> list[str]:
     """A line for each of the longest gaps."""
-    rows = [["length", "first step", "last step", "feature", "sample"]]
+    what = "step" if found.times is None else "time"
+    rows = [["length", f"first {what}", f"last {what}", "feature", "sample"]]
     for gap in found.longest_gaps(_LINES):
-        numbers = [f"{n:,}" for n in (gap.length, gap.start, gap.start + gap.length - 1)]
-        rows.append([*numbers, shown(found.features[gap.feature]), f"{gap.sample:,}"])
+        ends = gap.start, gap.start + gap.length - 1
+        texts = [f"{n:,}" if found.times is None else time_text(found.times[n]) for n in ends]
+        rows.append(
+            [f"{gap.length:,}", *texts, shown(found.features[gap.feature]), f"{gap.sample:,}"]
+        )
     kept = [True, True, True, lengths["feature"] > 1, lengths["sample"] > 1]
     rows = [list(itertools.compress(row, kept)) for row in rows]
     return ["longest gaps", *(f"  {line}" for line in _aligned(rows))]

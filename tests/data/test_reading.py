@@ -55,7 +55,7 @@ RIGHT = {
     "units.csv": ({"skiprows": [1]}, "line 2 left out, as units: , m3/s", []),
     "dot.csv": ({"na_values": ["."]}, "every 1 hour", []),
     "infinite.csv": ({}, "", []),
-    "text.csv": ({}, "", [r"'y' is text.*'<0.5' in line 9.*missing=\['<0.5'\]"]),
+    "text.csv": ({}, "", [r"'y' is text.*'<0.5' in line 9.*missing='<0.5'"]),
     "quoted.csv": ({}, "every 1 hour", []),
     "utf16.csv": ({"encoding": "utf-16"}, "encoded in utf-16", []),
     "bom.csv": ({}, "every 1 hour", []),

@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import tensorflow as tf
+from data import traps
 
 import _masklstm_command
 import masklstm
@@ -565,6 +566,13 @@ class TestSavingThePicture:
         assert (tmp_path / "old.png").read_bytes() == b"old"
 
 
+@pytest.fixture(scope="module")
+def traps_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("traps")
+    traps.write_all(folder)
+    return folder
+
+
 class TestCommand:
     def test_the_shipped_data(self, capsys, tmp_path):
         assert _masklstm_command.main(["inspect", "--out", str(tmp_path / "gaps.png")]) == 0
@@ -586,7 +594,6 @@ class TestCommand:
         [
             (["--csv", "no-such-file.csv"], "no-such-file.csv"),
             (["--target", "pm25"], "Did you mean 'pm2.5'?"),
-            (["--missing", "NONE"], "--missing"),
             (["--out", "no-such-folder/gaps.png"], "--out"),
             (["--out", "gaps.xyz"], "--out"),
             (["--out", "/tmp", "--csv", "no-such-file.csv"], "/tmp is a folder"),
@@ -600,6 +607,56 @@ class TestCommand:
         assert error.count("\n") == 1
         assert message in error
 
+    @pytest.mark.parametrize(
+        ("name", "options", "said"),
+        [
+            ("holes.csv", [], ["missing  200 (20.0%)", "2020-01-17 16:00  2020-01-25 23:00"]),
+            ("shuffled.csv", [], ["missing  0", "not in the order of 'time'"]),
+            ("twice.csv", [], ["labels   1,000 steps", "--duplicates="]),
+            ("irregular.csv", [], ["counted by rows", "--step='1min'"]),
+            ("stations.csv", [], ["--group='station'", "3 features = 3,000", "A ", "B ", "C "]),
+            ("stations.csv", ["--group", "station"], ["groups 'station': 3, as A, B, C"]),
+            ("sentinel.csv", [], ["--missing=-999"]),
+            ("sentinel.csv", ["--missing=-999"], ["missing  100 (10.0%)"]),
+            ("two_sentinels.csv", ["--missing=-999", "--missing=9999"], ["missing  110 (11.0%)"]),
+            ("german.csv", [], ["semicolon; decimal comma", "missing  0"]),
+            ("tab.tsv", [], ["separated by tab", "missing  0"]),
+            ("tab.tsv", ["--sep", "tab"], ["missing  0"]),
+            ("utf16.csv", [], ["encoded in utf-16", "missing  0"]),
+            ("comment.csv", [], ["2 lines before the header", "missing  0"]),
+            ("infinite.csv", [], ["labels   1,000 steps", "missing  0"]),
+            ("dot.csv", [], ["missing  112 (11.2%)"]),
+            ("text.csv", ["--missing=<0.5"], ["missing  1 (0.1%)"]),
+        ],
+        ids=str,
+    )
+    def test_files_that_are_easily_misread(self, name, options, said, traps_folder, capsys):
+        arguments = ["inspect", "--csv", str(traps_folder / name), "--target", "y", *options]
+        assert _masklstm_command.main(arguments) == 0
+        printed = "".join(capsys.readouterr())
+        for words in said:
+            assert words in printed
+
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [
+            ("latin.csv", "--encoding='latin-1'"),
+            ("ambiguous.csv", "--dayfirst=True or False"),
+            ("short.csv", "--sep="),
+            ("text.csv", "Received: '<0.5' in line 9"),
+        ],
+    )
+    def test_files_that_are_refused(self, name, words, traps_folder, capsys):
+        arguments = ["inspect", "--csv", str(traps_folder / name), "--target", "y"]
+        assert _masklstm_command.main(arguments) == 2
+        assert words in capsys.readouterr().err
+
+    def test_columns_that_hold_infinite_values_are_left_out(self, traps_folder, capsys):
+        assert _masklstm_command.main(["inspect", "--csv", str(traps_folder / "infinite.csv")]) == 0
+        printed = capsys.readouterr().out
+        assert "left out, as not numeric: a (inf in line 7)" in printed
+        assert "labels   1,000 steps\n" in printed
+
     def test_it_says_what_was_written(self, capsys, tmp_path):
         file = tmp_path / "river.csv"
         file.write_text("day,le\x1b[31mvel\n1,-999\n2,2\n")
@@ -609,7 +666,7 @@ class TestCommand:
         )
         printed = capsys.readouterr().out
         assert f"saved {tmp_path / 'gaps.png'}" in printed
-        assert r"river.csv: day, le\x1b[31mvel" in printed
+        assert r"river.csv: 2 rows of day, le\x1b[31mvel" in printed
         assert "\x1b" not in printed
 
     def test_many_columns_are_not_all_listed(self, capsys, tmp_path):
@@ -664,3 +721,19 @@ def test_columns_are_names_of_features_alone():
         masklstm.inspect(Frame()).longest_gaps()[0].__class__(2, 1, 0, 0)
     ]
     assert "features" in str(masklstm.inspect(Frame(), axes=("feature", "timestep")))
+
+
+def test_gaps_are_named_by_times():
+    times = np.datetime64("2020-01-31T22") + np.arange(5)
+    found = masklstm.inspect([1.0, np.nan, np.nan, 4.0, np.nan], times=times)
+    assert "2  2020-01-31 23:00        2020-02-01" in str(found)
+    with pytest.raises(ValueError, match=r"each of the 5 steps"):
+        masklstm.inspect(np.zeros(5), times=times[:4])
+    labels = [label.get_text() for label in found.plot().axes[0].get_xticklabels()]
+    assert any("Feb" in label or "00:00" in label for label in labels)
+    by_number = masklstm.inspect([1.0, np.nan, 4.0], times=[10, 20, 30]).plot()
+    assert [label.get_text() for label in by_number.axes[0].get_xticklabels()][1] in ("10", "20")
+    pandas = pytest.importorskip("pandas")
+    index = pandas.to_datetime(["2020-01-01", "2020-01-02"])
+    frame = pandas.DataFrame({"a": [1.0, np.nan]}, index=index)
+    assert "1  2020-01-02  2020-01-02" in str(masklstm.inspect(frame))
