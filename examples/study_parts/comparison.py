@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from masklstm.commands.demo.intervals import Interval, interval
 from study_parts.design import MASKED, METHODS, Condition
-from study_parts.intervals import Interval, interval
 from study_parts.results import Results
 
 ERRORS = ("rmse", "mae")

@@ -3,8 +3,8 @@
 import dataclasses
 from collections.abc import Mapping
 
+from masklstm.commands.demo.intervals import interval
 from study_parts.design import FULL, MASKED, Condition, Design, Training
-from study_parts.intervals import interval
 
 
 def jobs() -> list[tuple[Training, Design]]:

@@ -5,8 +5,8 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from masklstm.commands.demo.intervals import interval
 from study_parts.design import DROPPED, IMPUTED, MASKED, METHODS, PATTERNS, Condition
-from study_parts.intervals import interval
 from study_parts.results import Results
 
 # From the palette of M. Okabe and K. Ito, "Color Universal Design", 2008: told apart by everybody;

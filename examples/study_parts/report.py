@@ -5,10 +5,10 @@ import statistics
 from collections.abc import Callable
 
 from bench.tables import markdown
+from masklstm.commands.demo.intervals import Interval, interval
 from study_parts import conclusions
 from study_parts.comparison import compare_with_masking
 from study_parts.design import DROPPED, IMPUTED, MASKED, METHODS, Condition
-from study_parts.intervals import Interval, interval
 from study_parts.results import Results
 
 TEXT = """\

@@ -25,10 +25,10 @@ import masklstm
 from masklstm.commands.demo import forecast, options
 from masklstm.commands.demo.evaluation import Errors, compare, persistence
 from masklstm.commands.demo.examples import Series, prepare
+from masklstm.commands.demo.removal import remove
 from masklstm.commands.table import Floats, read_table
 from study_parts.design import MASKED, PATTERNS, Design, Training
 from study_parts.methods import labels_to_train_on, windows_to_train_on
-from study_parts.removal import remove
 
 
 def use_one_thread() -> None:

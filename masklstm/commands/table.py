@@ -4,7 +4,7 @@ import argparse
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -120,12 +120,44 @@ class Table:
 
 
 def read_table(path: Path, arguments: argparse.Namespace | None = None) -> Table:
-    """The numbers of a file of one series, to train on: what is doubtful is refused."""
+    """The numbers of a file of one series."""
     arguments = arguments or no_options()
-    return to_table(read_file(path, arguments), arguments)
+    return one_series(read_file(path, arguments), arguments)
 
 
-def to_table(reading: Reading, arguments: argparse.Namespace, targets: Sequence[str] = ()) -> Table:
+def one_series(reading: Reading, arguments: argparse.Namespace) -> Table:
+    """The numbers of one series, to train on: what is doubtful is refused."""
+    frame, group, chosen = reading.frame, reading.group, getattr(arguments, "series", None)
+    if group is None:
+        if reading.likely_group is not None and not arguments.duplicates:
+            names = list(map(str, frame[reading.likely_group].unique()))
+            raise CommandError(
+                f"Expected one series. Received: several, told apart by --group="
+                f"{reading.likely_group!r}; take it, and --series as one of: {listed(names)}"
+            )
+        if chosen is not None:
+            raise CommandError(
+                "Expected --group COLUMN with --series, the column that tells series apart. "
+                f"Received: --series {chosen} alone"
+            )
+        return to_table(reading, arguments)
+    names = list(map(str, frame[group].unique()))
+    if len(names) > 1 and chosen not in names:
+        raise CommandError(
+            f"Expected one series of {group!r} by --series, as one of: {listed(names)}. "
+            f"Received: {'none' if chosen is None else chosen}"
+        )
+    if len(names) > 1:
+        frame = frame[frame[group].astype(str) == chosen].reset_index(drop=True)
+    return to_table(replace(reading, frame=frame, group=None), arguments, without=(group,))
+
+
+def to_table(
+    reading: Reading,
+    arguments: argparse.Namespace,
+    targets: Sequence[str] = (),
+    without: Sequence[str] = (),
+) -> Table:
     """The numbers of a file that was read.
 
     Args:
@@ -135,7 +167,7 @@ def to_table(reading: Reading, arguments: argparse.Namespace, targets: Sequence[
     frame, not_numeric = reading.frame, dict(reading.text_columns)
     columns = []
     for name in frame.columns:
-        if name in (reading.time, reading.group) or name in not_numeric:
+        if name in (reading.time, reading.group, *without) or name in not_numeric:
             continue
         values = frame[name]
         if values.dtype.kind not in "biuf":

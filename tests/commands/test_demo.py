@@ -329,6 +329,9 @@ COMPLAINTS = {
     "1024. Received: many",
     "good.csv --target flow --seed 4294967296": "option --seed. Expected a whole number from 0 to "
     "4294967295. Received: 4294967296",
+    "good.csv --target flow --seeds 22": "option --seeds. Expected a whole number from 1 to 21.",
+    "good.csv --target flow --remove 1": "option --remove. Expected a share from 0 to below 1.",
+    "good.csv --target flow --remove many": "Received: many",
     "good.csv --target flow --out empty.csv": "option --out. Expected a folder that can be written",
     "good.csv --target \x1b[31mred": r"Received: --target \x1b[31mred",
     "escape.csv --target re\x1b[31md": r"'re\x1b[31md' is not numeric",
@@ -449,7 +452,7 @@ def write_series(file: Path, gaps: bool) -> None:
     file.write_text("\n".join(["time,flow $x^{$,tide,constant", *lines, ""]))
 
 
-TINY = ["--horizon", "3", "--window", "6", "--epochs", "2", "--units", "4"]
+TINY = ["--horizon", "3", "--window", "6", "--epochs", "2", "--units", "4", "--seeds", "2"]
 
 
 @pytest.fixture(scope="module")
@@ -489,10 +492,18 @@ def test_the_result_holds_finite_numbers(outcome: Path) -> None:
     assert labels["all"] == {"labels": 300, "missing": 29, "gaps": 4, "longest": 12}
     assert labels["training"] == {"labels": 180, "missing": 12, "gaps": 2, "longest": 9}
     assert labels["test"] == {"labels": 60, "missing": 12, "gaps": 1, "longest": 12}
-    assert result["settings"] == {"horizon": 3, "window": 6, "epochs": 2, "units": 4, "seed": 0}
+    assert result["settings"] == {
+        **{"horizon": 3, "window": 6, "epochs": 2, "units": 4, "seed": 0},
+        **{"seeds": 2, "remove": 0.0, "block": 168},
+    }
     assert list(result["test_errors"]) == ["masked", "mean-filled", "persistence"]
-    for errors in result["test_errors"].values():
-        assert 0 < errors["mae"] <= errors["rmse"] < 1000
+    for name in ("masked", "mean-filled"):
+        assert len(result["test_errors"][name]) == 2
+        for errors in result["test_errors"][name]:
+            assert 0 < errors["mae"] <= errors["rmse"] < 1000
+    assert result["plain_keras"] == {"weights_that_are_nan": 1.0}
+    assert 0 <= result["coverage_of_90_percent"] <= 1
+    assert min(result["seconds_of_an_epoch"].values()) > 0
     for name in ("masked", "mean-filled"):
         rmse = result["validation_rmse"][name]
         assert len(rmse) == 2
@@ -512,7 +523,11 @@ def test_it_says_what_it_does(
     assert "inputs    tide, flow $x^{$, flow $x^{$ missing" in lines
     assert "left out  time: not numeric" in lines
     assert "labels    0 of 300 missing (0.0%); gaps: 0, longest: 0 rows" in lines
-    assert len([line for line in lines if line.startswith("masked  epoch 1/1  loss ")]) == 1
+    for name in ("masked", "mean-filled"):
+        assert len([line for line in lines if f"  {name}" in line and "seed " in line]) == 2
+    assert len([line for line in lines if line.startswith("plain Keras")]) == 1
+    assert any(line.startswith("masked RMSE is ") for line in lines)
+    assert any(line.startswith("an epoch takes ") for line in lines)
     for name in ("forecast.png", "model.keras", "result.json"):
         assert f"saved {Path('masklstm-demo', name)}" in lines
         assert Path("masklstm-demo", name).stat().st_size > 0
@@ -601,7 +616,7 @@ def test_the_weights_of_the_best_epoch_are_kept(tmp_path: Path) -> None:
 def test_both_trainings_start_alike_and_differ_by_the_gaps_alone(
     gaps: bool, tmp_path: Path
 ) -> None:
-    from masklstm.commands.demo import forecast
+    from masklstm.commands.demo import forecast, ways
 
     write_series(tmp_path / "river.csv", gaps)
     settings = Settings(horizon=3, window=6, epochs=2, units=4, seed=5)
@@ -616,8 +631,64 @@ def test_both_trainings_start_alike_and_differ_by_the_gaps_alone(
     assert np.isfinite(masked).all()
     difference = np.abs(masked - filled).max() / series.scale.spread
     assert difference > 1e-4 if gaps else difference < 1e-5
-    keras_loss, masked_loss = forecast.untrained_losses(series, settings)
-    assert math.isnan(keras_loss) == gaps
-    assert math.isfinite(masked_loss)
-    if not gaps:
-        assert masked_loss == pytest.approx(keras_loss, rel=1e-5)
+    loss, share = ways.plain_keras_fails(series, settings)
+    assert math.isnan(loss) == gaps
+    assert share == (1.0 if gaps else 0.0)
+
+
+def test_labels_are_removed_from_the_training_part_alone(shipped: Table) -> None:
+    from masklstm.commands.demo.ways import with_labels_removed
+
+    settings = Settings(24, 48, 1, 4, 0, remove=0.5, block=168)
+    series = prepare(shipped, "pm2.5", 48, 24)
+    gappy = with_labels_removed(series, settings, 0)
+    training = slice(24, series.split.train)
+    observed = [np.count_nonzero(~np.isnan(each.labels[training])) for each in (series, gappy)]
+    assert observed[1] == pytest.approx(observed[0] / 2, abs=1)
+    for rows in (slice(0, 24), slice(series.split.train, None)):
+        np.testing.assert_array_equal(series.labels[rows], gappy.labels[rows])
+    assert gappy.inputs is series.inputs
+    assert gappy.target is series.target
+    other = with_labels_removed(series, settings, 1)
+    assert np.any(np.isnan(gappy.labels) != np.isnan(other.labels))
+
+
+class TestSeveralSeries:
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> Path:
+        file = tmp_path / "stations.csv"
+        rows = [
+            f"{station},{np.datetime64('2020-01-01') + row},{math.sin(row / 9) + place:.3f}"
+            for row in range(300)
+            for place, station in enumerate("AB")
+            if row % 50 != 7
+        ]
+        file.write_text("\n".join(["station,time,flow", *rows, ""]))
+        return file
+
+    def test_one_is_chosen(self, file: Path, tmp_path: Path) -> None:
+        options = ["--csv", str(file), "--target", "flow", *TINY, "--seeds", "1", "--epochs", "1"]
+        out = tmp_path / "out"
+        chosen = ["--group", "station", "--series", "B"]
+        assert run(*options, *chosen, "--out", str(out)) == 0
+        result = json.loads((out / "result.json").read_text("utf-8"))
+        # A day without a row is a missing label.
+        assert result["data"]["labels"]["all"]["labels"] == 300
+        assert result["data"]["labels"]["all"]["missing"] == 6
+        assert result["data"]["inputs"] == ["flow", "flow missing"]
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            ([], "--group='station'"),
+            (["--group", "station"], "by --series, as one of: A, B. Received: none"),
+            (["--group", "station", "--series", "C"], "Received: C"),
+            (["--series", "A"], "--group='station'"),
+            (["--series", "A", "--duplicates", "first"], "Expected --group COLUMN with --series"),
+        ],
+    )
+    def test_none_is_mixed_with_another(
+        self, options: list[str], words: str, file: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run("--csv", str(file), "--target", "flow", *options) == 2
+        assert words in capsys.readouterr().err

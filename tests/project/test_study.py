@@ -16,6 +16,8 @@ pytest.importorskip("study", reason="the tests run away from the source tree")
 
 import study
 from masklstm.commands.demo.gaps import find_gaps
+from masklstm.commands.demo.intervals import interval
+from masklstm.commands.demo.removal import remove
 from study_parts import conclusions, methods, plot, report, results, training
 from study_parts.comparison import compare_with_masking
 from study_parts.design import (
@@ -29,8 +31,6 @@ from study_parts.design import (
     Design,
     Training,
 )
-from study_parts.intervals import interval
-from study_parts.removal import remove
 
 DOCS = Path(__file__).parents[2] / "docs"
 NAN = float("nan")

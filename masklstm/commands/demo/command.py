@@ -7,11 +7,12 @@ from pathlib import Path
 
 from masklstm._core.files import written_whole
 from masklstm._core.terminal import complain, say, shown
+from masklstm.commands import table
 from masklstm.commands.demo import options
+from masklstm.commands.demo.evaluation import compare, persistence
 from masklstm.commands.demo.examples import prepare
 from masklstm.commands.demo.options import add_arguments
 from masklstm.commands.errors import CommandError
-from masklstm.commands.table import read_table
 
 __all__ = ["add_arguments", "run"]
 
@@ -29,52 +30,44 @@ def _run(arguments: argparse.Namespace) -> None:
     began = time.perf_counter()
     settings = options.read_settings(arguments)
     source = options.read_source(arguments)
-    series = prepare(read_table(source.path), source.target, settings.window, settings.horizon)
+    reading = table.read_file(source.path, arguments)
+    columns = table.one_series(reading, arguments)
+    series = prepare(columns, source.target, settings.window, settings.horizon)
+    source = options.with_times(source, columns)
     _require_matplotlib()
     folder = options.make_output_folder(arguments)
 
     # Training needs TensorFlow: all that can fail fast comes before.
     import masklstm
-    from masklstm.commands.demo import forecast, picture, report
-    from masklstm.commands.demo.evaluation import Outcome, compare, persistence
+    from masklstm.commands.demo import fan, picture, report, speed, ways
 
     build = masklstm.build_summary()
     say(report.describe_build(build))
-    say(report.describe_data(series, source, settings))
-    keras_loss, masked_loss = forecast.untrained_losses(series, settings)
-    say(
-        "losses    on these labels, before training: "
-        f"Keras {keras_loss:.4f}, masklstm {masked_loss:.4f}"
-    )
-
-    trained = {}
-    for name, train in (
-        ("masked", forecast.train_masked),
-        ("mean-filled", forecast.train_mean_filled),
-    ):
-        say("")
-        trained[name] = train(series, settings, _say_after(name))
-
+    if arguments.csv is not None:
+        table.describe(reading, source.path)
+    gappy = ways.with_labels_removed(series, settings, settings.seed)
+    say(report.describe_data(series, gappy, source, settings))
+    say("")
+    plain = ways.plain_keras_fails(series, settings)
+    trained = ways.train_ways(series, settings, say)
     rows = series.split.parts["test"]
-    forecasts = {
-        name: forecast.forecast(result.model, series, rows, settings)
-        for name, result in trained.items()
-    }
-    forecasts["persistence"] = persistence(series, rows, settings.horizon)
-    outcome = Outcome(
-        forecasts=forecasts,
-        errors={name: compare(series.target[rows], values) for name, values in forecasts.items()},
-        validation_rmse={name: result.validation_rmse for name, result in trained.items()},
-        best_epoch={name: result.best_epoch for name, result in trained.items()},
+    outcome = report.Outcome(
+        ways=trained,
+        plain=plain,
+        persistence=compare(series.target[rows], persistence(series, rows, settings.horizon)),
+        fan=fan.forecast_distributions(gappy, settings),
+        speed=speed.time_epochs(gappy, settings),
     )
     say("")
-    say(report.describe_errors(series, source, outcome))
+    say(report.describe_errors(series, source, outcome, settings.seeds))
 
     seconds = time.perf_counter() - began
     say("")
+    masked = trained[ways.MASKED].trained
+    assert masked is not None
     writers: dict[str, Callable[[Path], None]] = {
         "forecast.png": lambda path: picture.save(path, series, source, settings, outcome),
-        "model.keras": trained["masked"].model.save,
+        "model.keras": masked.model.save,
         "result.json": lambda path: report.save_result(
             path, build, series, source, settings, outcome, seconds
         ),
@@ -82,10 +75,6 @@ def _run(arguments: argparse.Namespace) -> None:
     for name in options.OUTPUT_FILES:
         _save(folder / name, writers[name])
     say(f"took {seconds:.0f} s")
-
-
-def _say_after(name: str) -> Callable[[str], None]:
-    return lambda line: say(f"{name}  {line}")
 
 
 def _save(path: Path, write: Callable[[Path], None]) -> None:

@@ -31,18 +31,3 @@ def decimals(series: Series) -> int:
 def persistence(series: Series, rows: slice, horizon: int) -> Floats:
     """For every row the value ``horizon`` rows before, or the last one observed before that."""
     return series.carried[rows.start - horizon : rows.stop - horizon]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came out: forecasts and errors of the test rows by method, and the trainings.
-
-    Attributes:
-        validation_rmse: by method, after every epoch.
-        best_epoch: by method, counted from 1: the epoch whose weights made the forecasts.
-    """
-
-    forecasts: dict[str, Floats]
-    errors: dict[str, Errors]
-    validation_rmse: dict[str, list[float]]
-    best_epoch: dict[str, int]

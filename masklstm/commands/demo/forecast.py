@@ -52,13 +52,9 @@ def build_model(features: int, settings: Settings, layers: Any = masklstm.layers
     )
 
 
-def untrained_losses(series: Series, settings: Settings) -> tuple[float, float]:
-    """Keras's loss and masklstm's, of the untrained model on the training labels."""
-    inputs, labels = training_windows(series, settings.window, settings.horizon)
-    outputs = build_model(inputs.shape[-1], settings).predict(inputs, verbose=0)
-    own = keras.losses.MeanSquaredError()(labels, outputs)
-    masked = masklstm.losses.MeanSquaredError()(labels, outputs)
-    return float(own), float(masked)
+def optimizer() -> keras.optimizers.Optimizer:
+    """The optimizer of all trainings."""
+    return keras.optimizers.Adam(_LEARNING_RATE)
 
 
 def train_masked(series: Series, settings: Settings, report: Callable[[str], None]) -> Trained:
@@ -68,9 +64,10 @@ def train_masked(series: Series, settings: Settings, report: Callable[[str], Non
 
 
 def train_mean_filled(series: Series, settings: Settings, report: Callable[[str], None]) -> Trained:
-    """Trains with Keras's own loss: missing labels become the training mean, standardised 0."""
+    """Trains with Keras's own loss: missing labels become the mean of the others."""
     inputs, labels = training_windows(series, settings.window, settings.horizon)
-    filled = np.nan_to_num(labels, nan=0.0)
+    mean = np.nanmean(series.labels[settings.horizon : series.split.train], dtype=np.float64)
+    filled = np.nan_to_num(labels, nan=float(mean))
     return _train(inputs, filled, keras.losses.MeanSquaredError(), series, settings, report)
 
 
@@ -93,7 +90,7 @@ def _train(
     report: Callable[[str], None],
 ) -> Trained:
     model = build_model(inputs.shape[-1], settings)
-    model.compile(keras.optimizers.Adam(_LEARNING_RATE), loss=loss)
+    model.compile(optimizer(), loss=loss)
     # A shuffle with a seed of its own, so that the batches are the same for every loss.
     batches = (
         tf.data.Dataset.from_tensor_slices((inputs, labels))

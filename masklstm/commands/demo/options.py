@@ -2,11 +2,14 @@
 
 import argparse
 import tempfile
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from masklstm._core.files import check_file
+from masklstm.commands import table
 from masklstm.commands.errors import CommandError
 
 OUTPUT_FILES = ("forecast.png", "model.keras", "result.json")
@@ -21,42 +24,71 @@ class Settings:
     epochs: int
     units: int
     seed: int
+    seeds: int = 1
+    remove: float = 0.0
+    block: int = 1
 
 
 @dataclass(frozen=True)
 class Source:
-    """What to forecast, and how to speak of it."""
+    """What to forecast, and how to speak of it.
+
+    Attributes:
+        steps: What a number of rows is called.
+        times: Of the rows, if they have any.
+    """
 
     path: Path
     target: str
     unit: str = ""
     steps: str = "rows"
-    first_row: datetime | None = None
+    times: NDArray[Any] | None = None
 
 
 SHIPPED_DATA = Path(__file__).with_name("beijing_pm25.csv.gz")
 SHIPPED_TARGET = "pm2.5"
+SHIPPED_REMOVAL = 0.7
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options. Their values are checked by ``read_settings`` and ``read_source``."""
     parser.description = (
-        "Train a small LSTM on labels with gaps, compare it with the same model trained on "
-        "mean-filled labels and with persistence, and save a picture, the model and the numbers. "
-        "Without --csv: hourly PM2.5 in Beijing, 2010 to 2014, a day ahead."
+        "Train a small LSTM on labels with gaps in three ways: with plain Keras, with labels "
+        "filled by their mean, and with masked ones; with several seeds. Compare the errors, and "
+        "save a picture, the model and the numbers. Without --csv: hourly PM2.5 in Beijing, 2010 "
+        "to 2014, a day ahead; more of the training labels are removed, in blocks, as where a "
+        "sensor fails."
     )
     data = parser.add_argument_group("data")
     data.add_argument(
         "--csv",
         metavar="FILE",
-        help="your own data, .csv or .csv.gz: comma-separated with a header, rows in order and "
-        "evenly spaced in time; numeric columns are inputs; empty, NA, NaN, null, - and ? are "
-        "missing",
+        help="your own data: text or Parquet, compressed or not, with a header; numeric columns "
+        "are inputs; empty cells, NA, NaN, null, - and ? are missing",
     )
     data.add_argument(
         "--target",
         metavar="COLUMN",
         help=f"the column to forecast (needed with --csv; otherwise {SHIPPED_TARGET})",
+    )
+    data.add_argument(
+        "--series",
+        metavar="NAME",
+        help="of several series in the file (--group) the one to forecast",
+    )
+    gaps = parser.add_argument_group("gaps")
+    gaps.add_argument(
+        "--remove",
+        metavar="SHARE",
+        default=None,
+        help="share of the training part's labels to remove, from 0 to below 1 (default: "
+        f"{SHIPPED_REMOVAL}; with --csv 0)",
+    )
+    gaps.add_argument(
+        "--block",
+        metavar="N",
+        default="168",
+        help="rows that are removed together (default: %(default)s)",
     )
     model = parser.add_argument_group("model")
     # Text, not type=int: read_settings then words every wrong value in the same way, in one line.
@@ -65,7 +97,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--window", 48, "rows that a forecast is made from"),
         ("--epochs", 15, "passes over the training part"),
         ("--units", 32, "size of the LSTM"),
-        ("--seed", 0, "seed of the initial weights and of the order of the batches"),
+        ("--seeds", 5, "trainings of each way, each with a seed of its own"),
+        ("--seed", 0, "the first seed: of weights, batches and removed labels"),
     ):
         model.add_argument(
             option, metavar="N", default=str(default), help=f"{meaning} (default: %(default)s)"
@@ -76,6 +109,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="masklstm-demo",
         help=f"folder for {', '.join(OUTPUT_FILES)} (default: %(default)s)",
     )
+    table.add_arguments(parser)
 
 
 def read_settings(arguments: argparse.Namespace) -> Settings:
@@ -86,6 +120,9 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
         epochs=_whole_number("--epochs", arguments.epochs, 1, 1_000_000),
         units=_whole_number("--units", arguments.units, 1, 1024),
         seed=_whole_number("--seed", arguments.seed, 0, 2**32 - 1),  # the range NumPy accepts
+        seeds=_whole_number("--seeds", arguments.seeds, 1, 21),
+        remove=_share(arguments),
+        block=_whole_number("--block", arguments.block, 1, 1_000_000),
     )
 
 
@@ -104,7 +141,12 @@ def read_source(arguments: argparse.Namespace) -> Source:
 def shipped_source(target: str = SHIPPED_TARGET) -> Source:
     """A column of the data that ship with the package."""
     unit = "µg/m³" if target == SHIPPED_TARGET else ""
-    return Source(SHIPPED_DATA, target, unit, steps="hours", first_row=datetime(2010, 1, 1))
+    return Source(SHIPPED_DATA, target, unit, steps="hours")
+
+
+def with_times(source: Source, columns: table.Table) -> Source:
+    """The source with the times that were found in the file."""
+    return replace(source, times=columns.times)
 
 
 def make_output_folder(arguments: argparse.Namespace) -> Path:
@@ -124,6 +166,21 @@ def make_output_folder(arguments: argparse.Namespace) -> Path:
             f"Received: {folder} ({error.strerror or error})"
         ) from error
     return folder
+
+
+def _share(arguments: argparse.Namespace) -> float:
+    if arguments.remove is None:
+        return 0.0 if arguments.csv is not None else SHIPPED_REMOVAL
+    try:
+        share = float(arguments.remove)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < 1:
+        raise CommandError(
+            "Invalid value for option --remove. Expected a share from 0 to below 1. "
+            f"Received: {arguments.remove}"
+        )
+    return share
 
 
 def _whole_number(option: str, text: str, least: int, most: int) -> int:

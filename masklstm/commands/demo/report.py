@@ -1,22 +1,48 @@
 """What the demo prints, and ``result.json``."""
 
 import json
+import statistics
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from masklstm._core.terminal import listed, shown
-from masklstm.commands.demo.evaluation import Outcome, decimals
+from masklstm.commands.demo.evaluation import Errors, decimals
 from masklstm.commands.demo.examples import Series
 from masklstm.commands.demo.gaps import GapSummary, summarise
+from masklstm.commands.demo.intervals import Interval, interval
 from masklstm.commands.demo.options import Settings, Source
 
-_METHODS = {
-    "masked": "missing labels are skipped (masklstm)",
-    "mean-filled": "missing labels become the training mean (Keras)",
-    "persistence": "nothing changes: the last value known",
-}
+if TYPE_CHECKING:
+    from masklstm.commands.demo.fan import Fan
+    from masklstm.commands.demo.speed import Seconds
+    from masklstm.commands.demo.ways import Way
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came out.
+
+    Attributes:
+        ways: Masked and mean-filled, by name.
+        plain: The loss of plain Keras after an epoch, and the share of its weights that are NaN.
+        persistence: Errors of the forecast that nothing changes.
+        fan: Forecasts of distributions.
+        speed: Seconds of an epoch.
+    """
+
+    ways: "dict[str, Way]"
+    plain: tuple[float, float]
+    persistence: Errors
+    fan: "Fan"
+    speed: "Seconds"
+
+    @property
+    def difference(self) -> Interval:
+        """RMSE of masking minus that of filling, paired by seed."""
+        masked, filled = (way.errors for way in self.ways.values())
+        return interval([a.rmse - b.rmse for a, b in zip(masked, filled, strict=True)])
 
 
 def describe_build(build: Mapping[str, Any]) -> str:
@@ -27,7 +53,7 @@ def describe_build(build: Mapping[str, Any]) -> str:
     )
 
 
-def describe_data(series: Series, source: Source, settings: Settings) -> str:
+def describe_data(series: Series, gappy: Series, source: Source, settings: Settings) -> str:
     """What is forecast, from what, and how much of it is missing."""
     rows = series.split.rows
     reasons: dict[str, list[str]] = {}
@@ -39,8 +65,17 @@ def describe_data(series: Series, source: Source, settings: Settings) -> str:
         f"inputs    {listed(series.features)}",
         *(f"left out  {listed(columns)}: {reason}" for reason, columns in reasons.items()),
         f"labels    {_describe_gaps(gap_summaries(series)['all'], source)}",
-        f"training  {_describe_gaps(gap_summaries(series)['training'], source)}",
     ]
+    training = _describe_gaps(gap_summaries(series)["training"], source)
+    if settings.remove:
+        lines.append(f"training  {training};")
+        removed = summarise(gappy.labels[series.split.parts["training"]].astype(float))
+        lines.append(
+            f"          {settings.remove:.0%} of the others removed in blocks of "
+            f"{settings.block} {source.steps}: {_describe_gaps(removed, source)}"
+        )
+    else:
+        lines.append(f"training  {training}")
     return "\n".join(lines)
 
 
@@ -57,32 +92,66 @@ def _describe_gaps(summary: GapSummary, source: Source) -> str:
     )
 
 
-def describe_errors(series: Series, source: Source, outcome: Outcome) -> str:
-    """The table of test errors, and how the masked model stands in it."""
+def describe_errors(series: Series, source: Source, outcome: Outcome, seeds: int) -> str:
+    """The three ways beside each other, and what is sure of the difference."""
     summary = gap_summaries(series)["test"]
     places = decimals(series)
     unit = f" in {source.unit}" if source.unit else ""
-    width = max(map(len, _METHODS))
+    of_seeds = f", mean ± standard deviation of {seeds} seeds" if seeds > 1 else ""
     lines = [
         f"Error of {shown(series.name)}{unit} over the {summary.labels - summary.missing:,} "
-        f"observed {source.steps} of the test part:",
-        f"{'':{width}}  {'RMSE':>10}  {'MAE':>10}",
+        f"observed {source.steps} of the test part{of_seeds}",
+        _row("", "RMSE", "MAE", ""),
+        _row("plain Keras", *_of_plain(outcome)),
     ]
-    for name, meaning in _METHODS.items():
-        error = outcome.errors[name]
-        lines.append(
-            f"{name:{width}}  {error.rmse:10.{places}f}  {error.mae:10.{places}f}  {meaning}"
+    meanings = {
+        "mean-filled": "missing labels become the training mean (Keras)",
+        "masked": "missing labels are skipped (masklstm)",
+    }
+    for name, meaning in meanings.items():
+        errors = outcome.ways[name].errors
+        rmse, mae = (
+            _spread([getattr(error, kind) for error in errors], places) for kind in ("rmse", "mae")
         )
-    masked = outcome.errors["masked"].rmse
-    for name in ("persistence", "mean-filled"):
-        difference = round(masked - outcome.errors[name].rmse, places)
-        side = "below" if difference < 0 else "above"
-        amount = f"{abs(difference):.{places}f} {side}" if difference else "the same as"
-        lines.append(f"masked RMSE is {amount} that of {name}")
+        lines.append(_row(name, rmse, mae, meaning))
+    last = outcome.persistence
+    rmse, mae = (f"{value:.{places}f}" for value in (last.rmse, last.mae))
+    lines += [_row("persistence", rmse, mae, "nothing changes: the last value known"), ""]
+    lines.append(_verdict(outcome, places, seeds))
+    quantiles = f"between its 5% and 95% quantile lie {outcome.fan.coverage:.0%} of the test labels"
+    lines.append(f"distribution forecast (fan in the picture): {quantiles}")
+    speed = outcome.speed
     lines.append(
-        "(Another --seed moves both models too: try several before trusting a small difference.)"
+        f"an epoch takes {speed.ours:.2f} s with masklstm.layers.LSTM, {speed.keras:.2f} s with "
+        f"keras.layers.LSTM: {speed.ratio:.1f} times as long"
     )
     return "\n".join(lines)
+
+
+def _of_plain(outcome: Outcome) -> tuple[str, str, str]:
+    loss, share = outcome.plain
+    if share:
+        return "nan", "nan", f"loss {loss} after an epoch, {share:.0%} of the weights NaN"
+    return "-", "-", f"no label is missing: loss {loss:.4g} after an epoch"
+
+
+def _row(name: str, rmse: str, mae: str, meaning: str) -> str:
+    return f"{name:12}  {rmse:>14}  {mae:>14}  {meaning}".rstrip()
+
+
+def _spread(values: list[float], places: int) -> str:
+    text = f"{statistics.mean(values):.{places}f}"
+    return text if len(values) == 1 else f"{text} ± {statistics.stdev(values):.{places}f}"
+
+
+def _verdict(outcome: Outcome, places: int, seeds: int) -> str:
+    found = outcome.difference
+    side = "below" if found.mean < 0 else "above"
+    text = f"masked RMSE is {abs(found.mean):.{places}f} {side} that of mean-filled"
+    if seeds == 1:
+        return f"{text} with one seed, which says little: try --seeds 5"
+    sure = "more than chance" if found.below_zero or found.above_zero else "which may be chance"
+    return f"{text} (± {found.half_width:.{places}f}: 95% interval, paired by seed): {sure}"
 
 
 def save_result(
@@ -95,6 +164,8 @@ def save_result(
     seconds: float,
 ) -> None:
     """Writes every number. ``scales`` and ``inputs`` are what it takes to feed ``model.keras``."""
+    trained = {name: way.trained for name, way in outcome.ways.items() if way.trained is not None}
+    difference = outcome.difference
     result = {
         "build": dict(build),
         "data": {
@@ -107,9 +178,22 @@ def save_result(
             "labels": {name: asdict(gaps) for name, gaps in gap_summaries(series).items()},
         },
         "settings": asdict(settings),
-        "test_errors": {name: asdict(errors) for name, errors in outcome.errors.items()},
-        "validation_rmse": outcome.validation_rmse,
-        "best_epoch": outcome.best_epoch,
+        "test_errors": {
+            **{name: [asdict(e) for e in way.errors] for name, way in outcome.ways.items()},
+            "persistence": asdict(outcome.persistence),
+        },
+        "masked_minus_filled": {
+            "rmse": difference.mean,
+            "half_width": difference.half_width if settings.seeds > 1 else None,
+        },
+        "plain_keras": {"weights_that_are_nan": outcome.plain[1]},
+        "coverage_of_90_percent": outcome.fan.coverage,
+        "seconds_of_an_epoch": {
+            "masklstm.layers.LSTM": outcome.speed.ours,
+            "keras.layers.LSTM": outcome.speed.keras,
+        },
+        "validation_rmse": {name: each.validation_rmse for name, each in trained.items()},
+        "best_epoch": {name: each.best_epoch for name, each in trained.items()},
         "seconds": round(seconds, 1),
     }
     text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
