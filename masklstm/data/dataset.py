@@ -1,7 +1,9 @@
 """`Windows`: the data set that `windows` returns."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
 from typing import Any
 
 import keras
@@ -219,17 +221,7 @@ class Windows(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
         """
         import pandas
 
-        self._check_order()
-        labels = self.labels()
-        predictions = np.asarray(y_pred)
-        if predictions.shape != labels.shape:
-            if (*predictions.shape, 1) != labels.shape:
-                raise ValueError(
-                    f"Expected 'y_pred' to have the labels' shape, {labels.shape}, as "
-                    "model.predict(windows) returns it. "
-                    f"Received: y_pred with shape {predictions.shape}"
-                )
-            predictions = predictions[..., None]
+        labels, predictions = self._labels_and(y_pred)
         times = self.times
         per_window = 1 if times.ndim == 1 else times.shape[1]
         columns: dict[Any, Any] = {}
@@ -243,6 +235,98 @@ class Windows(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
             columns[name] = labels[..., place].reshape(-1)
             columns[f"{name}_predicted"] = predictions[..., place].reshape(-1)
         return pandas.DataFrame(columns)
+
+    def _labels_and(self, y_pred: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The labels of all windows, and predictions of their shape."""
+        self._check_order()
+        labels = self.labels()
+        predictions = np.asarray(y_pred)
+        if predictions.shape != labels.shape:
+            if (*predictions.shape, 1) != labels.shape:
+                raise ValueError(
+                    f"Expected 'y_pred' to have the labels' shape, {labels.shape}, as "
+                    "model.predict(windows) returns it. "
+                    f"Received: y_pred with shape {predictions.shape}"
+                )
+            predictions = predictions[..., None]
+        return labels, predictions
+
+    def plot(
+        self,
+        y_pred: Any,
+        path: str | PathLike[str] | None = None,
+        *,
+        between: tuple[Any, Any] = (None, None),
+        groups: Sequence[Any] | None = None,
+        target: int = 0,
+    ) -> Any:
+        """Draws labels and predictions over time, a panel for each series, gaps shaded.
+
+        Args:
+            y_pred: As for `frame`.
+            path: Where to save the picture; its suffix is the format.
+            between: The first time that is drawn, and the first one behind.
+            groups: Which series; by default the first eight.
+            target: Which target, counted from 0. Of several horizons the first is drawn, of
+                sequences the last step.
+
+        Returns:
+            A `matplotlib.figure.Figure`, which notebooks show.
+
+        Raises:
+            ImportError: Where matplotlib is not installed.
+            ValueError: As `frame`; for groups that there are not, and where nothing is between.
+        """
+        try:
+            from masklstm.data import picture
+            from masklstm.inspection.picture import check_path, save
+        except ImportError as error:
+            raise ImportError(
+                "The picture needs matplotlib. Expected it to be installed, as by: "
+                f'pip install "masklstm[demo]". Received: {error}'
+            ) from error
+        file = None if path is None else check_path(path)
+        labels, predictions = self._labels_and(y_pred)
+        times = self.times
+        if times.ndim == 2:
+            place = -1 if self._labels.for_every_step else 0
+            times, labels, predictions = times[:, place], labels[:, place], predictions[:, place]
+        of_window = self.groups
+        known = list(dict.fromkeys(of_window))
+        chosen = known[: picture.MOST_SERIES] if groups is None else list(groups)
+        name = str(self._source.names[self._target_places[target]])
+        inside = Part(*between).has_times(times)
+        series = []
+        for group in chosen:
+            rows = inside & (of_window == group)
+            if not rows.any():
+                raise ValueError(
+                    f"Expected windows of group {group!r} between {between[0]} and {between[1]}. "
+                    "Received: none"
+                )
+            drawn = self._without_holes(
+                times[rows], labels[rows, target], predictions[rows, target]
+            )
+            series.append((name if group is None else str(group), *drawn))
+        rest = len(known) - len(chosen)
+        title = name if rest <= 0 or groups is not None else f"{name}; {rest:,} more series"
+        figure = picture.draw(series, title)
+        if file is not None:
+            save(figure, file)
+        return figure
+
+    def _without_holes(
+        self, times: NDArray[Any], labels: NDArray[Any], predictions: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """With NaN for the times of windows that were left out, so that no line crosses them."""
+        step = 1 if self._steps is None else self._steps.step
+        if isinstance(step, np.timedelta64) and np.datetime_data(step)[0] == "M":
+            return times, labels, predictions
+        numbers = np.rint((times - times[0]) / step).astype(np.int64)
+        whole = np.arange(numbers[-1] + 1)
+        filled = np.full((2, len(whole)), np.nan)
+        filled[:, numbers] = labels, predictions
+        return times[0] + whole * step, *filled
 
     def _check_order(self) -> None:
         if self.shuffle:

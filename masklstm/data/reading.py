@@ -151,7 +151,7 @@ def read(path: str | PathLike[str], **options: Any) -> Reading:
     import_pandas()
     path = Path(path)
     time, group = options.pop("time"), options.pop("group")
-    missing, columns = _standardize_missing(options.pop("missing")), options.pop("columns")
+    missing, columns = standardize_missing(options.pop("missing")), options.pop("columns")
     dayfirst = options.pop("dayfirst")
     content = _content(path)
     if content.startswith(_PARQUET):
@@ -276,7 +276,7 @@ def _listed_names(time: Any) -> list[Any]:
     return [] if time is None else list(time) if isinstance(time, (list, tuple)) else [time]
 
 
-def _standardize_missing(missing: Any) -> tuple[list[float], list[str]]:
+def standardize_missing(missing: Any) -> tuple[list[float], list[str]]:
     """Numbers and texts."""
     marks = [missing] if isinstance(missing, (str, int, float, np.number)) else list(missing or ())
     texts = [mark for mark in marks if isinstance(mark, str)]

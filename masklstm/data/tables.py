@@ -23,6 +23,9 @@ class Coded:
     def __len__(self) -> int:
         return len(self.codes)
 
+    def __getitem__(self, rows: Any) -> "Coded":
+        return Coded(self.codes[rows], self.categories)
+
 
 def is_frame(table: Any) -> bool:
     """Whether it is a pandas DataFrame; pandas is optional, and not imported for others."""

@@ -1,0 +1,92 @@
+"""`masklstm.data.on_disk`: the same windows as of a table in memory."""
+
+import numpy as np
+import pytest
+
+import masklstm
+from masklstm import data
+
+pandas = pytest.importorskip("pandas")
+pytest.importorskip("pyarrow")
+
+
+def table(rows=2500):
+    rng = np.random.default_rng(0)
+    frame = pandas.DataFrame(
+        {
+            "site": np.repeat(["A", "B", "C", "D", "E"], rows // 5),
+            "when": np.tile(np.datetime64("2020-01-01T00") + np.arange(rows // 5), 5),
+            "rain": rng.random(rows).astype("float32"),
+            "flow": rng.random(rows).astype("float32"),
+            "count": np.arange(rows),
+            "note": "x",
+        }
+    )
+    frame.loc[::7, "flow"] = np.nan
+    frame.loc[3::11, "flow"] = -999
+    return frame.drop(index=range(40, 60)).reset_index(drop=True)
+
+
+@pytest.fixture
+def stored(tmp_path, monkeypatch):
+    monkeypatch.setattr("masklstm.data.storing.CHUNK", 300)
+    frame = table()
+    for place, start in enumerate(range(0, len(frame), 1000)):
+        frame[start : start + 1000].to_parquet(tmp_path / f"part{place}.parquet", index=False)
+    return data.on_disk(
+        tmp_path, tmp_path / "columns", time="when", group="site", missing=-999, verbose=False
+    )
+
+
+def windows(columns, **options):
+    return data.windows(columns, ["rain", "flow"], "flow", 20, time="when", group="site", **options)
+
+
+def test_the_same_windows_as_in_memory(stored):
+    frame = table().replace(-999, np.nan)
+    expected, found = windows(frame), windows(stored)
+    assert repr(found) == repr(expected)
+    for place in range(len(expected)):
+        for ours, theirs in zip(found[place], expected[place], strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(found.times, expected.times)
+    assert found.groups.tolist() == expected.groups.tolist()
+    part = data.split(frame, time="when", group="site", by="both", shares=(0.6, 0.4))[1]
+    np.testing.assert_array_equal(
+        windows(stored, part=part).labels(), windows(frame, part=part).labels()
+    )
+
+
+def test_columns_stay_on_the_disk(stored):
+    assert list(stored) == ["site", "when", "rain", "flow", "count"]
+    assert all(isinstance(stored[name], np.memmap) for name in ("when", "rain", "flow", "count"))
+    assert stored["flow"].dtype == np.float32
+    assert "2,480 rows of site, when, rain, flow, count" in repr(stored)
+    again = data.OnDisk(stored.folder)
+    np.testing.assert_array_equal(again["flow"], stored["flow"])
+    assert again["site"].categories == list("ABCDE")
+
+
+def test_a_layer_adapts_to_a_part(stored):
+    frame = table().replace(-999, np.nan)
+    train, _ = data.split(frame, (0.7, 0.3), time="when", group="site", by="both")
+    scale = masklstm.layers.Normalization()
+    scale.adapt(stored.batches(["rain", "flow"], train))
+    rows = train.of(frame)[["rain", "flow"]]
+    np.testing.assert_allclose(scale.mean, rows.mean(), rtol=1e-6)
+    np.testing.assert_allclose(scale.variance, rows.var(ddof=0), rtol=1e-6)
+
+
+def test_nothing_is_left_of_what_failed(tmp_path):
+    frame = table()
+    frame.to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"column 'note' to hold numbers"):
+        data.on_disk(tmp_path / "a.parquet", tmp_path / "new", columns=["note"])
+    assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
+    (tmp_path / "there").mkdir()
+    with pytest.raises(FileExistsError, match="there"):
+        data.on_disk(tmp_path / "a.parquet", tmp_path / "there")
+    with pytest.raises(ValueError, match=r"Received: 'x'"):
+        data.on_disk(tmp_path / "a.parquet", tmp_path / "new", time="x")
+    with pytest.raises(FileNotFoundError, match=r"\*\.parquet"):
+        data.on_disk(tmp_path / "there", tmp_path / "new")
