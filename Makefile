@@ -14,9 +14,10 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Most of what gets installed is never imported; what is, Python compiles then.
 export PIP_NO_COMPILE ?= 1
+export NO_MKDOCS_2_WARNING ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz sanitize lint format docs bench bench-full study wheel wheel-cuda wheels clean
+.PHONY: help demo test fuzz sanitize lint format docs site notebooks bench bench-full study wheel wheel-cuda wheels clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1	/p' $(MAKEFILE_LIST)
@@ -72,6 +73,13 @@ docs: $(VENV)/.installed  ## regenerate docs/why.md, xla.md, masked.md and class
 		page=docs/classic-$$(echo $$name | tr _ -).md; \
 		TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python docs/scripts/classic.py $$name > $$page.new && mv $$page.new $$page || exit 1; \
 	done
+
+site: $(VENV)/.installed  ## the documentation as a site with a reference: build/site/index.html
+	$(BIN)/mkdocs build --strict
+
+notebooks: $(VENV)/.installed  ## run the notebooks of docs/notebooks, and keep what they show
+	$(BIN)/python docs/scripts/stations.py
+	$(BIN)/python docs/scripts/notebooks.py
 
 bench: $(VENV)/.installed  ## time it against what else there is: five minutes, a table and a plot
 	$(BIN)/python -m bench.run

@@ -23,7 +23,7 @@ def page(name: str, outcomes: list[shared.Outcome]) -> str:
     blocks = [
         f"# {title}",
         text.strip().replace("docs/why.md", "[why.md](why.md)"),
-        f"This page is printed by [classic.py](classic.py), which runs\n"
+        f"This page is printed by [classic.py](scripts/classic.py), which runs\n"
         f"[{name}.py](../examples/{name}.py): `python examples/{name}.py` shows the losses.",
         "The data are hourly PM2.5 in Beijing in windows of a day, with the hours as inputs and "
         "the next\nhours as labels, and a small array as both inputs and labels. The model, "

@@ -35,8 +35,8 @@ INTRODUCTION = """\
 
 Everybody whose labels have gaps writes the same loss, and most versions of it have one of the
 faults below. Each is shown on five elements: the code people usually write, what it returns, and
-what masklstm returns for the same data. This page is printed by [why.py](why.py), which runs the
-code.
+what masklstm returns for the same data. This page is printed by [why.py](scripts/why.py), which
+runs the code.
 
 ```python
 y_true = tf.constant([1.0, nan, 3.0, nan, 5.0])

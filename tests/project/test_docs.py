@@ -39,7 +39,8 @@ def test_xla():
 @pytest.mark.parametrize(
     "page", [page.name for page in sorted(DOCS.glob("*.md")) if ">>> " in page.read_text()]
 )
-def test_examples_on_pages_run(page):
+def test_examples_on_pages_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where examples write their files
     path = str(DOCS / page)
     failed, attempted = doctest.testfile(path, module_relative=False, encoding="utf-8")
     assert failed == 0
