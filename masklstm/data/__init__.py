@@ -6,10 +6,10 @@
 * `on_disk`, `OnDisk`: a Parquet file that does not fit into memory, as columns on the disk
 """
 
+from masklstm.data.cutting import windows
 from masklstm.data.dataset import Windows
 from masklstm.data.reading import read_table
 from masklstm.data.splitting import Part, split
 from masklstm.data.storing import OnDisk, on_disk
-from masklstm.data.windows import windows
 
 __all__ = ["OnDisk", "Part", "Windows", "on_disk", "read_table", "split", "windows"]

@@ -64,6 +64,8 @@ def test_every_public_name_has_a_page(site):
         text = "".join(pages[file].text)
         assert name in text
         if file.name != "index.html":
+            short = name.rpartition(".")[2]
+            assert f"{short}(" in text, f"{name} has no signature"
             assert len(text) > 500, f"{name} has no description"
 
 
