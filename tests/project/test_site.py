@@ -57,6 +57,7 @@ def test_every_public_name_has_a_page(site):
     names = {f"masklstm.{name}" for name in masklstm.__all__}
     for module in modules:
         names |= {f"masklstm.{module}.{name}" for name in getattr(masklstm, module).__all__}
+    lacking = []
     for name in sorted(names):
         path = folder / "reference" / name.replace(".", "/")
         file = path / "index.html" if path.is_dir() else path.with_suffix(".html")
@@ -64,9 +65,11 @@ def test_every_public_name_has_a_page(site):
         text = "".join(pages[file].text)
         assert name in text
         if file.name != "index.html":
-            short = name.rpartition(".")[2]
-            assert f"{short}(" in text, f"{name} has no signature"
-            assert len(text) > 500, f"{name} has no description"
+            module, _, short = name.rpartition(".")
+            is_tuple = hasattr(getattr(sys.modules[module], short), "_fields")
+            if not (is_tuple or f"{short}(" in text) or len(text) < 500:
+                lacking.append(name)
+    assert not lacking, "without signature or description"
 
 
 def test_no_link_leads_nowhere(site):
