@@ -3,7 +3,9 @@
 
 PYTHON ?= python3
 # Any that masklstm is built for, as in: make test TENSORFLOW=tensorflow-cpu==2.20.*
-TENSORFLOW ?= tensorflow==$(lastword $(shell python3 build_support/installed_tensorflow.py minors)).*
+# The one without CUDA, half the size, where there is no card.
+NEWEST := $(lastword $(shell python3 build_support/installed_tensorflow.py minors))
+TENSORFLOW ?= $(if $(shell command -v nvidia-smi),tensorflow,tensorflow-cpu)==$(NEWEST).*
 VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := $(shell find csrc cmake build_support -name "*.*" -type f -not -name "*.pyc" 2>/dev/null) CMakeLists.txt setup.py pyproject.toml
@@ -26,20 +28,41 @@ help:  ## this list
 $(VENV)/.tools: pyproject.toml
 	@echo "Setting up $(VENV): TensorFlow and the build tools, 1 GB, some minutes the first time"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade "pip>=23" "setuptools>=77" wheel cmake ninja "pybind11>=2.12" "$(TENSORFLOW)"
+	$(BIN)/pip install --quiet --upgrade "pip>=23" "setuptools>=77" wheel cmake ninja "pybind11>=2.12"
 	touch $@
 
-$(VENV)/.installed: $(VENV)/.tools $(NATIVE)
+# $(call install,EXTRAS): the kernels that take longest are compiled on one core while packages are
+# unpacked on another. What may go wrong there is said by the build behind it.
+define install
+	@mkdir -p build
+	@test "$$MASKLSTM_NATIVE" = OFF || { MASKLSTM_OPS=OFF MASKLSTM_TARGET=masklstm_kernels_first \
+	  CMAKE_BUILD_PARALLEL_LEVEL=1 $(BIN)/python setup.py build_ext >build/first.log 2>&1 || true; } & \
+	$(BIN)/pip install --quiet "$(TENSORFLOW)" $$($(BIN)/python build_support/requirements.py $(1)); \
+	status=$$?; wait; exit $$status
 	@echo "Building the native library"
-	$(BIN)/pip install --quiet --no-build-isolation --editable ".[dev]"
+	$(BIN)/pip install --quiet --no-build-isolation --editable ".[$(1)]"
+endef
+
+$(VENV)/.installed: $(VENV)/.tools $(NATIVE)
+	$(call install,dev)
+	touch $@ $(VENV)/.demo
+
+# What the demo needs and no more: without XLA, with the kernels of this machine alone. The rest is
+# added by whatever needs it.
+$(VENV)/.demo: $(VENV)/.tools $(NATIVE)
+	MASKLSTM_XLA=$${MASKLSTM_XLA:-OFF} MASKLSTM_X86_KERNELS=HERE $(MAKE) --no-print-directory .demo
 	touch $@
+
+.PHONY: .demo
+.demo:
+	$(call install,demo)
 
 # PyTorch, 3 GB, and the others that the full benchmark compares with.
 $(VENV)/.providers: $(VENV)/.installed
 	$(BIN)/pip install --quiet --no-build-isolation --editable ".[dev,bench]"
 	touch $@
 
-demo: $(VENV)/.installed  ## train an LSTM on real labels with gaps; leaves a picture and a model
+demo: $(VENV)/.demo  ## train an LSTM on real labels with gaps; leaves a picture and a model
 	$(BIN)/masklstm demo
 
 test: $(VENV)/.installed  ## run the tests and the examples in the docstrings

@@ -22,7 +22,15 @@ import installed_tensorflow  # noqa: E402
 import masklstm_build  # noqa: E402
 
 # CMake options that may be set as environment variables.
-OPTIONS = ("MASKLSTM_CUDA", "MASKLSTM_CUDA_ARCHITECTURES", "MASKLSTM_XLA")
+OPTIONS = (
+    "MASKLSTM_CUDA",
+    "MASKLSTM_CUDA_ARCHITECTURES",
+    "MASKLSTM_OPS",
+    "MASKLSTM_X86_KERNELS",
+    "MASKLSTM_XLA",
+)
+# One target of CMake's to build, and nothing to install: a head start, for the Makefile.
+TARGET = "MASKLSTM_TARGET"
 
 
 class CMakeBuild(build_ext):
@@ -54,7 +62,10 @@ class CMakeBuild(build_ext):
         ]
         self._cmake(configure, build)
         jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", str(os.cpu_count() or 1))
-        self._cmake(["cmake", "--build", str(build), "--parallel", jobs], build)
+        target = ["--target", os.environ[TARGET]] if TARGET in os.environ else []
+        self._cmake(["cmake", "--build", str(build), "--parallel", jobs, *target], build)
+        if target:
+            return
         self._cmake(["cmake", "--install", str(build), "--prefix", str(package.parent)], build)
 
     def _pybind11(self, build):

@@ -29,10 +29,12 @@ struct Choice {
 Choice Choose() {
   // From the best to the least.
   const InstructionSetEntry entries[] = {
-#ifdef MASKLSTM_HAS_X86_KERNELS
+#ifdef MASKLSTM_HAS_AVX512
       {"avx512", &kAvx512Kernels,
        __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")},
+#endif
+#ifdef MASKLSTM_HAS_AVX2
       {"avx2", &kAvx2Kernels,
        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c") &&
            __builtin_cpu_supports("fma")},

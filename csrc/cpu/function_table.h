@@ -38,11 +38,10 @@ struct CpuKernels {
                    void* elements);
 };
 
+// Of those that are built: MASKLSTM_HAS_AVX2 and the like say which, to dispatch.cc alone.
 extern const CpuKernels kBaselineKernels;
-#ifdef MASKLSTM_HAS_X86_KERNELS
 extern const CpuKernels kAvx2Kernels;
 extern const CpuKernels kAvx512Kernels;
-#endif
 
 }  // namespace masklstm
 

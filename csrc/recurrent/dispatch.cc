@@ -16,10 +16,12 @@ constexpr int64_t kProductsPerCycle = 16;
 
 const RecurrentKernels& Kernels() {
   static const RecurrentKernels& kernels = []() -> const RecurrentKernels& {
-#ifdef MASKLSTM_HAS_X86_KERNELS
     std::string ignored;
     const std::string name = InstructionSet(&ignored);
+#ifdef MASKLSTM_HAS_AVX512
     if (name == "avx512") return kAvx512RecurrentKernels;
+#endif
+#ifdef MASKLSTM_HAS_AVX2
     if (name == "avx2") return kAvx2RecurrentKernels;
 #endif
     return kBaselineRecurrentKernels;

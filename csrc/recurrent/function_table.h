@@ -109,11 +109,10 @@ struct RecurrentKernels {
   RecurrentFunctions<double> of_double;
 };
 
+// Of those that are built: MASKLSTM_HAS_AVX2 and the like say which, to dispatch.cc alone.
 extern const RecurrentKernels kBaselineRecurrentKernels;
-#ifdef MASKLSTM_HAS_X86_KERNELS
 extern const RecurrentKernels kAvx2RecurrentKernels;
 extern const RecurrentKernels kAvx512RecurrentKernels;
-#endif
 
 }  // namespace masklstm
 
