@@ -4,9 +4,12 @@ import inspect
 import reprlib
 import sys
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import keras
+
+_ANY = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 
 
 class ShowsArguments:
@@ -38,7 +41,7 @@ def _shown_arguments(cls: type, config: dict[str, Any]) -> str:
         if _is_serialized(value) and isinstance(value["config"], dict):
             wrapped = value["config"]  # whose name, reduction and dtype are the defaults
     shown = []
-    for name, parameter in inspect.signature(cls).parameters.items():
+    for name, parameter in _parameters(cls).items():
         if name not in config:
             continue
         value, default = config[name], parameter.default
@@ -48,6 +51,14 @@ def _shown_arguments(cls: type, config: dict[str, Any]) -> str:
         if not (is_inherited or _is_same(value, default)):
             shown.append(f"{name}={_shown(value)}")
     return ", ".join(shown)
+
+
+def _parameters(cls: type) -> Mapping[str, inspect.Parameter]:
+    """Those of the class; before Python 3.11 a `__new__` hides them, as Keras's layers have it."""
+    parameters = inspect.signature(cls).parameters
+    if all(each.kind in _ANY for each in parameters.values()):
+        return inspect.signature(cls.__init__).parameters  # type: ignore[misc]
+    return parameters
 
 
 def _is_serialized(value: Any) -> bool:

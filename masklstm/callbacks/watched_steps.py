@@ -11,7 +11,7 @@ Design:
     C. Several callbacks share the function; those that agree about what is missing, the counts.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
@@ -251,18 +251,22 @@ class _Steps:
         return list(enumerate(each))
 
 
-class _LogsOfTest(Mapping[str, Any]):
+class _LogsOfTest(MutableMapping[str, Any]):
     """The logs of an evaluation step, in which a loss of no label at all is NaN.
 
-    It is no dict: where Keras has one, `evaluate` returns the results of its metrics instead.
+    It is no dict: where Keras has one, `evaluate` returns the results of its metrics instead. Up
+    to Keras 3.12 `evaluate` itself returns it, so that it can be changed as a dict can.
     """
 
     def __init__(self, steps: _Steps, logs: dict[str, Any], counts: LabelCounts) -> None:
         self._steps = steps
         self._logs = logs
         self._counts = counts
+        self._is_settled = False
 
     def items(self) -> Any:
+        if self._is_settled:
+            return self._logs.items()
         logs, model = self._logs, self._steps.model
         if model.distribute_strategy.num_replicas_in_sync > 1:  # a step has those of one replica
             results = model.get_metrics_result()
@@ -272,6 +276,21 @@ class _LogsOfTest(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         return dict(self.items())[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._settle()[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self._settle()[name]
+
+    def _settle(self) -> dict[str, Any]:
+        """From now on these are plain numbers in a dict."""
+        self._logs = dict(self.items())
+        self._is_settled = True
+        return self._logs
+
+    def __repr__(self) -> str:
+        return repr(dict(self.items()))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._logs)

@@ -52,10 +52,13 @@ CLASS_ELEMENTS = {
     "IoU": [{"num_classes": CLASSES, "target_class_ids": [0, 2], "dtype": "float32"}],
     "MeanIoU": [{"num_classes": CLASSES, "dtype": "float32"}],
 }
+# Before Keras 3.13 the metric does not have it.
+_KNOWN = inspect.signature(keras.metrics.SparseCategoricalCrossentropy).parameters
+IGNORED_CLASS = [{"ignore_class": 2}] if "ignore_class" in _KNOWN else []
 CLASS_LABELS = {
     "SparseCategoricalAccuracy": [{}],
     "SparseTopKCategoricalAccuracy": [{"k": 2}],
-    "SparseCategoricalCrossentropy": [{}, {"from_logits": True}, {"ignore_class": 2}],
+    "SparseCategoricalCrossentropy": [{}, {"from_logits": True}, *IGNORED_CLASS],
     "MeanIoU": [{"num_classes": CLASSES, "sparse_y_pred": False, "dtype": "float32"}],
 }
 ONE_HOT = {
