@@ -147,7 +147,8 @@ class Inspection:
         return "\n\n".join("\n".join(lines) for lines in blocks)
 
     def _repr_html_(self) -> str:
-        table = f"<pre>{html.escape(repr(self))}</pre>"
+        style = "white-space: pre; overflow-x: auto"  # on a narrow screen, too
+        table = f'<pre style="{style}">{html.escape(repr(self))}</pre>'
         try:
             picture = base64.b64encode(self.plot()._repr_png_()).decode("ascii")
         except ImportError:

@@ -532,7 +532,7 @@ class TestPicture:
         monkeypatch.delitem(sys.modules, "masklstm.inspection.picture", raising=False)
         monkeypatch.delattr(masklstm.inspection, "picture", raising=False)
         monkeypatch.setitem(sys.modules, "matplotlib", None)
-        assert found["c"]._repr_html_().startswith("<pre>labels")
+        assert found["c"]._repr_html_().startswith("<pre ")
         assert "<img" not in found["c"]._repr_html_()
 
 

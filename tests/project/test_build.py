@@ -2,12 +2,17 @@
 
 import contextlib
 import importlib.metadata
+import json
 import os
+import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from masklstm._core import library
 
 ROOT = Path(__file__).parents[2]
 SUPPORT = ROOT / "build_support"
@@ -240,3 +245,40 @@ def copied_sources(folder):
         (copy / name).write_bytes((ROOT / name).read_bytes())
     (copy / "build_support").symlink_to(SUPPORT)
     return copy
+
+
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="cmake is not on this machine")
+@pytest.mark.parametrize("kernels", ["ON", "OFF", "HERE"])
+def test_the_instruction_sets_that_are_built(tmp_path, kernels):
+    """HERE: of all that there are, the best of this machine."""
+    import pybind11
+
+    configured = subprocess.run(
+        [
+            *("cmake", "-S", ROOT, "-B", tmp_path, f"-DMASKLSTM_X86_KERNELS={kernels}"),
+            *("-DMASKLSTM_OPS=OFF", "-DMASKLSTM_CUDA=OFF", "-DMASKLSTM_VERSION=0"),
+            *(
+                f"-DPython_EXECUTABLE={sys.executable}",
+                f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
+            ),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert configured.returncode == 0, configured.stderr
+    found = json.loads((tmp_path / "build.json").read_text())["instruction_sets"]
+    assert found[0] == "baseline"
+    if platform.machine() in ("x86_64", "AMD64"):
+        best = library.build_summary()["instruction_set"]
+        expected = {"ON": ["avx2", "avx512"], "OFF": [], "HERE": [best]}[kernels]
+        assert found[1:] == [name for name in expected if name != "baseline"]
+
+
+def test_requirements_of_extras(monkeypatch):
+    monkeypatch.syspath_prepend(str(SUPPORT))
+    import requirements
+
+    dev = requirements.requirements("dev")
+    assert not any("masklstm" in each for each in dev)
+    assert {"pandas>=2.0", "matplotlib>=3.8"} <= set(dev)
+    assert len(requirements.requirements("demo")) < len(dev)
