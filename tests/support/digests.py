@@ -3,6 +3,7 @@
 import hashlib
 from typing import Any
 
+import ml_dtypes  # noqa: F401  # so that NumPy knows bfloat16 by its name
 import numpy as np
 
 from support.cases import KERNEL_REDUCTIONS, LOSSES
