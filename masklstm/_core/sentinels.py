@@ -59,9 +59,12 @@ def _of_column(values: NDArray[np.float64]) -> list[tuple[float, int]]:
     found = []
     while len(values) > _RECURS:
         for number in (values.min(), values.max()):
-            rest = values[values != number]
-            count = len(values) - len(rest)
-            if count >= _RECURS and len(rest) and _lies_apart(number, rest):
+            is_number = values == number
+            count = int(np.count_nonzero(is_number))
+            if not _RECURS <= count < len(values):
+                continue
+            rest = values[~is_number]
+            if _lies_apart(number, rest):
                 found.append((float(number), count))
                 values = rest
                 break
