@@ -238,13 +238,15 @@ def _read_text(
             f"Received: {count} in line {line:,}"
         )
     marks = missing_cells(missing)
+    if dialect.first_line > 2:
+        before = content.split(b"\n", dialect.first_line - 1)
+        content = b"\n".join([before[dialect.skipped], *before[dialect.first_line - 1 :]])
     options = {
         "sep": dialect.sep,
         "decimal": dialect.decimal,
         "thousands": dialect.thousands,
         "names": dialect.header,
-        "header": None,
-        "skiprows": dialect.first_line - 1,
+        "header": 0,  # read, and replaced by the names: a row that is skipped takes longer
         "skipinitialspace": dialect.has_blanks,
         "skip_blank_lines": False,
         "keep_default_na": False,
