@@ -289,3 +289,32 @@ class TestTimesOfImpute:
         layer = Impute("mean")
         layer.adapt(frame)
         assert layer.fill.numpy().tolist() == [2.0, 5.0]
+
+
+def test_a_model_of_all_of_them_is_saved_and_exported(rng, tmp_path):
+    x = rng.normal(size=(6, 9, 3)).astype("float32")
+    x[rng.random(x.shape) < 0.4] = NAN
+    times = np.cumsum(rng.uniform(0.5, 2, x.shape[:2]), axis=1).astype("float32")
+    scale = Normalization()
+    scale.adapt(x)
+    inputs, at = keras.Input((9, 3), name="x"), keras.Input((9,), name="times")
+    scaled = MissingDropout(0.2)(scale(inputs))
+    filled = Impute("decay", elapsed=True, mean=0.0)(scaled, times=at)
+    products = [masklstm.layers.GRUD(4, return_sequences=True, mean=0.0)(scaled, times=at)]
+    products.append(keras.layers.Dense(4)(filled))
+    hidden = masklstm.layers.LSTM(4)(MaskedMean()(products))
+    model = keras.Model([inputs, at], keras.layers.Dense(1)(hidden))
+    expected = model([x, times]).numpy()
+    assert np.all(np.isfinite(expected))
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(again([x, times]), expected, rtol=1e-5, atol=1e-6)
+    model.export(tmp_path / "exported", verbose=False)
+    loaded = tf.saved_model.load(tmp_path / "exported")
+    np.testing.assert_allclose(loaded.serve([x, times]), expected, rtol=1e-5, atol=1e-6)
+    graph = loaded.signatures["serving_default"].graph.as_graph_def()
+    nodes = [
+        *graph.node,
+        *(node for function in graph.library.function for node in function.node_def),
+    ]
+    assert not [node.op for node in nodes if node.op.startswith("Masklstm")]
