@@ -234,7 +234,7 @@ def test_a_header_alone(tmp_path):
 
 
 def test_parquet(folder, tmp_path):
-    pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow", exc_type=ImportError)
     table = read(folder / "plain.csv")[0]
     table.to_parquet(tmp_path / "plain.parquet")
     pandas.testing.assert_frame_equal(read(tmp_path / "plain.parquet")[0], table)

@@ -7,7 +7,7 @@ import masklstm
 from masklstm import data
 
 pandas = pytest.importorskip("pandas")
-pytest.importorskip("pyarrow")
+pytest.importorskip("pyarrow", exc_type=ImportError)
 
 
 def table(rows=2500):
