@@ -47,7 +47,8 @@ def text() -> str:
         temperature[rng.random(HOURS) < 0.03] = -999
         for hour in np.flatnonzero(has_row):
             own = f"{rain[hour]:.1f},{temperature[hour]:.1f},{flow[hour]:.1f}"
-            lines.append(f"{name},{start + hour}:00,{own}".replace("-999.0", "-999"))
+            time = start + np.timedelta64(int(hour), "h")
+            lines.append(f"{name},{time}:00,{own}".replace("-999.0", "-999"))
     return "\n".join([*lines, ""])
 
 

@@ -1,6 +1,7 @@
 """Times as numbers of steps: the step is found, and what lies between the steps is refused."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -200,9 +201,10 @@ def _given_step(step: Any, times: NDArray[Any]) -> Any:
                 import pandas
 
                 step = pandas.Timedelta(step)
-            found = np.timedelta64(getattr(step, "to_timedelta64", lambda: step)())
-            if np.datetime_data(found.dtype)[0] == "generic":
+            step = getattr(step, "to_timedelta64", lambda: step)()
+            if not isinstance(step, (timedelta, np.timedelta64)):  # a number has no unit
                 raise ValueError
+            found = np.timedelta64(step)
         else:
             found = float(step) if times.dtype.kind == "f" else int(step)
             if found != step:

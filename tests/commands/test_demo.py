@@ -657,9 +657,10 @@ class TestSeveralSeries:
     @pytest.fixture
     def file(self, tmp_path: Path) -> Path:
         file = tmp_path / "stations.csv"
+        days = np.arange("2020-01-01", "2020-10-27", dtype="M8[D]")
         rows = [
-            f"{station},{np.datetime64('2020-01-01') + row},{math.sin(row / 9) + place:.3f}"
-            for row in range(300)
+            f"{station},{day},{math.sin(row / 9) + place:.3f}"
+            for row, day in enumerate(days)
             for place, station in enumerate("AB")
             if row % 50 != 7
         ]

@@ -153,7 +153,7 @@ class TestSteps:
 
     def test_between_the_steps(self):
         times = hours(100).astype("M8[m]")
-        times[50] += 30
+        times[50] += np.timedelta64(30, "m")
         with pytest.raises(ValueError, match=r"1 of 100 rows between.*row 50 at 2020-01-03 02:30"):
             of(frame(time=times))
         found = of(frame(time=times), step="30min", skip_unlabelled=False)

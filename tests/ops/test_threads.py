@@ -14,6 +14,7 @@ from conftest import labels_and_predictions
 from support.metric_models import OF_CHANNELS
 
 from masklstm import layers, losses, metrics
+from masklstm.layers.impute import STRATEGIES
 
 THREADS = 8
 CALLS = 4
@@ -110,11 +111,17 @@ def all_layers():
     """For each layer a way to make it."""
     made = {
         "Masking": layers.Masking,
+        "Normalization": lambda: layers.Normalization(mean=0.5, variance=4.0),
+        "MissingDropout": lambda: layers.MissingDropout(0.2, 0.1),
+        "MaskedMean": layers.MaskedMean,
+        "GRUD": lambda: layers.GRUD(3, return_sequences=True, mean=0.5),
         **{
             f"Impute-{strategy}": lambda strategy=strategy: layers.Impute(
-                strategy, elapsed=True, **({"mean": [0.5] * 3} if strategy == "mean" else {})
+                strategy,
+                elapsed=True,
+                **({"mean": [0.5] * 3} if strategy in ("mean", "decay") else {}),
             )
-            for strategy in ("zero", "mean", "last", "learned")
+            for strategy in STRATEGIES
         },
         **dict(recurrent_layers()),
         "Distribution": lambda: layers.Distribution("student_t", 2),
@@ -129,11 +136,10 @@ def layer_call(request):
     """A layer that has been built, and a call of it."""
     layer = all_layers()[request.param]()
     x = gaps()
-    if request.param in ("Distribution", "Masking", "MaskedLoss") or request.param.startswith(
-        "Impute"
-    ):
-        arguments = {}
-    else:
+    arguments = {}
+    if request.param == "MaskedMean":
+        x = [x, x + 1]
+    elif request.param.startswith(("LSTM", "GRU", "Bidirectional")):
         arguments = {"mask": tf.reduce_any(~tf.math.is_nan(x), axis=-1)}
         x = tf.where(tf.math.is_nan(x), 0.5, x)
     call = lambda: layer(x, **arguments).numpy()  # noqa: E731
