@@ -76,9 +76,9 @@ def on_files(files: Files, config: Any) -> Files:
     return files
 
 
-def on_config(config: Any) -> Any:
+def on_startup(command: str, dirty: bool) -> None:
     """Puts the sources where they are read: without what was compiled, whose types are said in a
-    file of their own.
+    file of their own. Before anybody looks whether there is such a folder.
     """
     shutil.rmtree(COPY, ignore_errors=True)
     for file in sorted(PACKAGE.rglob("*.py*")):
@@ -88,7 +88,6 @@ def on_config(config: Any) -> Any:
             text = file.read_text("utf-8")
             text = of_native_module(text) if file.suffix == ".pyi" else with_sections(text)
             copy.write_text(text, "utf-8")
-    return config
 
 
 def with_sections(text: str) -> str:
