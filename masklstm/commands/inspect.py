@@ -84,8 +84,9 @@ def _columns(reading: Reading, arguments: argparse.Namespace, targets: list[str]
     arguments.duplicates = arguments.duplicates or "first"
     try:
         found = table.to_table(reading, arguments, targets)
-    except table.IrregularError:
-        warn("counted by rows, not by steps of time")
+    except table.IrregularError as error:
+        is_known = str(error) in map(table.as_options, reading.cautions)
+        warn("counted by rows, not by steps of time" + ("" if is_known else f": {error}"))
         reading.time = reading.group = None
         found = table.to_table(reading, arguments, targets)
     if not targets:

@@ -38,9 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--encoding", "NAME", "such as latin-1"),
         ("--dayfirst", "YES", "whether dates such as 1/2/2014 begin with the day: True or False"),
         ("--step", "TIME", "from one row to the next, such as 1h"),
-        ("--duplicates", "WHICH", "of rows with one time take the first, the last or the mean"),
     ):
         group.add_argument(name, metavar=metavar, help=text)
+    group.add_argument(
+        "--duplicates",
+        choices=("first", "last", "mean"),
+        help="which of the rows with one time to take",
+    )
     group.add_argument(
         "--missing",
         metavar="VALUE",

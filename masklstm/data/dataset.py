@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from masklstm._core.optional import needed
 from masklstm._core.terminal import counted
 from masklstm.data.grid import Grid
 from masklstm.data.source import Source
@@ -277,14 +278,9 @@ class Windows(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
             ImportError: Where matplotlib is not installed.
             ValueError: As `frame`; for groups that there are not, and where nothing is between.
         """
-        try:
+        with needed("The picture", "matplotlib", "demo"):
             from masklstm.data import picture
             from masklstm.inspection.picture import check_path, save
-        except ImportError as error:
-            raise ImportError(
-                "The picture needs matplotlib. Expected it to be installed, as by: "
-                f'pip install "masklstm[demo]". Received: {error}'
-            ) from error
         file = None if path is None else check_path(path)
         labels, predictions = self._labels_and(y_pred)
         times = self.times

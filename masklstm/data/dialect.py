@@ -26,6 +26,7 @@ _BYTE_ORDER_MARKS = (
 _WITH_POINT = re.compile(r"[-+]?\d*\.\d+(e[-+]?\d+)?", re.IGNORECASE)
 _WITH_COMMA = re.compile(r"[-+]?\d*,\d+(e[-+]?\d+)?", re.IGNORECASE)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}([ T]|$)")
+_ANY_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}")
 _GROUPED = re.compile(r"[-+]?\d{1,3}(\.\d{3})+,\d+")
 
 
@@ -245,6 +246,14 @@ def _guess_decimal(found: Dialect, rows: list[list[str]]) -> None:
             found.notes.append("a point between thousands")
 
 
+def _is_alike(cell: str, below: list[str]) -> bool:
+    """Whether a cell is such a text as those below it: one of them, or a date, too."""
+    text = cell.strip()
+    return text in {other.strip() for other in below} or (
+        _ANY_DATE.match(text) is not None and any(_ANY_DATE.match(other.strip()) for other in below)
+    )
+
+
 def _has_units(found: Dialect, rows: list[list[str]]) -> bool:
     """Whether the first row holds text where all others hold numbers."""
     if len(rows) < 3 or len(rows[0]) != len(found.header):
@@ -255,9 +264,9 @@ def _has_units(found: Dialect, rows: list[list[str]]) -> bool:
         is_numeric = all(number is not None for number in below) and any(
             number == number for number in below
         )
-        if as_number(cell, found) is not None and cell.strip():
-            if is_numeric:
-                return False
-        elif is_numeric:
-            differs |= bool(cell.strip())
+        is_number = as_number(cell, found) is not None
+        if is_numeric and not is_number:
+            differs = True
+        elif cell.strip() and (is_numeric or _is_alike(cell, [row[place] for row in rows[1:]])):
+            return False  # a row like the others
     return differs

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from masklstm._core.optional import needed
 from masklstm._core.sentinels import sentinel_text, suspected_sentinels
 from masklstm._core.terminal import listed, say, shown
 from masklstm.data.checks import check_times
@@ -187,15 +188,10 @@ def read(path: str | PathLike[str], **options: Any) -> Reading:
     return found
 
 
-def import_pandas() -> Any:
-    try:
-        import pandas
-    except ImportError as error:
-        raise ImportError(
-            "Reading a table needs pandas. Expected it to be installed, as by: "
-            f'pip install "masklstm[data]". Received: {error}'
-        ) from error
-    return pandas
+def import_pandas() -> None:
+    """Finds out before the work whether it is there."""
+    with needed("Reading a table", "pandas", "data"):
+        import pandas  # noqa: F401
 
 
 def _content(path: Path) -> bytes:

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from masklstm.data.grid import lay_out
+from masklstm.data.grid import doubled_rows, lay_out
+from masklstm.data.source import average_rows
 from masklstm.data.tables import numbered_groups, numbers_of
 from masklstm.data.times import find_steps, time_values
 
@@ -48,6 +49,8 @@ def on_steps(
     times = time_values(frame[time])
     steps = find_steps(times, groups, names, step)
     grid = lay_out(groups, steps, names, duplicates)
+    if grid.doubled and duplicates == "mean":
+        average_rows(table, doubled_rows(groups, steps))
     # The steps of all groups, counted from the first time of all.
     first = steps.origins.min() if len(steps.origins) else 0
     shifts = ((steps.origins - first) / steps.step).astype(np.float64)

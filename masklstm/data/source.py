@@ -92,15 +92,20 @@ class Source:
         if self._matrix is None:
             self._load()
         assert self._matrix is not None
-        several = np.unique(first[first != np.arange(len(first))])
-        rows = np.flatnonzero(np.isin(first, several))
-        place = np.searchsorted(several, first[rows])
-        values = self._matrix[rows].astype(np.float64)
-        total, count = np.zeros((2, len(several), len(self.names)))
-        np.add.at(total, place, np.nan_to_num(values, nan=0.0))
-        np.add.at(count, place, ~np.isnan(values))
-        with np.errstate(invalid="ignore"):
-            self._matrix[several] = total / count
+        average_rows(self._matrix, first)
+
+
+def average_rows(matrix: NDArray[np.floating[Any]], first: NDArray[np.int64]) -> None:
+    """As `Source.average`, of a matrix, which it changes."""
+    several = np.unique(first[first != np.arange(len(first))])
+    rows = np.flatnonzero(np.isin(first, several))
+    place = np.searchsorted(several, first[rows])
+    values = matrix[rows].astype(np.float64)
+    total, count = np.zeros((2, len(several), matrix.shape[1]))
+    np.add.at(total, place, np.nan_to_num(values, nan=0.0))
+    np.add.at(count, place, ~np.isnan(values))
+    with np.errstate(invalid="ignore"):
+        matrix[several] = total / count
 
 
 def hint_at_sentinels(source: Source) -> None:

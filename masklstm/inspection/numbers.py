@@ -14,6 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from masklstm._core.labels import leaves, name_of, read_labels
+from masklstm._core.optional import needed
 from masklstm._core.sentinels import sentinel_text, suspected_sentinels
 from masklstm._core.terminal import shown
 from masklstm.inspection import table
@@ -124,13 +125,8 @@ class Inspection:
             ValueError: For a suffix that is not the name of a format.
             OSError: Where `path` cannot be written.
         """
-        try:
+        with needed("The picture", "matplotlib", "demo"):
             from masklstm.inspection import picture
-        except ImportError as error:
-            raise ImportError(
-                "The picture needs matplotlib. Expected it to be installed, as by: "
-                f'pip install "masklstm[demo]". Received: {error}'
-            ) from error
         target = None if path is None else picture.check_path(path)
         figure = picture.draw(self._is_missing, self.features, self.gap_lengths, self.times)
         if target is not None:

@@ -40,3 +40,13 @@ def is_missing(inputs: Any, mask_value: float) -> Any:
 def mask_value_config(mask_value: float) -> dict[str, float]:
     """Nothing for NaN, the default, which would not be equal to itself after loading."""
     return {} if mask_value != mask_value else {"mask_value": mask_value}
+
+
+def check_series(input_shape: Any) -> int:
+    """The number of features of inputs `(batch, time, features)`; refuses others."""
+    if len(input_shape) != 3 or input_shape[-1] is None:
+        raise ValueError(
+            "Expected inputs of shape (batch, time, features), with a known number of features. "
+            f"Received: inputs with shape {tuple(input_shape)}"
+        )
+    return int(input_shape[-1])

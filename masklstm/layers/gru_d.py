@@ -18,6 +18,7 @@ from keras import ops
 from masklstm._core.shown import ShowsArguments
 from masklstm.layers._adapting import Moments, batches
 from masklstm.layers._last_seen import last_seen, standardize_times, step_numbers, time_since
+from masklstm.layers._missing import check_series
 from masklstm.layers._numbers import standardize_numbers
 
 _GATES = 3
@@ -124,12 +125,7 @@ class GRUD(ShowsArguments, keras.layers.Layer):  # type: ignore[misc]  # Keras h
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
-        if len(input_shape) != 3 or input_shape[-1] is None:
-            raise ValueError(
-                "Expected inputs of shape (batch, time, features), with a known number of "
-                f"features. Received: inputs with shape {tuple(input_shape)}"
-            )
-        features, gates = input_shape[-1], _GATES * self.units
+        features, gates = check_series(input_shape), _GATES * self.units
         if self.input_mean is None:
             raise ValueError(
                 "Expected the means of the features: call adapt(x) first, or give mean=0.0 for "

@@ -9,6 +9,7 @@ from keras import ops
 
 from masklstm._core.refusals import number_or_nan, out_of_domain
 from masklstm._core.shown import ShowsArguments
+from masklstm.layers._missing import check_series
 
 
 @keras.saving.register_keras_serializable(package="masklstm")
@@ -72,12 +73,7 @@ class MissingDropout(ShowsArguments, keras.layers.Layer):  # type: ignore[misc] 
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
-        if len(input_shape) != 3 or input_shape[-1] is None:
-            raise ValueError(
-                "Expected inputs of shape (batch, time, features), with a known number of "
-                f"features. Received: inputs with shape {tuple(input_shape)}"
-            )
-        features = input_shape[-1]
+        features = check_series(input_shape)
         products = self.products or [[feature] for feature in range(features)]
         of_product = np.zeros((len(products), features), bool)
         for place, own in enumerate(products):

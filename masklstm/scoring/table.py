@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklstm._core.files import written_whole
+from masklstm._core.optional import needed
 from masklstm._core.terminal import listed, shown
 
 _MOST_ROWS = 40
@@ -125,14 +126,9 @@ class Scores(Mapping[Any, dict[str, float]]):
             ValueError: For a suffix that is not the name of a format.
             OSError: Where `path` cannot be written.
         """
-        try:
+        with needed("The picture", "matplotlib", "demo"):
             from masklstm.inspection import picture as pictures
             from masklstm.scoring import picture
-        except ImportError as error:
-            raise ImportError(
-                "The picture needs matplotlib. Expected it to be installed, as by: "
-                f'pip install "masklstm[demo]". Received: {error}'
-            ) from error
         target = None if path is None else pictures.check_path(path)
         figure = picture.draw(self)
         if target is not None:

@@ -56,6 +56,8 @@ RIGHT = {
     "dot.csv": ({"na_values": ["."]}, "every 1 hour", []),
     "infinite.csv": ({}, "", []),
     "text.csv": ({}, "", [r"'y' is text.*'<0.5' in line 9.*missing='<0.5'"]),
+    # The first row is one of the data, not of units.
+    "first_text.csv": ({}, "", [r"'y' is text.*'<0.5' in line 2"]),
     "quoted.csv": ({}, "every 1 hour", []),
     "utf16.csv": ({"encoding": "utf-16"}, "encoded in utf-16", []),
     "bom.csv": ({}, "every 1 hour", []),

@@ -8,6 +8,7 @@ import pytest
 
 import masklstm
 from masklstm import data
+from masklstm.data.regular import on_steps
 
 from . import brute_force
 
@@ -457,3 +458,18 @@ def test_files_of_arrays_are_not_loaded(tmp_path):
     x, y = found[len(found) - 1]
     np.testing.assert_array_equal(x[-1, :, 0], table["rain"][-101:-1].astype("float32"))
     assert y[-1, 0] == np.float32(table["flow"][-1])
+
+
+@pytest.mark.parametrize(("duplicates", "first"), [("first", 1.0), ("last", 5.0), ("mean", 3.0)])
+def test_series_on_common_steps(duplicates, first):
+    table = pandas.DataFrame(
+        {
+            "time": [0, 0, 1, 3, 2, 3],
+            "place": list("AAAABB"),
+            "y": [1.0, 5.0, 2.0, 4.0, 7.0, 8.0],
+        }
+    )
+    found = on_steps(table, ["y"], "time", "place", duplicates)
+    expected = [[first, NAN], [2.0, NAN], [NAN, 7.0], [4.0, 8.0]]
+    np.testing.assert_array_equal(found.values, expected)
+    assert (found.names, found.times.tolist(), found.step) == (["A", "B"], [0, 1, 2, 3], "1")

@@ -56,6 +56,7 @@ def write_all(folder):
         "infinite.csv": "a,y\n"
         + "".join(f"{'inf' if k == 5 else 1},{VALUES[k]:.2f}\n" for k in everything),
         "text.csv": rows(everything).replace(f"{hour(7)},{VALUES[7]:.2f}", f"{hour(7)},<0.5"),
+        "first_text.csv": rows(everything).replace(f"{hour(0)},{VALUES[0]:.2f}", f"{hour(0)},<0.5"),
         "quoted.csv": rows(everything).replace("time,y", '"time","y"'),
         "parts.csv": "year,month,day,hour,y\n"
         + "".join(

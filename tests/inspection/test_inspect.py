@@ -637,6 +637,21 @@ class TestCommand:
         for words in said:
             assert words in printed
 
+    def test_which_of_doubled_rows(self, tmp_path, capsys):
+        file = tmp_path / "twice.csv"
+        file.write_text("time,y\n2020-01-01,\n2020-01-01,2\n2020-01-02,4\n2020-01-02,6\n")
+        for which, missing in (("first", 1), ("last", 0), ("mean", 0)):
+            arguments = ["inspect", "--csv", str(file), "--duplicates", which]
+            assert _masklstm_command.main(arguments) == 0
+            assert f"missing  {missing} " in capsys.readouterr().out
+        with pytest.raises(SystemExit):
+            _masklstm_command.main(["inspect", "--csv", str(file), "--duplicates", "sum"])
+
+    def test_why_rows_are_counted_instead_of_steps(self, traps_folder, capsys):
+        arguments = ["inspect", "--csv", str(traps_folder / "plain.csv"), "--step", "soon"]
+        assert _masklstm_command.main(arguments) == 0
+        assert "not by steps of time: Invalid value for argument 'step'" in capsys.readouterr().err
+
     @pytest.mark.parametrize(
         ("name", "words"),
         [
