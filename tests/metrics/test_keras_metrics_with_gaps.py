@@ -150,7 +150,7 @@ def test_the_list_is_complete():
         *(type(each).__name__ for each in WITH_ARGUMENTS),
     }
     known |= {"Metric", "Mean", "Sum", "MeanMetricWrapper", "Accuracy"}  # of values; bases
-    kin = {"IoU", "MeanIoU", "RecallAtPrecision", "SpecificityAtSensitivity"}
+    kin = {"BinaryIoU", "IoU", "MeanIoU", "RecallAtPrecision", "SpecificityAtSensitivity"}
     classes = {
         name
         for name, each in vars(keras.metrics).items()
