@@ -10,7 +10,17 @@ One native TensorFlow op finds the missing labels, masks them and reduces the lo
 
 from importlib.metadata import version as _version
 
-from masklstm import callbacks, data, distributions, layers, losses, metrics, ops, reference
+from masklstm import (
+    callbacks,
+    data,
+    distributed,
+    distributions,
+    layers,
+    losses,
+    metrics,
+    ops,
+    reference,
+)
 from masklstm._core import library, names
 from masklstm._core.library import build_summary
 from masklstm.inspection.numbers import inspect
@@ -23,6 +33,7 @@ __all__ = [
     "build_summary",
     "callbacks",
     "data",
+    "distributed",
     "distributions",
     "inspect",
     "layers",
@@ -39,7 +50,7 @@ if library.backend == "native":
 
     __all__ += ["kernels"]
 
-names.show_public(callbacks, data, distributions, layers, losses, metrics, ops)
+names.show_public(callbacks, data, distributed, distributions, layers, losses, metrics, ops)
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,10 @@
 """The only file that touches Keras's or TensorFlow's internals."""
 
+import importlib
 import inspect
+from contextlib import nullcontext, suppress
+from functools import cache
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import keras
@@ -11,11 +15,15 @@ from tensorflow.python.ops import control_flow_util
 
 __all__ = [
     "CompiledMetric",
+    "averages_along_an_axis",
+    "averages_first_batch",
+    "begin_with_epoch",
     "cast_keeping_mask",
     "compiled_metrics",
     "complete_config",
     "copy_direction",
     "find_logits",
+    "first_epoch",
     "get_attribute",
     "get_keras_mask",
     "given_metrics",
@@ -27,6 +35,7 @@ __all__ = [
     "op_def_registry",
     "row_axis",
     "set_direction",
+    "specs_of_replica",
     "stand_in",
     "text_attribute",
     "those_of",
@@ -225,3 +234,69 @@ def compiled_metrics(model: Any) -> list[CompiledMetric]:
         CompiledMetric(name, metric, output, bool(is_weighted))
         for name, (metric, output, is_weighted) in zip(compiled.result(), found, strict=False)
     ]
+
+
+def first_epoch(model: Any) -> int:
+    """The epoch with which `fit` begins since a callback has restored what was before; else 0."""
+    return model._initial_epoch or 0
+
+
+def begin_with_epoch(model: Any, epoch: int) -> None:
+    """Lets the `fit` that runs begin with an epoch, counted from 0."""
+    model._initial_epoch = epoch
+
+
+def specs_of_replica(epoch_iterator: Any) -> Any:
+    """The structure of one replica's batches, without a look at the data."""
+    spec = epoch_iterator._distributed_dataset.element_spec
+    return keras.tree.map_structure(lambda leaf: getattr(leaf, "_value_specs", [leaf])[0], spec)
+
+
+@cache
+def averages_along_an_axis() -> bool:
+    """Whether this Keras averages the workers' logs along an axis, which scalars do not have.
+
+    It is tried on a stand-in for several workers. A Keras that is built otherwise is left alone.
+    """
+    axes: list[Any] = []
+
+    class Workers(tf.distribute.MultiWorkerMirroredStrategy):  # type: ignore[misc]
+        extended = SimpleNamespace(_in_multi_worker_mode=lambda: True)
+
+        def __init__(self) -> None: ...
+
+        def reduce(self, reduce_op: Any, value: Any, axis: Any = None) -> Any:
+            axes.append(axis)
+            return value
+
+    with suppress(Exception):
+        trainer = importlib.import_module("keras.src.backend.tensorflow.trainer")
+        trainer.reduce_per_replica(tf.constant(1.0), Workers(), "auto")
+    return any(axis is not None for axis in axes)
+
+
+@cache
+def averages_first_batch() -> bool:
+    """Whether this Keras averages the first batch over the replicas before it builds a model."""
+
+    class Batch(tf.distribute.DistributedValues):  # type: ignore[misc]
+        def __init__(self) -> None: ...
+
+    class Replicas:
+        averages = False
+
+        def reduce(self, *_: Any, **__: Any) -> Any:
+            self.averages = True
+
+        def scope(self) -> Any:
+            return nullcontext()
+
+    replicas = Replicas()
+    model = SimpleNamespace(
+        _distribute_strategy=replicas,
+        distribute_strategy=replicas,
+        _symbolic_build=lambda **_: None,
+    )
+    with suppress(Exception):
+        keras.Model._maybe_symbolic_build(model, iterator=[(0, 0, iter([(Batch(),)]))])
+    return replicas.averages

@@ -22,6 +22,7 @@ from masklstm._core.arguments import broadcast_left
 from masklstm._core.keras_compat import get_keras_mask
 from masklstm._core.missing import is_observed, sentinel, standardize_missing
 from masklstm._core.types import LABEL_DTYPES
+from masklstm._core.workers import gathered, have_company
 from masklstm.losses.base import GapAwareLoss
 from masklstm.losses.likelihoods import Support
 from masklstm.losses.masked import Masked
@@ -161,7 +162,10 @@ class LabelCounts:
         return bool(counts.entries.any() and not counts.valid.any())
 
     def _of_replicas(self, variable: tf.Variable) -> list[Any]:
-        return [each.numpy() for each in self._strategy.experimental_local_results(variable)]
+        own = [each.numpy() for each in self._strategy.experimental_local_results(variable)]
+        if not have_company(self._strategy):
+            return own
+        return list(gathered(self._strategy, own).astype(own[0].dtype))
 
     def _sum(self, variable: tf.Variable) -> _Counts:
         total: _Counts = np.sum(self._of_replicas(variable), axis=0)

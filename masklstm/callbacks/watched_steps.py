@@ -25,6 +25,7 @@ from masklstm._core.keras_compat import (
     layers_within,
 )
 from masklstm._core.missing import standardize_missing
+from masklstm._core.workers import have_company
 from masklstm.callbacks.label_counts import LabelCounts
 from masklstm.layers.masked_loss import MaskedLoss
 from masklstm.metrics.base import GapAwareMetric, labels_of_predictions
@@ -82,6 +83,8 @@ class _Steps:
         self._counts: dict[str, LabelCounts] = {}
         self._functions: dict[frozenset[int], Callable[[Any], Any]] = {}
         self._watches: list[Watch] = []
+        # Logs of a step are read by some workers and not by others: none may wait for the rest.
+        self._has_company = have_company(model.distribute_strategy)
 
         def watched(iterator: Any) -> Any:
             return self._run(iterator)
@@ -156,7 +159,7 @@ class _Steps:
             self._watches = []
             self._restore()
             raise
-        if self.kind == "test" and isinstance(logs, dict) and counts:
+        if self.kind == "test" and isinstance(logs, dict) and counts and not self._has_company:
             return _LogsOfTest(self, logs, counts[0])
         return logs
 

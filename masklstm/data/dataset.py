@@ -47,6 +47,7 @@ class Windows(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
             length)`; without a time column the number of the step within its series.
         groups: The group of each window; an array of names.
         left_out: Why windows were left out, and how many.
+        shard: Which share of the windows these are: index and count.
 
     What depends on the order of the windows (`times`, `groups`, `labels()`, `frame(...)`) is in
     that of the batches, and refused where that changes with each epoch.
@@ -88,7 +89,7 @@ class Windows(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
         if max_missing is not None:
             self._keep(self._observed(max_missing), f"with over {max_missing:.0%} missing inputs")
         everything = len(self._starts)
-        index, count = shard
+        self.shard = index, count = shard
         self._starts, self._series = self._starts[index::count], self._series[index::count]
         if len(self._starts) < everything:
             self.left_out["of other shards"] = everything - len(self._starts)

@@ -22,6 +22,7 @@ ROOMS = (
     "inspection",
     "scoring",
     "data",
+    "distributed",
     "",  # masklstm/__init__.py
     "commands",
     "demo",
