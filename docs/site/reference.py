@@ -25,6 +25,7 @@ MODULES = {
     "masklstm.metrics": "Metrics",
     "masklstm.layers": "Layers",
     "masklstm.callbacks": "Callbacks",
+    "masklstm.distributed": "Several machines",
     "masklstm.distributions": "Distributions",
     "masklstm.ops": "Functions of tensors",
     "masklstm.kernels": "The kernels without TensorFlow",

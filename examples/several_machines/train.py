@@ -1,8 +1,8 @@
 """Forecasts the flow of three rivers, on as many workers as TF_CONFIG lists
 
-Every worker runs this program. It takes each count-th window of the training part as its share, and
-the weights change as in one process with the whole batch, whatever the gaps of each share: the
-losses and metrics that are printed are those of all shares.
+Every worker runs this program with each count-th window of the training part as its share. A step
+is that of one process which takes the windows of all workers as one batch, whatever the gaps of
+each share; the losses and metrics that are printed are those of all shares.
 
 The first worker writes `forecast.keras` and `history.json` into the folder of the results. After an
 interruption the same command goes on from the end of the last complete epoch.

@@ -6,6 +6,7 @@ they go on from the end of the last complete epoch.
     python examples/several_machines/with_ray.py --workers 2 --epochs 4
 """
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ HERE = Path(__file__).resolve().parent
 
 def worker(options: dict[str, Any]) -> None:
     """What each worker runs."""
+    logging.getLogger("tensorflow").setLevel(logging.WARNING)  # Ray shows everything else
     history = train.train(**options)
     # Ray waits for all workers here, and keeps the first one's figures.
     ray.train.report({name: values[-1] for name, values in history.items()})

@@ -33,6 +33,10 @@ def have_company(strategy: tf.distribute.Strategy) -> bool:
     return place_of(strategy)[1] > 1
 
 
+def replicas_of_worker(strategy: tf.distribute.Strategy) -> int:
+    return int(strategy.num_replicas_in_sync) // place_of(strategy)[1]
+
+
 def gathered(strategy: tf.distribute.Strategy, own: Sequence[Any]) -> NDArray[np.float64]:
     """What each replica of every worker has, stacked; `own` are those of this worker.
 
@@ -51,5 +55,5 @@ def _from_all(strategy: tf.distribute.Strategy, parts: Any) -> tf.Tensor:
 
 def numbers_of_workers(strategy: tf.distribute.Strategy, own: int) -> NDArray[np.int64]:
     """A number that each worker has, of all of them. All must call it at the same point."""
-    devices = len(strategy.extended.worker_devices)
+    devices = replicas_of_worker(strategy)
     return gathered(strategy, [own] * devices)[::devices].astype(np.int64)

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from masklstm._core.workers import numbers_of_workers, place_of
+from masklstm._core.workers import numbers_of_workers, place_of, replicas_of_worker
 from masklstm.data.dataset import Windows
 
 
@@ -57,22 +57,22 @@ class Share:
                 f"shard=masklstm.distributed.shard(strategy)). Received: shard={data.shard}"
             )
         batches = data.num_batches
-        if batches is None:
+        if not batches:
             raise ValueError(
-                "Expected a data set whose number of batches is known: workers take equally many "
-                f"steps. Received: {type(data).__name__} with num_batches=None"
+                "Expected a data set whose number of batches is known, and not 0: workers take "
+                f"equally many steps. Received: {type(data).__name__} with num_batches={batches}"
             )
         self._data = data
         self._batches = int(batches)
-        self._parts = len(strategy.extended.worker_devices)  # of this worker
+        self._parts = replicas_of_worker(strategy)
         self._strategy = strategy
         self.steps = int(np.max(numbers_of_workers(strategy, self._batches)))
         self._empty = keras.tree.map_structure(lambda leaf: np.asarray(leaf)[:0], data[0])
 
     def dataset(
-        self, epochs: Callable[[], tuple[int, int]] | None, shuffle: bool, again: bool
+        self, epochs: Callable[[], tuple[int, int]] | None = None, shuffle: bool = False
     ) -> tf.distribute.DistributedDataset:
-        """The batches of an epoch, or of epoch after epoch without an end.
+        """Epoch after epoch without an end; one has `steps` batches.
 
         Args:
             epochs: Says, when the first batch is asked for, how many epochs have been trained
@@ -80,14 +80,14 @@ class Share:
                 it would have been behind the former.
             shuffle: Whether each epoch has an order of its batches of its own, the same on all
                 workers.
-            again: Whether the data set goes on after the end of an epoch.
         """
         spec = keras.tree.map_structure(_spec, self._empty)
-        steps = self.steps * self._parts
         passes = self._epochs(epochs or (lambda: (0, sys.maxsize)), shuffle)
-        data = tf.data.Dataset.from_generator(lambda: next(passes), output_signature=spec)
-        data = data.apply(tf.data.experimental.assert_cardinality(steps))
-        data = data.repeat() if again else data
+        data = tf.data.Dataset.from_generator(
+            lambda: itertools.chain.from_iterable(passes), output_signature=spec
+        )
+        # Of a data set that may end, each step would ask all workers whether there is another.
+        data = data.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
         made: Any = self._strategy.distribute_datasets_from_function(
             lambda _: data.prefetch(tf.data.AUTOTUNE)
         )

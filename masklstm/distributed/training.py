@@ -66,7 +66,8 @@ class ReplicaTraining(_Base):  # type: ignore[misc]  # a mixin
 
     def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> keras.callbacks.History:
         """`keras.Model.fit`; arguments behind `y` by name. A `PyDataset` is this worker's share."""
-        self._check_step()
+        self._check_scope()
+        self._check_step(x)
         if self._is_share(x):
             share = Share(x, self.distribute_strategy)
             last = kwargs.get("epochs", 1)
@@ -76,7 +77,10 @@ class ReplicaTraining(_Base):  # type: ignore[misc]  # a mixin
                 return keras_compat.first_epoch(self) or first, last
 
             x, kwargs["steps_per_epoch"] = self._distributed(
-                share, kwargs.get("steps_per_epoch"), epochs, kwargs.get("shuffle", True)
+                share,
+                kwargs.get("steps_per_epoch"),
+                epochs=epochs,
+                shuffle=kwargs.get("shuffle", True),
             )
             kwargs["shuffle"] = False  # Keras cannot, and would warn
         validation = kwargs.get("validation_data")
@@ -90,7 +94,8 @@ class ReplicaTraining(_Base):  # type: ignore[misc]  # a mixin
 
     def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
         """`keras.Model.evaluate`; arguments behind `y` by name. A `PyDataset` is a share."""
-        self._check_step()
+        if not isinstance(x, tf.distribute.DistributedDataset):  # of fit
+            self._check_step(x)
         if self._is_share(x):
             share = Share(x, self.distribute_strategy)
             x, kwargs["steps"] = self._distributed(share, kwargs.get("steps"))
@@ -154,27 +159,33 @@ class ReplicaTraining(_Base):  # type: ignore[misc]  # a mixin
         return is_batches and have_company(self.distribute_strategy)
 
     def _distributed(
-        self,
-        share: Share,
-        steps: int | None,
-        epochs: Callable[[], tuple[int, int]] | None = None,
-        shuffle: bool = False,
+        self, share: Share, steps: int | None, **of_training: Any
     ) -> tuple[tf.distribute.DistributedDataset, int]:
+        """Batches without an end, and how many of them make an epoch."""
         if steps is not None:
             raise ValueError(
                 "Expected no number of steps with a PyDataset: all workers take as many as the one "
                 f"with the most batches has, {share.steps}. Received: {steps}"
             )
-        # Keras finishes what it has begun to execute, beyond the end of an epoch.
-        again = share.steps % self.steps_per_execution == 0
-        return share.dataset(epochs, shuffle, again), share.steps
+        rest = share.steps % self.steps_per_execution
+        if rest and of_training:
+            raise ValueError(
+                f"Expected steps_per_execution to divide the {share.steps} steps of an epoch: "
+                "Keras goes on beyond its end. Received: "
+                f"steps_per_execution={self.steps_per_execution}"
+            )
+        if rest:  # batches without a sample count nothing
+            share.steps += self.steps_per_execution - rest
+        return share.dataset(**of_training), share.steps
 
     def _needs_own_steps(self) -> bool:
         return have_company(self.distribute_strategy) and keras_compat.averages_along_an_axis()
 
     def _check_metrics(self) -> None:
         extended = self.distribute_strategy.extended
-        for metric in self.metrics if have_company(self.distribute_strategy) else ():
+        compiled = [each.metric for each in keras_compat.compiled_metrics(self)]
+        metrics = [*compiled, *self.metrics] if have_company(self.distribute_strategy) else []
+        for metric in metrics:
             values = [each.value for each in metric.variables]
             if not all(map(extended.variable_created_in_scope, values)):
                 raise ValueError(
@@ -183,21 +194,29 @@ class ReplicaTraining(_Base):  # type: ignore[misc]  # a mixin
                     "which each worker would report a figure of its own"
                 )
 
-    def _check_step(self) -> None:
+    def _check_scope(self) -> None:
+        workers = place_in(tf.distribute.cluster_resolver.TFConfigClusterResolver())[1]
+        if workers > 1 and not have_company(self.distribute_strategy):
+            warnings.warn(
+                f"TF_CONFIG lists {workers} workers, but this model was made outside of the scope "
+                "of a strategy: each worker trains one by itself. Expected `with "
+                "strategy.scope():` around the model and its compile()",
+                stacklevel=3,
+            )
+
+    def _check_step(self, data: Any) -> None:
         if self.distribute_strategy.num_replicas_in_sync == 1:
-            workers = place_in(tf.distribute.cluster_resolver.TFConfigClusterResolver())[1]
-            if workers > 1 and not tf.distribute.has_strategy():
-                warnings.warn(
-                    f"TF_CONFIG lists {workers} workers, but this model was made outside of the "
-                    "scope of a strategy: each worker trains one by itself. Expected `with "
-                    "strategy.scope():` around the model and its compile()",
-                    stacklevel=3,
-                )
             return
         if self.jit_compile and have_company(self.distribute_strategy):
             raise ValueError(
                 "Expected a model compiled with jit_compile=False: XLA cannot compile a step whose "
                 "sums are of several workers. Received: jit_compile=True"
+            )
+        if self.steps_per_execution > 1 and self._needs_own_steps() and not self._is_share(data):
+            raise ValueError(
+                "Expected steps_per_execution=1 for arrays and tf.data data sets, which do not say "
+                "where an epoch ends; a keras.utils.PyDataset of each worker's share does. "
+                f"Received: steps_per_execution={self.steps_per_execution}"
             )
         clips = [
             f"{name}={getattr(self.optimizer, name)}"

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 
@@ -59,3 +60,12 @@ def test_weights_and_reports_are_those_of_one_process(tmp_path, count, way, name
                     np.testing.assert_allclose(b[part][key], value, rtol=1e-6, err_msg=key)
                     assert np.all(np.isfinite(value))
     assert 0 < one["mean"]["history"]["valid_share"][0] < 1  # of MissingLabels
+
+
+def test_what_holds_on_each_worker(tmp_path):
+    """support/worker_checks.py, of which every check must have passed on both of two workers."""
+    text = (TESTS / "support" / "worker_checks.py").read_text()
+    names = re.findall(r"^def check_(\w+)", text, re.MULTILINE)
+    with workers(["-m", "support.worker_checks", tmp_path], 2) as started:
+        for printed in finished(started):
+            assert re.findall(r"^passed (\w+)", printed, re.MULTILINE) == names

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import labels_and_predictions
+from support.every_loss import every_loss
 from support.metric_models import OF_CHANNELS
 
 from masklstm import layers, losses, metrics
@@ -163,21 +164,10 @@ def test_a_layer_keeps_its_attributes(layer_call):
     assert_same_attributes(before, attributes(layer))
 
 
-def all_losses():
-    made = {name: getattr(losses, name) for name in losses.__all__ if name not in ("Masked", "Sum")}
-    made["Masked"] = lambda **options: losses.Masked("cosine_similarity", **options)
-    if hasattr(losses, "Sum"):
-        made["Sum"] = lambda: losses.Sum(
-            {"a": losses.Huber(), "b": (losses.MeanSquaredError(), 0.5, [0, 2])}
-        )
-    assert made.keys() == set(losses.__all__)
-    return made
-
-
-@pytest.fixture(params=all_losses())
+@pytest.fixture(params=every_loss())
 def loss_call(request):
     rng = np.random.default_rng(4)
-    loss = all_losses()[request.param]()
+    loss = every_loss()[request.param]()
     element_loss = getattr(loss, "loss", "squared_error")
     y_true, y_pred = labels_and_predictions(rng, SHAPE, "float32", element_loss)
     y_true, y_pred = tf.constant(y_true), tf.constant(y_pred)

@@ -1,4 +1,7 @@
-"""`worker_training` on workers that Ray starts: python -m support.ray_training FOLDER COUNT CASE ..."""
+"""`worker_training` on workers that Ray starts.
+
+python -m support.ray_training FOLDER COUNT CASE ...
+"""
 
 import os
 import sys

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from masklstm import losses
+from masklstm import distributed, losses
 
 GLOBAL_BATCH = 8
 
@@ -40,21 +40,8 @@ def dataset(labels, with_weight=True):
     return data.with_options(options)
 
 
-class Model(keras.Sequential):
-    """Gets Keras 3.15's `fit` past two places that several replicas do not pass.
-
-    Before it builds a model it averages the first batch over the replicas, which fails for shares
-    of unequal size and for several workers; workers also average scalars along axis 0.
-    """
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        assert self.built
-
-    def train_step(self, data):
-        return {key: tf.reshape(value, [1]) for key, value in super().train_step(data).items()}
-
-    def test_step(self, data):
-        return {key: tf.reshape(value, [1]) for key, value in super().test_step(data).items()}
+class Model(distributed.ReplicaTraining, keras.Sequential):
+    pass
 
 
 def train(strategy, loss, labels=y, with_weight=True):
@@ -69,7 +56,6 @@ def train(strategy, loss, labels=y, with_weight=True):
             ]
         )
         model.compile(keras.optimizers.SGD(0.1), loss=loss)
-        model.optimizer.build(model.trainable_variables)
     data = dataset(labels, with_weight)
     history = model.fit(data, epochs=2, verbose=0).history["loss"]
     evaluated = model.evaluate(data, verbose=0)

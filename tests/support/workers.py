@@ -44,7 +44,7 @@ def workers(arguments, number, *, late=0.0, **environment):
     finally:
         for process in started:
             process.kill()
-            process.wait()
+            process.communicate()  # closes its pipes, too
 
 
 def finished(processes, timeout=300):
