@@ -5,7 +5,8 @@ is that of one process which takes the windows of all workers as one batch, what
 each share; the losses and metrics that are printed are those of all shares.
 
 The first worker writes `forecast.keras` and `history.json` into the folder of the results. After an
-interruption the same command goes on from the end of the last complete epoch.
+interruption the same command goes on from the end of the last complete epoch; `history.json` has
+the epochs since then.
 """
 
 import argparse

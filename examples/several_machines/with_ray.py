@@ -27,7 +27,7 @@ def worker(options: dict[str, Any]) -> None:
     """What each worker runs."""
     logging.getLogger("tensorflow").setLevel(logging.WARNING)  # Ray shows everything else
     history = train.train(**options)
-    # Ray waits for all workers here, and keeps the first one's figures.
+    # Ray waits for all workers here, and shows the figures in its dashboard.
     ray.train.report({name: values[-1] for name, values in history.items()})
 
 
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     here: dict[str, Any] = {} if address else {"num_cpus": workers + 1, "include_dashboard": False}
     ray.init(address, runtime_env={"env_vars": {"PYTHONPATH": str(HERE)}}, **here)
     try:
-        result = TensorflowTrainer(
+        TensorflowTrainer(
             worker,
             train_loop_config=options,
             scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpus),
@@ -63,8 +63,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ).fit()
     finally:
         ray.shutdown()
-    for name, value in (result.metrics or {}).items():
-        print(f"{name}: {value:.6g}")
 
 
 if __name__ == "__main__":

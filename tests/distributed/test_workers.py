@@ -11,13 +11,10 @@ import pytest
 from support.worker_training import EPOCHS, STEPS, cases
 from support.workers import TESTS, finished, workers
 
-NAMES = sorted(cases())
 # What is added up differs between the cases, not how many workers add it up, nor who started them.
 FEW = ["mean", "weighted"]
-WAYS = [(2, "TF_CONFIG", NAMES), (3, "TF_CONFIG", FEW), (2, "Ray", FEW), (3, "Ray", FEW)]
-needs_ray = pytest.mark.skipif(
-    importlib.util.find_spec("ray") is None, reason="Ray is not installed: masklstm[distributed]"
-)
+CASES = {2: sorted(cases()), 3: FEW}
+HAS_RAY = importlib.util.find_spec("ray") is not None
 
 
 def run_alone(module, folder, count, names):
@@ -31,35 +28,40 @@ def run_alone(module, folder, count, names):
     assert process.returncode == 0, process.stderr[-4000:]
 
 
-@pytest.mark.parametrize(
-    ("count", "way", "names"),
-    [
-        pytest.param(*each, id=f"{each[1]}-{each[0]}", marks=needs_ray if each[1] == "Ray" else ())
-        for each in WAYS
-    ],
-)
-def test_weights_and_reports_are_those_of_one_process(tmp_path, count, way, names):
-    """20 steps, unequal gaps, one worker without any label."""
-    if way == "Ray":
-        run_alone("ray_training", tmp_path, count, names)
-    else:
-        with workers(["-m", "support.worker_training", tmp_path, count, *names], count) as started:
-            finished(started)
-    run_alone("worker_training", tmp_path, count, names)
-    one = json.loads((tmp_path / "worker-0-of-1.json").read_text())
-    for index in range(count):
-        own = json.loads((tmp_path / f"worker-{index}-of-{count}.json").read_text())
-        assert own.keys() == one.keys() == set(names)
-        for name in names:
-            a, b = one[name], own[name]
-            assert a["steps"] == b["steps"] == STEPS * EPOCHS == 20
-            np.testing.assert_allclose(b["weights"], a["weights"], rtol=0, atol=1e-6)
-            for part in ("history", "evaluated"):
-                assert a[part].keys() == b[part].keys()
-                for key, value in a[part].items():
-                    np.testing.assert_allclose(b[part][key], value, rtol=1e-6, err_msg=key)
-                    assert np.all(np.isfinite(value))
+@pytest.mark.parametrize("count", CASES)
+def test_weights_and_reports_are_those_of_one_process(tmp_path, count):
+    """20 steps, unequal gaps, one worker without any label, another one that starts late; also on
+    workers that Ray starts, where it is installed (`masklstm[distributed]`).
+    """
+    names = CASES[count]
+    ways = {way: tmp_path / way for way in ("one", "TF_CONFIG", *(["Ray"] if HAS_RAY else []))}
+    for folder in ways.values():
+        folder.mkdir()
+    command = ["-m", "support.worker_training", ways["TF_CONFIG"], count, *names]
+    with workers(command, count, late=5.0) as started:
+        finished(started)
+    run_alone("worker_training", ways["one"], count, names)
+    if HAS_RAY:
+        run_alone("ray_training", ways["Ray"], count, FEW)
+    one = json.loads((ways.pop("one") / "worker-0-of-1.json").read_text())
+    assert one.keys() == set(names)
+    for way, folder in ways.items():
+        for index in range(count):
+            own = json.loads((folder / f"worker-{index}-of-{count}.json").read_text())
+            assert own.keys() == set(FEW if way == "Ray" else names)
+            for name, report in own.items():
+                assert_same(report, one[name], f"{name}, worker {index} by {way}")
     assert 0 < one["mean"]["history"]["valid_share"][0] < 1  # of MissingLabels
+
+
+def assert_same(several, one, what):
+    assert one["steps"] == several["steps"] == STEPS * EPOCHS == 20
+    np.testing.assert_allclose(several["weights"], one["weights"], rtol=0, atol=1e-6, err_msg=what)
+    for part in ("history", "evaluated"):
+        assert one[part].keys() == several[part].keys()
+        for key, value in one[part].items():
+            np.testing.assert_allclose(several[part][key], value, rtol=1e-6, err_msg=(what, key))
+            assert np.all(np.isfinite(value))
 
 
 def test_what_holds_on_each_worker(tmp_path):

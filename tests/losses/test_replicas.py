@@ -1,8 +1,6 @@
 """Training on several replicas is training on one device, whatever the gaps of each replica."""
 
 import json
-import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -29,9 +27,7 @@ def assert_same(row):
 @pytest.mark.parametrize("number", [2, 3, 4])
 def test_replicas_of_one_process(number):
     """Weights after training, reported losses and `evaluate`; at three replicas Keras's own too."""
-    process = subprocess.run(
-        [*ARGUMENTS, "mirrored", str(number)], capture_output=True, text=True, timeout=600
-    )
+    process = subprocess.run([*ARGUMENTS, str(number)], capture_output=True, text=True, timeout=600)
     results = rows(process.stdout, process.stderr, process.returncode)
     keras_own = {name: row for name, row in results.items() if name.startswith("Keras")}
     assert len(results) - len(keras_own) == (11 if number == 2 else 2)
@@ -45,39 +41,3 @@ def test_replicas_of_one_process(number):
             print(row)
             assert row["weights"]["difference"] > 1e-3
             assert row["losses"]["difference"] > 1e-3
-
-
-def free_ports(number):
-    sockets = [socket.socket() for _ in range(number)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-def test_replicas_of_two_processes():
-    cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
-    workers = []
-    for index in range(2):
-        task = {"cluster": cluster, "task": {"type": "worker", "index": index}}
-        environment = {**os.environ, "TF_CONFIG": json.dumps(task)}
-        workers.append(
-            subprocess.Popen(
-                [*ARGUMENTS, "worker"],
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
-    try:
-        for worker in workers:
-            results = rows(*worker.communicate(timeout=600), worker.returncode)
-            assert len(results) == 2
-            for row in results.values():
-                assert_same(row)
-    finally:
-        for worker in workers:
-            worker.kill()

@@ -1,9 +1,9 @@
 """Trains on one device and on several replicas, and prints how far apart they end.
 
-    python replica_training.py mirrored NUMBER     several logical devices in this process
-    python replica_training.py worker              one of the processes that TF_CONFIG lists
+    python replica_training.py NUMBER     of logical devices in this process
 
-A process of its own: TensorFlow splits devices and joins workers only before its first op.
+A process of its own: TensorFlow splits devices only before its first op. worker_checks.py does the
+same on the workers of a cluster.
 """
 
 import json
@@ -106,25 +106,22 @@ def cases():
 
 
 def main():
-    if sys.argv[1] == "worker":
-        several = tf.distribute.MultiWorkerMirroredStrategy()
-    else:
-        number = int(sys.argv[2])
-        tf.config.set_logical_device_configuration(
-            tf.config.list_physical_devices("CPU")[0],
-            [tf.config.LogicalDeviceConfiguration()] * number,
-        )
-        several = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(number)])
+    number = int(sys.argv[1])
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0],
+        [tf.config.LogicalDeviceConfiguration()] * number,
+    )
+    several = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(number)])
     one = tf.distribute.get_strategy()
     # What is added up differs between the forms, not how many replicas add it up.
-    everything = sys.argv[1] == "mirrored" and several.num_replicas_in_sync == 2
+    everything = number == 2
     for name, loss, labels in cases():
         if everything or name in ("sum_over_batch_size", "mean_with_sample_weight"):
             report(name, train(one, loss, labels), train(several, loss, labels))
         if everything and name in ("sum_over_batch_size", "mean_with_sample_weight"):
             results = (gradient_by_weight(s, loss) for s in (one, several))
             report(f"gradient_by_weight, {name}", *results)
-    if sys.argv[1] == "mirrored" and several.num_replicas_in_sync == 3:
+    if number == 3:
         # Keras's own way: zeros for the gaps, and weights that are 0 there.
         weight[...] *= ~np.isnan(y).any(axis=-1)
         filled = np.nan_to_num(y)

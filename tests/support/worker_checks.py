@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from masklstm import data, distributed, layers, losses, metrics
 from masklstm.distributed.sharding import Share
-from support import metric_models
+from support import metric_models, replica_training
 from support.cases import labels_and_predictions
 from support.every_loss import every_loss
 
@@ -169,6 +169,18 @@ def alone_and_shared(loss, arrays, own):
         return step(*arrays), (STRATEGY.reduce("SUM", part, axis=None), gradient)
 
     return both()
+
+
+def check_data_that_tensorflow_shares_out():
+    """All workers have all of it; the last batch cannot be shared evenly."""
+    for reduction in ("sum_over_batch_size", "mean_with_sample_weight"):
+        one, several = (
+            replica_training.train(strategy, losses.MeanSquaredError(reduction=reduction))
+            for strategy in (tf.distribute.get_strategy(), STRATEGY)
+        )
+        for part, other in zip(one, several, strict=True):
+            np.testing.assert_allclose(other, part, rtol=2e-6, atol=2e-6)
+            assert np.max(np.abs(part)) > 0.01
 
 
 def check_every_loss_and_its_gradient():
