@@ -34,6 +34,7 @@ __all__ = [
     "metric_function",
     "op_def_registry",
     "row_axis",
+    "serves_workers",
     "set_direction",
     "specs_of_replica",
     "stand_in",
@@ -252,6 +253,13 @@ def specs_of_replica(epoch_iterator: Any) -> Any:
     return keras.tree.map_structure(lambda leaf: getattr(leaf, "_value_specs", [leaf])[0], spec)
 
 
+def serves_workers() -> bool:
+    """Whether `fit` takes batches that each worker makes by itself, and its losses are those of all
+    workers: since Keras 3.10.
+    """
+    return tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 10)
+
+
 @cache
 def averages_along_an_axis() -> bool:
     """Whether this Keras averages the workers' logs along an axis, which scalars do not have.
@@ -297,6 +305,20 @@ def averages_first_batch() -> bool:
         distribute_strategy=replicas,
         _symbolic_build=lambda **_: None,
     )
-    with suppress(Exception):
-        keras.Model._maybe_symbolic_build(model, iterator=[(0, 0, iter([(Batch(),)]))])
+
+    class Epoch:
+        """An epoch's only step, with its first and last number or, up to Keras 3.11, one."""
+
+        def __init__(self, *numbers: int) -> None:
+            self.step = (*numbers, iter([(Batch(),)]))
+
+        def __iter__(self) -> Any:
+            return iter([self.step])
+
+        def enumerate_epoch(self) -> Any:
+            return iter([self.step])
+
+    for numbers in ((0, 0), (0,)):
+        with suppress(Exception):
+            keras.Model._maybe_symbolic_build(model, iterator=Epoch(*numbers))
     return replicas.averages

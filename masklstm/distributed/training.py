@@ -22,7 +22,7 @@ class ReplicaTraining(_Base):  # type: ignore[misc]  # a mixin
     Formula: every worker calls `fit` with its share of the data. A step takes a batch of each
     share, and changes the weights as one process would that takes all of them as one batch.
 
-    What Keras (3.6 to 3.15, at least) lacks, and this adds:
+    What Keras (to 3.15, at least) lacks, and this adds:
 
     - `fit` and `evaluate` average the first batch over the replicas before they build a model,
       which fails for shares of unequal size and for several workers;
@@ -46,7 +46,8 @@ class ReplicaTraining(_Base):  # type: ignore[misc]  # a mixin
     Raises:
         ValueError: For windows that are not this worker's share, and for `jit_compile=True` on
             several workers, whose sums XLA cannot reach.
-        RuntimeError: For a worker that has stopped; it names it.
+        RuntimeError: For a worker that has stopped; it names it. For several workers with Keras
+            before 3.10.
 
     A warning, once, if the optimizer clips gradients: Keras clips those of each replica before it
     adds them up, so that the training is not that of one device.
@@ -64,43 +65,40 @@ class ReplicaTraining(_Base):  # type: ignore[misc]  # a mixin
     Source: `keras.Model.fit`; docs/distributed.md says what is exact and what is not.
     """
 
-    def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> keras.callbacks.History:
-        """`keras.Model.fit`; arguments behind `y` by name. A `PyDataset` is this worker's share."""
+    def fit(
+        self, x: Any = None, y: Any = None, *arguments: Any, **options: Any
+    ) -> keras.callbacks.History:
+        """`keras.Model.fit`. Of a `PyDataset`, which is this worker's share, options by name."""
         self._check_scope()
         self._check_step(x)
-        if self._is_share(x):
-            share = Share(x, self.distribute_strategy)
-            last = kwargs.get("epochs", 1)
-            first = kwargs.get("initial_epoch", 0)
-
-            def epochs() -> tuple[int, int]:
-                return keras_compat.first_epoch(self) or first, last
-
-            x, kwargs["steps_per_epoch"] = self._distributed(
-                share,
-                kwargs.get("steps_per_epoch"),
-                epochs=epochs,
-                shuffle=kwargs.get("shuffle", True),
-            )
-            kwargs["shuffle"] = False  # Keras cannot, and would warn
-        validation = kwargs.get("validation_data")
-        if self._is_share(validation):
-            share = Share(validation, self.distribute_strategy)
-            kwargs["validation_data"], kwargs["validation_steps"] = self._distributed(
-                share, kwargs.get("validation_steps")
-            )
         with failures.named(self.distribute_strategy):
-            return super().fit(x, y, **kwargs)
+            if self._is_share(x):
+                last = options.get("epochs", 1)
+                first = options.get("initial_epoch", 0)
 
-    def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
-        """`keras.Model.evaluate`; arguments behind `y` by name. A `PyDataset` is a share."""
+                def epochs() -> tuple[int, int]:
+                    return keras_compat.first_epoch(self) or first, last
+
+                shuffle = options.get("shuffle", True)
+                x, steps = self._distributed(
+                    x, options, "steps_per_epoch", epochs=epochs, shuffle=shuffle
+                )
+                # Keras cannot shuffle it, and would warn.
+                options |= {"steps_per_epoch": steps, "shuffle": False}
+            validation = options.get("validation_data")
+            if self._is_share(validation):
+                validation, steps = self._distributed(validation, options, "validation_steps")
+                options |= {"validation_data": validation, "validation_steps": steps}
+            return super().fit(x, y, *arguments, **options)
+
+    def evaluate(self, x: Any = None, y: Any = None, *arguments: Any, **options: Any) -> Any:
+        """`keras.Model.evaluate`. Of a `PyDataset`, this worker's share, options by name."""
         if not isinstance(x, tf.distribute.DistributedDataset):  # of fit
             self._check_step(x)
-        if self._is_share(x):
-            share = Share(x, self.distribute_strategy)
-            x, kwargs["steps"] = self._distributed(share, kwargs.get("steps"))
         with failures.named(self.distribute_strategy):
-            return super().evaluate(x, y, **kwargs)
+            if self._is_share(x):
+                x, options["steps"] = self._distributed(x, options, "steps")
+            return super().evaluate(x, y, *arguments, **options)
 
     def predict(self, x: Any, **kwargs: Any) -> Any:
         """`keras.Model.predict`; of a `PyDataset` what this worker has of it, in its order."""
@@ -159,14 +157,17 @@ class ReplicaTraining(_Base):  # type: ignore[misc]  # a mixin
         return is_batches and have_company(self.distribute_strategy)
 
     def _distributed(
-        self, share: Share, steps: int | None, **of_training: Any
+        self, data: keras.utils.PyDataset, options: dict[str, Any], name: str, **of_training: Any
     ) -> tuple[tf.distribute.DistributedDataset, int]:
         """Batches without an end, and how many of them make an epoch."""
-        if steps is not None:
-            raise ValueError(
-                "Expected no number of steps with a PyDataset: all workers take as many as the one "
-                f"with the most batches has, {share.steps}. Received: {steps}"
-            )
+        for other in (name, "class_weight"):
+            if options.get(other) is not None:
+                raise ValueError(
+                    f"Expected no argument {other!r} with a PyDataset: it has all of its batches "
+                    "in each epoch, and its own sample weights. "
+                    f"Received: {other}={options[other]!r}"
+                )
+        share = Share(data, self.distribute_strategy)
         rest = share.steps % self.steps_per_execution
         if rest and of_training:
             raise ValueError(
@@ -207,6 +208,11 @@ class ReplicaTraining(_Base):  # type: ignore[misc]  # a mixin
     def _check_step(self, data: Any) -> None:
         if self.distribute_strategy.num_replicas_in_sync == 1:
             return
+        if have_company(self.distribute_strategy) and not keras_compat.serves_workers():
+            raise RuntimeError(
+                "Expected Keras 3.10 or newer for several workers: with older ones `fit` reports "
+                f"other losses, and takes no share. Received: Keras {keras.__version__}"
+            )
         if self.jit_compile and have_company(self.distribute_strategy):
             raise ValueError(
                 "Expected a model compiled with jit_compile=False: XLA cannot compile a step whose "

@@ -68,8 +68,11 @@ def check_another_share_is_refused():
         assert expected in error_of(lambda wrong=wrong: model().evaluate(windows(wrong), verbose=0))
 
 
-def check_a_number_of_steps_is_refused():
-    assert "Received: 3" in error_of(lambda: model().fit(windows(), steps_per_epoch=3, verbose=0))
+def check_options_that_a_share_does_not_take_are_refused():
+    net, share = model(), windows()
+    assert "steps_per_epoch=3" in error_of(lambda: net.fit(share, steps_per_epoch=3, verbose=0))
+    assert "class_weight=" in error_of(lambda: net.fit(share, class_weight={0: 2.0}, verbose=0))
+    assert "steps=1" in error_of(lambda: net.evaluate(share, steps=1, verbose=0))
 
 
 def check_a_metric_made_before_is_refused():
