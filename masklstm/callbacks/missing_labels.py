@@ -203,13 +203,18 @@ class MissingLabels(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
                 "to call compute_loss. Received: a model that does without it, or no data",
             )
         if 0 < seen.batches_without_label < seen.batches:
+            replicas = self.model.distribute_strategy.num_replicas_in_sync
+            batches, effect = "batches", "They teach nothing, and their loss is 0"
+            if replicas > 1:  # a mean is that of all of them, so only a whole step can lack labels
+                batches = f"shares that {replicas} replicas have of the batches"
+                effect = "A step in which no replica has one teaches nothing, and its loss is 0"
             self._warn_once(
                 f"no label in {part}",
-                f"{seen.batches_without_label:,} of {seen.batches:,} batches of the {part}"
-                f"{self._in_epoch()} have no label at all. They teach nothing, and their loss "
-                "is 0, which the mean over the batches counts. Expected a label in each: shuffle, "
-                "take larger batches, or leave out windows without a label, which "
-                "masklstm.inspect(y).samples_without_label names",
+                f"{seen.batches_without_label:,} of {seen.batches:,} {batches} of the {part}"
+                f"{self._in_epoch()} have no label at all. {effect}, which the mean over the "
+                "batches counts. Expected a label in each: shuffle, take larger batches, or leave "
+                "out windows without a label, which masklstm.inspect(y).samples_without_label "
+                "names",
             )
 
     def _warn_of_no_label(self, part: str, of_output: str, counts: Counts, seen: Seen) -> None:

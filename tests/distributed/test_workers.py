@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from support.workers import TESTS, finished, workers
 # What is added up differs between the cases, not how many workers add it up, nor who started them.
 FEW = ["mean", "weighted"]
 CASES = {2: sorted(cases()), 3: FEW}
+# They take minutes: .ci/run takes one of them each day.
+COUNTS = [int(each) for each in os.environ.get("MASKLSTM_TEST_WORKERS", "2 3").split()]
 HAS_RAY = importlib.util.find_spec("ray") is not None
 
 
@@ -28,7 +31,7 @@ def run_alone(module, folder, count, names):
     assert process.returncode == 0, process.stderr[-4000:]
 
 
-@pytest.mark.parametrize("count", CASES)
+@pytest.mark.parametrize("count", COUNTS)
 def test_weights_and_reports_are_those_of_one_process(tmp_path, count):
     """20 steps, unequal gaps, one worker without any label, another one that starts late; also on
     workers that Ray starts, where it is installed (`masklstm[distributed]`).

@@ -7,13 +7,6 @@ import os
 import sys
 from pathlib import Path
 
-os.environ["RAY_TRAIN_V2_ENABLED"] = "1"
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-
-import ray
-from ray.train import RunConfig, ScalingConfig
-from ray.train.tensorflow import TensorflowTrainer
-
 from support import worker_training
 
 
@@ -22,6 +15,12 @@ def worker(arguments):
 
 
 def main():
+    os.environ["RAY_TRAIN_V2_ENABLED"] = "1"
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+    from ray.train import RunConfig, ScalingConfig
+    from ray.train.tensorflow import TensorflowTrainer
+
     folder, count, names = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
     tests = str(Path(__file__).parents[1])
     path = os.pathsep.join([tests, *filter(None, [os.environ.get("PYTHONPATH")])])

@@ -20,9 +20,10 @@ from support import metric_models, replica_training
 from support.cases import labels_and_predictions
 from support.every_loss import every_loss
 
-STRATEGY = tf.distribute.MultiWorkerMirroredStrategy()
-INDEX, COUNT = distributed.shard(STRATEGY)
-FOLDER = Path(sys.argv[1])
+# Of this process: the last lines of the file.
+STRATEGY = tf.distribute.get_strategy()
+INDEX, COUNT = 0, 1
+FOLDER = Path()
 BATCH = 6
 
 
@@ -34,14 +35,15 @@ def table(rows=47):
     return made
 
 
-def windows(shard=(INDEX, COUNT), **options):
+def windows(shard=None, **options):
+    shard = shard or (INDEX, COUNT)
     options = {"batch_size": BATCH // shard[1], "skip_unlabelled": False, **options}
     return data.windows(table(), "rain", "flow", length=4, time="day", shard=shard, **options)
 
 
-def model(strategy=STRATEGY, made=list, clipnorm=None, **options):
+def model(strategy=None, made=list, clipnorm=None, **options):
     keras.utils.set_random_seed(2)
-    with strategy.scope():
+    with (strategy or STRATEGY).scope():
         options["optimizer"] = keras.optimizers.SGD(0.05, clipnorm=clipnorm)
         inputs = keras.Input((4, 1))
         net = distributed.Model(inputs, keras.layers.Dense(1)(layers.GRU(3)(inputs)))
@@ -239,6 +241,9 @@ def check_one_sum_over_workers_for_each_loss():
 
 
 if __name__ == "__main__":
+    STRATEGY = tf.distribute.MultiWorkerMirroredStrategy()
+    INDEX, COUNT = distributed.shard(STRATEGY)
+    FOLDER = Path(sys.argv[1])
     for name, check in list(globals().items()):
         if name.startswith("check_"):
             check()

@@ -49,13 +49,6 @@ def cases():
             layers.GRU,
             keras.layers.Dense(3),
         ),
-        "series": (losses.RootMeanSquaredError(), [], layers.LSTM, keras.layers.Dense(2)),
-        "sum": (
-            losses.Sum([losses.MeanSquaredError(), losses.LogCosh()]),
-            [],
-            layers.GRU,
-            keras.layers.Dense(2),
-        ),
     }
 
 
