@@ -19,7 +19,7 @@ export PIP_NO_COMPILE ?= 1
 export NO_MKDOCS_2_WARNING ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz sanitize lint format docs site notebooks bench bench-full study wheel wheel-cuda wheels clean
+.PHONY: help demo test campaign fuzz sanitize lint format docs site notebooks bench bench-full study wheel wheel-cuda wheels clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1	/p' $(MAKEFILE_LIST)
@@ -68,10 +68,13 @@ demo: $(VENV)/.demo  ## train an LSTM on real labels with gaps; leaves a picture
 test: $(VENV)/.installed  ## run the tests and the examples in the docstrings
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --doctest-modules --doctest-glob=README.md tests masklstm README.md
 
+campaign: $(VENV)/.installed  ## random and hostile cases against oracles, an hour; CASES=10: ten times as many
+	cd tests && $(CURDIR)/$(BIN)/python -m campaign --times $(or $(CASES),1)
+
 fuzz: $(VENV)/.installed  ## compare 20,000 random cases with the reference, and 2,000 of each recurrent cell
 	MASKLSTM_FUZZ_CASES=20000 $(BIN)/python -m pytest tests/ops/test_properties.py tests/kernels/test_recurrent_kernels.py
 
-sanitize: $(VENV)/.installed  ## run the CPU kernels' tests with AddressSanitizer and UndefinedBehaviorSanitizer
+sanitize: $(VENV)/.installed  ## the CPU kernels under gcc's three sanitizers: tests, and a share of the campaign
 	scripts/sanitize.sh
 
 lint: $(VENV)/.installed  ## check style and types
