@@ -25,7 +25,7 @@ def test_the_tests_that_they_name_are_there():
     found = [
         path
         for script in SCRIPTS
-        for path in re.findall(r"\btests/[\w/]+(?:\.py)?", script.read_text())
+        for path in re.findall(r"\btests/[\w/]+(?:\.(?:py|cc))?", script.read_text())
     ]
     assert found
     assert [path for path in found if not (ROOT / path).exists()] == []
