@@ -45,3 +45,9 @@ def test_examples_on_pages_run(page, tmp_path, monkeypatch):
     failed, attempted = doctest.testfile(path, module_relative=False, encoding="utf-8")
     assert failed == 0
     assert attempted > 0
+
+
+def test_reliability():
+    assert printed("reliability.py") == (DOCS / "reliability.md").read_text(), (
+        "run `python docs/scripts/reliability.py > docs/reliability.md`"
+    )

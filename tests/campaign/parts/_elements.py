@@ -24,6 +24,9 @@ LABELS = [*PREDICTIONS, *INTEGERS]
 # Losses whose definition subtracts two logarithms: near an exact fit their digits are those of the
 # logarithms.
 CANCELLING = {"squared_logarithmic_error": {"float32": 2e-3, "float64": 1e-6}}
+# The rounding of a smoothed label, or of 1 - epsilon, in the computing type: what is near 0 then is
+# known to fewer digits, and its power to fewer still.
+OF_POWERS = {"float32": 20.0, "float64": 20.0}
 TOLERANCE = {"float32": 2e-5, "float64": 2e-11}
 ARRAYS = ["y_true", "y_pred", "sample_weight", "mask"]
 SIZES = [1, 1, 1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 33, 64, 65, 100, 130]
@@ -165,7 +168,12 @@ def sizes(case: dict[str, Any], losses: Any) -> Any:
     """
     dtype = computing(case)
     least = float(np.finfo(dtype).tiny) / TOLERANCE[dtype]
-    return np.maximum(np.abs(losses), CANCELLING.get(case["loss"], {}).get(dtype, least))
+    size = np.maximum(np.abs(losses), CANCELLING.get(case["loss"], {}).get(dtype, least))
+    if "focal" in case["loss"]:
+        size = size * OF_POWERS[dtype]
+    if case["loss"] == "poisson":  # the larger of its two terms
+        size = np.maximum(size, np.abs(np.nan_to_num(case["y_pred"].astype(np.float64))))
+    return size
 
 
 def compare(what: str, actual: Any, expected: Any, size: Any, dtype: Any) -> None:
