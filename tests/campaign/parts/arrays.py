@@ -147,7 +147,7 @@ def check(case: dict[str, Any]) -> None:
     try:
         if case["with_out"]:
             kernels.masked_loss_gradient(**given, out=out)
-            if not out.flags.writeable:
+            if isinstance(out, np.ndarray) and not out.flags.writeable:
                 raise Disagreement("an array was written that must not be")
         else:
             kernels.masked_loss_gradient(**given)
