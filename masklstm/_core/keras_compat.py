@@ -268,7 +268,7 @@ def averages_along_an_axis() -> bool:
     """
     axes: list[Any] = []
 
-    class Workers(tf.distribute.MultiWorkerMirroredStrategy):  # type: ignore[misc]
+    class Workers(tf.distribute.MultiWorkerMirroredStrategy):  # type: ignore[misc]  # no types
         extended = SimpleNamespace(_in_multi_worker_mode=lambda: True)
 
         def __init__(self) -> None: ...
@@ -287,7 +287,7 @@ def averages_along_an_axis() -> bool:
 def averages_first_batch() -> bool:
     """Whether this Keras averages the first batch over the replicas before it builds a model."""
 
-    class Batch(tf.distribute.DistributedValues):  # type: ignore[misc]
+    class Batch(tf.distribute.DistributedValues):  # type: ignore[misc]  # no types
         def __init__(self) -> None: ...
 
     class Replicas:
@@ -307,7 +307,7 @@ def averages_first_batch() -> bool:
     )
 
     class Epoch:
-        """An epoch's only step, with its first and last number or, up to Keras 3.11, one."""
+        """An epoch's only step, with its first and last number or, in Keras 3.10, one."""
 
         def __init__(self, *numbers: int) -> None:
             self.step = (*numbers, iter([(Batch(),)]))

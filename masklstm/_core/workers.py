@@ -48,7 +48,7 @@ def gathered(strategy: tf.distribute.Strategy, own: Sequence[Any]) -> NDArray[np
     return np.reshape(_from_all(strategy, parts), (-1, *shape[1:]))
 
 
-@tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+@tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]  # TensorFlow has no types
 def _from_all(strategy: tf.distribute.Strategy, parts: Any) -> tf.Tensor:
     return strategy.gather(parts, axis=0)
 

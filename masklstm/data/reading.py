@@ -191,7 +191,7 @@ def read(path: str | PathLike[str], **options: Any) -> Reading:
 def import_pandas() -> None:
     """Finds out before the work whether it is there."""
     with needed("Reading a table", "pandas", "data"):
-        import pandas  # noqa: F401
+        import pandas  # noqa: F401  # it is only tried
 
 
 def _content(path: Path) -> bytes:

@@ -143,6 +143,7 @@ class ReplicaTraining(_Base):  # type: ignore[misc]  # a mixin
         steps = one if self.steps_per_execution == 1 else several
         return steps if self.run_eagerly else tf.function(steps, reduce_retracing=True)
 
+    # Keras's own, in which it averages the first batch: where it does not, this is Keras's again.
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         several = self.distribute_strategy.num_replicas_in_sync > 1
         if iterator is None or not several or not keras_compat.averages_first_batch():
