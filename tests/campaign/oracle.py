@@ -1,129 +1,14 @@
-"""Every loss in NumPy and SciPy, float64, and how losses are reduced.
+"""The losses of several predictions in NumPy and SciPy, and what the campaign expects of any loss.
 
 Written from the definitions, without a look at the kernels or at `masklstm.reference`: a mistake
-has to be made twice to stay unseen. Slopes are derived by hand where the formula is one for
-numbers, and by differences nowhere.
+has to be made twice to stay unseen. The losses of one prediction are those of `gpu/formulas.py`.
 """
 
 from typing import Any
 
 import numpy as np
+from gpu.formulas import binary_crossentropy_from_logits, pinball, spread
 from scipy import special, stats
-
-# Element losses: value and slope by p, of labels t and predictions p.
-
-
-def squared_error(t, p):
-    return (t - p) ** 2, 2 * (p - t)
-
-
-def absolute_error(t, p):
-    return np.abs(t - p), np.sign(p - t)
-
-
-def huber(t, p, delta=1.0):
-    e = p - t
-    far = np.abs(e) > delta
-    value = np.where(far, delta * np.abs(e) - delta**2 / 2, e**2 / 2)
-    return value, np.where(far, delta * np.sign(e), e)
-
-
-def log_cosh(t, p):
-    e = np.abs(p - t)
-    near = np.log1p(2 * np.sinh(np.minimum(e, 1) / 2) ** 2)  # where the other form cancels
-    return np.where(e < 1, near, e + np.log1p(np.exp(-2 * e)) - np.log(2.0)), np.tanh(p - t)
-
-
-def absolute_percentage_error(t, p, epsilon=1e-7):
-    size = np.maximum(np.abs(t), epsilon)
-    return 100 * np.abs(t - p) / size, 100 * np.sign(p - t) / size
-
-
-def squared_logarithmic_error(t, p, epsilon=1e-7):
-    a, b = np.maximum(p, epsilon), np.maximum(t, epsilon)
-    difference = np.log1p((a - b) / (1 + b))
-    return difference**2, np.where(p > epsilon, 2 * difference / (1 + p), 0.0)
-
-
-def poisson(t, p, epsilon=1e-7):
-    return p - t * np.log(p + epsilon), 1 - t / (p + epsilon)
-
-
-def pinball(t, p, quantile=0.5):
-    e = t - p
-    value = np.where(e > 0, quantile * e, (quantile - 1) * e)
-    slope = np.where(e > 0, -quantile, np.where(e < 0, 1 - quantile, 0.0))
-    return value, slope
-
-
-def _smoothed(t, label_smoothing):
-    return t * (1 - label_smoothing) + label_smoothing / 2
-
-
-def _clipped(p, epsilon, dtype):
-    """Probabilities c, 1 - c, and the slope of c by p, as the numbers of the computing type are:
-    there 1 - epsilon is rounded. Where it is 1, epsilon itself is what is left.
-    """
-    number = np.dtype(dtype).type
-    upper = float(number(1) - number(epsilon))
-    c = np.clip(p, float(number(epsilon)), upper)
-    rest = np.where(c == 1, epsilon, 1 - c)
-    return c, rest, ((p >= float(number(epsilon))) & (p <= upper)).astype(float)
-
-
-def _entropy(t, c, rest):
-    """To its last digit where one of the two is near 1."""
-    with np.errstate(divide="ignore"):
-        log_c = np.where(c > 0.5, np.log1p(-rest), np.log(c))
-        log_rest = np.where(c > 0.5, np.log(rest), np.log1p(-c))
-    return -t * log_c - (1 - t) * log_rest
-
-
-def binary_crossentropy(t, p, label_smoothing=0.0, epsilon=1e-7, dtype="float64"):
-    t = _smoothed(t, label_smoothing)
-    c, rest, slope = _clipped(p, epsilon, dtype)
-    return _entropy(t, c, rest), slope * ((1 - t) / rest - t / c)
-
-
-def binary_crossentropy_from_logits(t, p, label_smoothing=0.0):
-    t = _smoothed(t, label_smoothing)
-    value = np.where(p > 0, (1 - t) * p, -t * p) + np.log1p(np.exp(-np.abs(p)))
-    return value, (1 - t) * special.expit(p) - t * special.expit(-p)
-
-
-def _focal(t, c, rest, slope, gamma, alpha, balanced):
-    """The focal loss of probabilities c, and its slope by what c has a slope by."""
-    miss = t * rest + (1 - t) * c
-    factor = t * alpha + (1 - t) * (1 - alpha) if balanced else 1.0
-    entropy = _entropy(t, c, rest)
-    with np.errstate(all="ignore"):
-        of_miss = gamma * miss ** (gamma - 1) * (1 - 2 * t) * entropy if gamma else 0.0
-        total = of_miss + miss**gamma * ((1 - t) / rest - t / c)
-    return factor * miss**gamma * entropy, factor * total * slope
-
-
-def binary_focal_crossentropy(
-    t,
-    p,
-    gamma=2.0,
-    alpha=0.25,
-    apply_class_balancing=False,
-    label_smoothing=0.0,
-    epsilon=1e-7,
-    dtype="float64",
-):
-    t = _smoothed(t, label_smoothing)
-    c, rest, slope = _clipped(p, epsilon, dtype)
-    return _focal(t, c, rest, slope, gamma, alpha, bool(apply_class_balancing))
-
-
-def binary_focal_crossentropy_from_logits(
-    t, p, gamma=2.0, alpha=0.25, apply_class_balancing=False, label_smoothing=0.0
-):
-    t = _smoothed(t, label_smoothing)
-    c, rest = special.expit(p), special.expit(-p)
-    return _focal(t, c, rest, c * rest, gamma, alpha, bool(apply_class_balancing))
-
 
 # Losses of several predictions: values alone, by SciPy's densities.
 
@@ -209,12 +94,6 @@ def gaussian_crps(t, mean, scale):
     return scale * (tails + 2 * stats.norm.pdf(z) - 1 / np.sqrt(np.pi))
 
 
-def spread(x: Any, shape: tuple[int, ...]) -> Any:
-    """Weights or a mask of fewer axes, which belong to the first axes of the labels."""
-    x = np.asarray(x)
-    return np.broadcast_to(x.reshape(x.shape + (1,) * (len(shape) - x.ndim)), shape)
-
-
 def valid_labels(y_true: Any, missing: Any, mask: Any) -> Any:
     """Labels of any type; `missing` is NaN, a number or "nonfinite"."""
     plain = y_true.astype(np.float64)
@@ -226,23 +105,6 @@ def valid_labels(y_true: Any, missing: Any, mask: Any) -> Any:
             number = np.asarray(missing).astype(y_true.dtype)
         gaps |= y_true == number
     return ~gaps & (True if mask is None else spread(mask, y_true.shape))
-
-
-def reduce(losses: Any, valid: Any, weights: Any, reduction: str) -> Any:
-    """The reduced loss, and the factor of each element's slope in its gradient."""
-    losses = np.where(valid, losses, 0.0)
-    weights = np.where(valid, weights, 0.0)
-    number = valid.sum()
-    if reduction == "sum_of_elements":
-        return (weights * losses).sum(), weights
-    if reduction in ("mean", "mean_with_sample_weight"):
-        divisor = number if reduction == "mean" else weights.sum()
-        if divisor == 0:
-            return 0.0, np.zeros_like(weights)
-        return (weights * losses).sum() / divisor, weights / divisor
-    per_row = np.maximum(valid.sum(axis=-1, keepdims=True), 1)
-    rows = (weights * losses / per_row).sum(axis=-1)
-    return rows if reduction == "none" else rows.sum(), weights / per_row
 
 
 def balanced(losses: Any, valid: Any, weights: Any, reduction: str, axis: int) -> Any:

@@ -49,13 +49,12 @@ def example(kernels, loss, shape, dtype, rng, missing_share=0.3):
 
 
 def expected(loss, t, p, valid, weight, reduction):
-    value, derivative, _ = formulas.LOSSES[loss]
     t = np.where(valid, t.astype(np.float64), 0.5)
     p = np.where(valid, p.astype(np.float64), 0.5)
-    return (
-        formulas.reduced(value(t, p), valid, weight, reduction),
-        formulas.gradient(derivative(t, p), valid, weight, reduction),
-    )
+    losses, slopes = formulas.LOSSES[loss].of(t, p)
+    weights = np.broadcast_to(1.0 if weight is None else weight, t.shape).astype(np.float64)
+    reduced, factors = formulas.reduce(losses, valid, weights, reduction)
+    return reduced, np.where(valid, slopes * factors, 0)
 
 
 def align(weight):

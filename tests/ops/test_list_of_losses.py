@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from campaign import oracle
 from gpu import formulas
 from support import exact_distributions, native
 from support.native import kernels
@@ -232,6 +233,9 @@ PLACES_WITH_CHANNELS = {
         lambda source, loss: source.replace(f'"{loss}"', '"other"'),
     ),
     "tests/support/exact_distributions.py": of_dict(exact_distributions.EXACT),
+    "tests/campaign/oracle.py": of_dict(
+        {name: of for name, of in vars(oracle).items() if name in WITH_CHANNELS}
+    ),
     "docs/losses.md": Place(
         PAGE.read_text,
         lambda text: set(re.findall(r"^\| `(\w+)` ", channel_table(text), re.M)),

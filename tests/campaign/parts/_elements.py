@@ -6,6 +6,7 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+from gpu import formulas
 from support.native import kernels
 
 from campaign import oracle, shrinking
@@ -153,12 +154,12 @@ def exact(case: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
     t, p = (case[name].astype(dtype).astype(np.float64) for name in ("y_true", "y_pred"))
     valid = oracle.valid_labels(case["y_true"], case["missing"], case.get("mask"))
     t, p = np.where(valid, t, 0.5), np.where(valid, p, 0.5)
-    function = getattr(oracle, case["loss"])
+    function = formulas.LOSSES[case["loss"]].of
     if "dtype" in inspect.signature(function).parameters:
         parameters["dtype"] = dtype
     losses, slopes = function(t, p, **parameters)
     weight = case.get("sample_weight")
-    weights = np.ones(t.shape) if weight is None else oracle.spread(weight, t.shape)
+    weights = np.ones(t.shape) if weight is None else formulas.spread(weight, t.shape)
     return losses, slopes, valid, weights.astype(np.float64)
 
 

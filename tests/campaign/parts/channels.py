@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from gpu import channels as drawn
+from gpu import formulas
 from support.native import kernels
 
 from campaign import oracle, shrinking
@@ -62,10 +63,10 @@ def check(case: dict[str, Any]) -> None:
     losses = _losses(case, p, valid)
     weight = case.get("sample_weight")
     shape = case["y_true"].shape
-    weights = np.ones(shape) if weight is None else oracle.spread(weight, shape).astype(float)
+    weights = np.ones(shape) if weight is None else formulas.spread(weight, shape).astype(float)
     dtype, reduction = _elements.computing(case), case["reduction"]
-    expected, factors = oracle.reduce(losses, valid, weights, reduction)
-    size, _ = oracle.reduce(np.maximum(np.abs(losses), 1.0), valid, weights, reduction)
+    expected, factors = formulas.reduce(losses, valid, weights, reduction)
+    size, _ = formulas.reduce(np.maximum(np.abs(losses), 1.0), valid, weights, reduction)
     value, _, count = kernels.masked_loss(**case)
     # SciPy's own digits are fewer than the kernels'.
     _elements.compare("the loss", value, expected, 50 * size, dtype)

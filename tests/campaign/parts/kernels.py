@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from gpu import formulas
 from support.native import kernels
 
-from campaign import oracle, shrinking
+from campaign import shrinking
 from campaign.parts import Disagreement, _elements
 
 CASES = 700_000
@@ -21,8 +22,8 @@ def draw(rng: Any) -> dict[str, Any]:
 def check(case: dict[str, Any]) -> None:
     losses, slopes, valid, weights = _elements.exact(case)
     dtype, reduction = _elements.computing(case), case["reduction"]
-    expected, factors = oracle.reduce(losses, valid, weights, reduction)
-    size, _ = oracle.reduce(_elements.sizes(case, losses), valid, weights, reduction)
+    expected, factors = formulas.reduce(losses, valid, weights, reduction)
+    size, _ = formulas.reduce(_elements.sizes(case, losses), valid, weights, reduction)
     value, weight_sum, count = kernels.masked_loss(**case)
     _elements.compare("the loss", value, expected, size, dtype)
     if count != valid.sum():

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from gpu import formulas
 
 from campaign import oracle, shrinking
 from campaign.parts import _elements
@@ -36,8 +37,8 @@ def check(case: dict[str, Any]) -> None:
         size = oracle.balanced(sizes, valid, weights, reduction, axis)
         _elements.compare("the loss", value, expected, size, dtype)
         return
-    expected, factors = oracle.reduce(losses, valid, weights, reduction)
-    size, _ = oracle.reduce(_elements.sizes(case, losses), valid, weights, reduction)
+    expected, factors = formulas.reduce(losses, valid, weights, reduction)
+    size, _ = formulas.reduce(_elements.sizes(case, losses), valid, weights, reduction)
     _elements.compare("the loss", value, expected, size, dtype)
     slopes = np.where(valid, slopes, 0.0)
     _elements.compare("the gradient", gradient, factors * slopes, np.abs(factors), dtype)
@@ -56,6 +57,7 @@ def program(case: dict[str, Any]) -> str:
     return f"""import ml_dtypes
 import numpy as np
 import tensorflow as tf
+from gpu import formulas
 
 from masklstm import ops
 
