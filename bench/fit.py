@@ -32,6 +32,7 @@ import masklstm
 from bench import fit_table, worker
 from bench.fit_table import KERAS, OURS, WHERE
 from bench.run import RESULTS, machine
+from bench.saving import save_text
 
 MISSING_SHARE = 0.3
 
@@ -198,7 +199,7 @@ def main() -> int:
             result["models"].append(
                 measure_model(model, options.rounds, options.steps, partial(progress.advance, task))
             )
-    options.out.write_text(json.dumps(result, indent=1) + "\n")
+    save_text(options.out, json.dumps(result, indent=1) + "\n")
     show(result, console)
     console.print(f"saved {options.out}", soft_wrap=True)
     return 0

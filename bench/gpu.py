@@ -25,6 +25,7 @@ from rich.progress import track
 from rich.table import Table
 
 from bench import measure
+from bench.saving import save_text
 
 MISSING_SHARE = 0.3
 SECONDS_OF_A_TIMING = 0.01
@@ -104,7 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
         console.print(f"absent: {name} ({reason})", highlight=False)
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(result, indent=1) + "\n")
+        save_text(options.out, json.dumps(result, indent=1) + "\n")
         console.print(f"saved {options.out}")
     return 1 if any(entry["error"] for e in result["experiments"] for entry in e["entries"]) else 0
 

@@ -18,6 +18,7 @@ from bench import measure, worker
 from bench.case import Case
 from bench.cases import GRAPH, OTHERS, OURS, XLA
 from bench.run import RESULTS, machine
+from bench.saving import save_text
 
 SIZE = 2**24
 DIRECTIONS = {"forward": False, "forward and gradient": True}
@@ -61,7 +62,7 @@ def main() -> int:
                 for direction, gradient in DIRECTIONS.items()
             }
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(result, indent=1) + "\n")
+    save_text(options.out, json.dumps(result, indent=1) + "\n")
     show(result, console)
     console.print(f"saved {options.out}", soft_wrap=True)
     return 0

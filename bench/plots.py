@@ -14,6 +14,7 @@ from bench import measure, tables
 from bench.bars import GRADIENT_OVER_TRIAD
 from bench.case import Case
 from bench.cases import KERNELS, NOTHING, READ, TRIAD
+from bench.saving import written_whole
 
 
 def overview(result: dict[str, Any], file: Path) -> None:
@@ -123,5 +124,6 @@ def _times_as_long(axis: Axes, label: str) -> None:
 
 def _save(figure: Figure, file: Path) -> None:
     # Without the date and the version, so that the same data give the same file.
-    figure.savefig(file, dpi=100, metadata={"Software": None})
+    with written_whole(file) as beside:
+        figure.savefig(beside, dpi=100, metadata={"Software": None})
     pyplot.close(figure)

@@ -30,6 +30,7 @@ from bench.cases import (
 )
 from bench.channels import page as channels_page
 from bench.recurrent import page as recurrent_page
+from bench.saving import save_text
 
 RESULTS = Path(__file__).parent / "results"
 DOCS = Path(__file__).parent.parent / "docs"
@@ -49,9 +50,9 @@ def main() -> int:
     options = parser.parse_args()
     full, fit, memory = load()
     readme = options.docs.parent / "README.md"
-    readme.write_text(re.sub(README_TABLE, readme_table(full), readme.read_text()))
-    (options.docs / "performance.md").write_text(page(full, fit, memory))
-    (options.docs / "gpu.md").write_text(gpu_page.page(of_gpu()))
+    save_text(readme, re.sub(README_TABLE, readme_table(full), readme.read_text()))
+    save_text(options.docs / "performance.md", page(full, fit, memory))
+    save_text(options.docs / "gpu.md", gpu_page.page(of_gpu()))
     for name, draw in PICTURES.items():
         plots.save(draw, full, options.docs / name)
     return 0

@@ -23,6 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 # Each worker imports this file once more: nothing here may import TensorFlow.
 from bench import measure
 from bench.cases import FULL, QUICK
+from bench.saving import save_text
 
 RESULTS = Path(__file__).parent / "results"
 FULL_FILE = RESULTS / "full.json"
@@ -74,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
             measured = measure.run(experiment, workers, number, lambda n: show(f"round {n}"))
             result["experiments"].append({"commit": commit, **measured})
             result["absent"] = workers.absent
-            out.write_text(_compact(result))  # what there is, if the rest should fail
+            save_text(out, _compact(result))  # what there is, if the rest should fail
             progress.advance(task)
     tables.show(result, console)
     picture = out.with_suffix(".png")

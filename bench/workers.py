@@ -21,6 +21,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.saving import save_text
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 PAGE = Path(__file__).parents[1] / "docs" / "distributed-costs.md"
@@ -303,7 +305,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for workers in given.workers:
         print(f"{workers} worker{'s' * (workers > 1)} ...", file=sys.stderr, flush=True)
         measured.append(measure(workers, given.rounds))
-    given.out.write_text(page(measured))
+    save_text(given.out, page(measured))
     print(given.out.read_text())
 
 

@@ -119,11 +119,14 @@ def compare_layers(processes: int) -> None:
 
 def write_report(file: Path) -> None:
     """The page and its picture, from nothing but the file, into the same folder."""
+    from masklstm._core.files import written_whole
     from study_parts import plot, report
 
     found = results.read(file)
-    file.with_suffix(".md").write_text(report.page(found), "utf-8")
-    plot.save(found, file.with_suffix(".png"))
+    with written_whole(file.with_suffix(".md")) as beside:
+        beside.write_text(report.page(found), "utf-8")
+    with written_whole(file.with_suffix(".png")) as beside:
+        plot.save(found, beside)
     say(f"saved {file.with_suffix('.md')} and {file.with_suffix('.png')}")
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import gc
 import inspect
 import os
 import resource
@@ -29,6 +30,20 @@ from masklstm._core import library
 def pytest_collection_modifyitems(items):
     """Puts the build with CUDA first: begun last, it would leave the other processes idle."""
     items.sort(key=lambda item: item.path.name != "test_cuda_build.py")
+
+
+def pytest_collection_finish():
+    """What has been imported stays: the search for garbage need not walk it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _what_a_module_leaves():
+    """Nor what TensorFlow keeps of each graph that was ever traced."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 dtype, loss_case, rng = fixtures.dtype, fixtures.loss_case, fixtures.rng

@@ -21,6 +21,7 @@ from rich.table import Table
 from bench.channels import tables
 from bench.channels.providers import CASES, PROVIDERS, arrays
 from bench.run import RESULTS, machine
+from bench.saving import save_text
 from masklstm import reference
 
 TOLERANCE = 1e-4  # of the largest number; the others compute in float32
@@ -79,9 +80,10 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     results = [measured(case, arguments.elements, arguments.rounds) for case in CASES]
-    arguments.out.write_text(
+    save_text(
+        arguments.out,
         json.dumps({"machine": machine(), "rounds": arguments.rounds, "results": results}, indent=1)
-        + "\n"
+        + "\n",
     )
     console = Console()
     header, table = tables.rows(results)

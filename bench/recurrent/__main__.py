@@ -21,6 +21,7 @@ from bench import measure
 from bench.recurrent import cases, tables, worker
 from bench.recurrent.providers import PROVIDERS, product_size
 from bench.run import RESULTS, machine
+from bench.saving import save_text
 
 
 def measure_case(
@@ -96,7 +97,7 @@ def main() -> int:
             if re.search(options.only, case.name):
                 result["cases"].append(measure_case(case, names, workers, options.rounds))
                 console.print(tables.line(result["cases"][-1]), soft_wrap=True, highlight=False)
-    options.out.write_text(json.dumps(result, indent=1) + "\n")
+    save_text(options.out, json.dumps(result, indent=1) + "\n")
     header, *rows = tables.table(result)
     shown = Table(*header, title="Times beside those of masklstm's layer", title_justify="left")
     for row in rows:

@@ -164,9 +164,7 @@ def test_import_prints_nothing():
     assert len(process.stderr.splitlines()) <= len(quiet.stderr.splitlines())
 
 
-@needs_native
-def test_same_bits_for_every_number_of_tensorflow_threads():
-    code = """
+SAME_BITS = """
 import hashlib, numpy as np, tensorflow as tf
 tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[1]))
 from masklstm import losses, ops
@@ -188,70 +186,58 @@ for shape in ((300000, 1), (40000, 7), (900, 300)):
             digest.update(result.numpy().tobytes())
     rows = losses.Masked("mse")(y_true, y_pred, tf.abs(y_pred[:, 0]))
     digest.update(rows.numpy().tobytes())
-print(digest.hexdigest())
-"""
-    assert len(outputs_for_numbers_of_threads(code)) == 1
 
-
-def outputs_for_numbers_of_threads(code):
-    """What it prints when its argument is 1, 2, 3 and 8."""
-    outputs = set()
-    for threads in ("1", "2", "3", "8"):
-        process = subprocess.run(
-            [sys.executable, "-c", "import sys\n" + code, threads], capture_output=True, text=True
-        )
-        assert process.returncode == 0, process.stderr
-        outputs.add(process.stdout)
-    return outputs
-
-
-@needs_native
-def test_same_bits_of_composed_gradients_for_every_number_of_tensorflow_threads():
-    """By weights, and of gradients; in graphs that know no shape as well, where they are those of
-    the eager mode.
-    """
-    code = """
-import hashlib, numpy as np, tensorflow as tf
-tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[1]))
-from masklstm import ops
-rng = np.random.default_rng(0)
-digest = hashlib.sha256()
+# By weights, and of gradients; in graphs that know no shape as well, where they are those of the
+# eager mode.
 t = rng.normal(size=(40000, 5))
 t[rng.random(t.shape) < 0.3] = np.nan
 p = rng.normal(size=t.shape)
-for dtype in ("float64",):
-    for options in (
-        {}, {"reduction": "mean_with_sample_weight"}, {"reduction": "sum"},
-        {"reduction": "none"}, {"balance": "feature"},
-    ):
-        def results(t, p, w, u):
-            with tf.GradientTape(persistent=True) as outer:
-                outer.watch([p, w, u])
-                with tf.GradientTape() as inner:
-                    inner.watch([p, w])
-                    loss = ops.masked_loss(t, p, "log_cosh", sample_weight=w, **options)
-                    loss = loss * u
-                by_p, by_w = inner.gradient(loss, [p, w])
-            return [by_p, by_w, *outer.gradient(by_p, [p, w, u]), outer.gradient(by_w, w),
-                    outer.gradient(by_w, u)]
-        graphs = {}  # one for weights of each rank
-        for shape in ((), (1, 5), (40000, 1)):
-            tensors = [tf.constant(x, dtype) for x in (t, p, np.full(shape, 0.7), 1.3)]
-            by_axes = [tf.TensorSpec([None] * len(x.shape), dtype) for x in tensors]
-            if len(shape) not in graphs:
-                graphs[len(shape)] = tf.function(results, input_signature=by_axes)
-            found = []
-            for function in (results, graphs[len(shape)]):
-                found.append([x if x is None else x.numpy() for x in function(*tensors)])
-            for mode in found:
-                pairs = zip(mode, found[0], strict=True)
-                same = [a is b is None or a.tobytes() == b.tobytes() for a, b in pairs]
-                assert all(same), (dtype, shape, options, same)
-            for x in found[0]:
-                digest.update(b"" if x is None else x.tobytes())
+for options in (
+    {}, {"reduction": "mean_with_sample_weight"}, {"reduction": "sum"},
+    {"reduction": "none"}, {"balance": "feature"},
+):
+    def results(t, p, w, u):
+        with tf.GradientTape(persistent=True) as outer:
+            outer.watch([p, w, u])
+            with tf.GradientTape() as inner:
+                inner.watch([p, w])
+                loss = ops.masked_loss(t, p, "log_cosh", sample_weight=w, **options)
+                loss = loss * u
+            by_p, by_w = inner.gradient(loss, [p, w])
+        return [by_p, by_w, *outer.gradient(by_p, [p, w, u]), outer.gradient(by_w, w),
+                outer.gradient(by_w, u)]
+    graphs = {}  # one for weights of each rank
+    for shape in ((), (1, 5), (40000, 1)):
+        tensors = [tf.constant(x, tf.float64) for x in (t, p, np.full(shape, 0.7), 1.3)]
+        by_axes = [tf.TensorSpec([None] * len(x.shape), tf.float64) for x in tensors]
+        if len(shape) not in graphs:
+            graphs[len(shape)] = tf.function(results, input_signature=by_axes)
+        found = []
+        for function in (results, graphs[len(shape)]):
+            found.append([x if x is None else x.numpy() for x in function(*tensors)])
+        for mode in found:
+            pairs = zip(mode, found[0], strict=True)
+            same = [a is b is None or a.tobytes() == b.tobytes() for a, b in pairs]
+            assert all(same), (shape, options, same)
+        for x in found[0]:
+            digest.update(b"" if x is None else x.tobytes())
 print(digest.hexdigest())
 """
-    assert len(outputs_for_numbers_of_threads(code)) == 1
+
+
+@needs_native
+def test_same_bits_for_every_number_of_tensorflow_threads():
+    """Of losses and first derivatives, and of composed gradients."""
+    outputs = set()
+    for threads in ("1", "2", "3", "8"):
+        process = subprocess.run(
+            [sys.executable, "-c", "import sys\n" + SAME_BITS, threads],
+            capture_output=True,
+            text=True,
+        )
+        assert process.returncode == 0, process.stderr
+        outputs.add(process.stdout)
+    assert len(outputs) == 1
 
 
 @needs_native

@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""Changes one place of the sources after the other, and asks whether a test notices.
+
+Each mutant has one operator, number, condition, statement or the like changed, by the rules of
+scripts/mutation. Those of Python are tried by the tests that run the line (found out once by
+`coverage`, which takes as long as all tests; kept in the working folder), those of C++ by building
+the module again and running the campaign and the tests of its folder. A mutant that compiles to the
+same program as before is not counted, nor one that does not compile.
+
+    python scripts/mutants.py                     300 mutants drawn by chance
+    python scripts/mutants.py --only csrc/losses  of these files alone
+    python scripts/mutants.py --again FILE        those that survived before
+"""
+
+import argparse
+import collections
+import json
+import random
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from mutation import cpp_rules, python_rules
+from mutation.mutant import Mutant
+from mutation.selection import Coverage
+from mutation.tree import ROOT, Tree
+from mutation.trial import KILLED, SURVIVED, Outcome, Worker
+
+# What draws pictures, or is printed for people: nothing tests the width of a line.
+COSMETIC = ("picture.py", "terminal.py", "plotting.py")
+
+
+def all_mutants(only: list[str]) -> list[Mutant]:
+    found = []
+    for pattern, rules in (("masklstm/**/*.py", python_rules), ("csrc/**/*.*", cpp_rules)):
+        for path in sorted(ROOT.glob(pattern)):
+            file = str(path.relative_to(ROOT))
+            chosen = not only or any(file.startswith(each) for each in only)
+            if chosen and path.name not in COSMETIC and path.suffix != ".map":
+                found += rules.mutants(file, path.read_text())
+    return found
+
+
+def area(mutant: Mutant) -> str:
+    parts = mutant.file.split("/")
+    return "/".join(parts[:2]) if len(parts) > 2 else parts[0]
+
+
+class Report:
+    def __init__(self, total: int):
+        self.total, self.outcomes, self.lock = total, list[Outcome](), threading.Lock()
+
+    def add(self, outcome: Outcome) -> None:
+        with self.lock:
+            self.outcomes.append(outcome)
+            mutant = outcome.mutant
+            line = mutant.line((ROOT / mutant.file).read_text())
+            head = f"[{len(self.outcomes)}/{self.total}] {outcome.status}: {mutant.file}:{line}"
+            print(f"{head} ({mutant.rule}) {outcome.by}".rstrip(), flush=True)
+            if outcome.status == SURVIVED:
+                print(mutant.shown(ROOT), flush=True)
+
+    def table(self) -> str:
+        counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+        for outcome in self.outcomes:
+            counts[area(outcome.mutant)][outcome.status] += 1
+            counts["all"][outcome.status] += 1
+        lines = []
+        for name, of in sorted(counts.items(), key=lambda entry: (entry[0] == "all", entry[0])):
+            tried = of[KILLED] + of[SURVIVED]
+            share = f"{of[KILLED] / tried:7.1%}" if tried else "      -"
+            rest = sum(of.values()) - tried
+            lines.append(
+                f"{name:28} {of[KILLED]:5} of {tried:5} killed {share}, {rest} not counted"
+            )
+        return "\n".join(lines)
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sample", type=int, default=300, help="how many (default 300)")
+    parser.add_argument("--seed", type=int, default=1, help="which ones (default 1)")
+    parser.add_argument("--only", nargs="+", default=[], metavar="PATH", help="files and folders")
+    parser.add_argument("--again", type=Path, metavar="FILE", help="survivors of an earlier --out")
+    parser.add_argument("--jobs", type=int, default=2, help="how many at once (default 2)")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        nargs=2,
+        default=[12.0, 90.0],
+        metavar="S",
+        help="of tests for a line of Python: first, and for those that survive",
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="where the outcomes go, as JSON")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=ROOT / "build" / "mutants",
+        help="where copies of the sources and builds are (default build/mutants)",
+    )
+    parser.add_argument("--list", action="store_true", help="print the mutants, try none")
+    return parser.parse_args()
+
+
+def chosen(arguments: argparse.Namespace) -> list[Mutant]:
+    if arguments.again:
+        entries = json.loads(arguments.again.read_text())
+        return [Mutant(*e["mutant"]) for e in entries if e["status"] == SURVIVED]
+    every = all_mutants(arguments.only)
+    sample = random.Random(arguments.seed).sample(every, min(arguments.sample, len(every)))
+    return sorted(sample)
+
+
+def main() -> int:
+    arguments = parsed()
+    mutants = chosen(arguments)
+    if arguments.list:
+        print("\n\n".join(mutant.shown(ROOT) for mutant in mutants))
+        return 0
+    python = [mutant for mutant in mutants if mutant.file.endswith(".py")]
+    native = [mutant for mutant in mutants if mutant not in set(python)]
+    trees = [Tree(arguments.folder / f"tree-{job}") for job in range(arguments.jobs)]
+    coverage = Coverage(arguments.folder, trees[0]) if python else None
+    kinds = {"emulated" if "cuda" in mutant.file else "native" for mutant in native}
+    report = Report(len(mutants))
+    # A file's mutants stay with one tree: what depends on it alone is built anew.
+    queue = collections.deque(native + python)
+    lock = threading.Lock()
+
+    def work(tree: Tree) -> None:
+        worker = Worker(tree, coverage, arguments.seconds)
+        try:
+            worker.prepare(kinds)
+            while True:
+                with lock:
+                    if not queue:
+                        return
+                    mutant = queue.popleft()
+                report.add(worker.tried(mutant))
+        finally:
+            worker.close()
+
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        for future in [pool.submit(work, tree) for tree in trees]:
+            future.result()
+    print("\n" + report.table())
+    if arguments.out:
+        entries = [
+            {"mutant": list(o.mutant), "status": o.status, "by": o.by} for o in report.outcomes
+        ]
+        arguments.out.write_text(json.dumps(entries, indent=1) + "\n")
+    return int(any(outcome.status == SURVIVED for outcome in report.outcomes))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,141 @@
+"""Which tests may notice a mutant."""
+
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import TypeVar
+
+from mutation.tree import Tree
+
+T = TypeVar("T")
+
+# Processes of their own run what these test; a mutant is tried by the others.
+LEFT_OUT = [
+    *("tests/distributed/test_workers.py", "tests/distributed/test_example.py"),
+    *("tests/project/test_cuda_build.py", "tests/project/test_build.py"),
+    *("tests/project/test_site.py", "tests/project/test_study.py"),
+    *("tests/project/test_bench_recurrent.py", "tests/gpu", "tests/kernels"),
+]
+
+# The tests of native code by folder, the fastest first: first those without TensorFlow, which take
+# the module `kernels` alone, then those with the op.
+CAMPAIGN = {"kernels": 400, "channels": 150, "recurrent": 60, "arrays": 100}
+_KERNELS = "tests/kernels/test_kernels.py"
+_RECURRENT = "tests/kernels/test_recurrent_kernels.py"
+NUMPY_TESTS = {
+    "csrc/recurrent": (["recurrent"], [_RECURRENT]),
+    "csrc/python/recurrent": (["recurrent", "arrays"], [_RECURRENT]),
+    "csrc/python": (["arrays", "kernels", "channels"], [_KERNELS, _RECURRENT]),
+    "csrc/losses": (["kernels", "channels"], [_KERNELS]),
+    "csrc/core": (["kernels", "channels", "arrays"], [_KERNELS, _RECURRENT]),
+    "csrc/cpu": (["kernels", "channels"], [_KERNELS]),
+}
+
+
+def _ops(*names: str) -> list[str]:
+    return [f"tests/ops/test_{name}.py" for name in names]
+
+
+_BALANCE, _LAYERS = "tests/losses/test_balance.py", "tests/layers/test_recurrent.py"
+OPS = _ops("ops", "types", "gradients")
+OP_TESTS = {
+    "csrc/recurrent": [_LAYERS],
+    "csrc/tensorflow/recurrent": [_LAYERS, "tests/layers/test_recurrent_ways.py"],
+    "csrc/tensorflow/xla": [*_ops("xla"), *OPS],
+    "csrc/tensorflow": [
+        *(*OPS, *_ops("channels", "op_and_kernels", "modes", "threads", "xla")),
+        *(_BALANCE, "tests/core/test_native.py", _LAYERS),
+    ],
+    "csrc/losses": [
+        *_ops("accuracy", "extremes", "channels", "gradients", "list_of_losses"),
+        "tests/losses/test_focal_logits.py",
+    ],
+    "csrc/core": [*OPS, *_ops("op_and_kernels"), _BALANCE],
+    "csrc/cpu": [
+        *_ops("accuracy", "extremes", "scales", "channels"),
+        *("tests/core/test_sums.py", *OPS, _BALANCE),
+    ],
+    "csrc/python": _ops("op_and_kernels", "list_of_losses"),
+}
+
+
+def of_folder(table: dict[str, T], file: str) -> T | None:
+    """The entry whose key is the longest that the file begins with."""
+    keys = [key for key in table if file.startswith(key)]
+    return table[max(keys, key=len)] if keys else None
+
+
+class Coverage:
+    """What each test runs of the package, by `coverage`, and how long it takes."""
+
+    def __init__(self, folder: Path, tree: Tree):
+        self.file, times = folder / "coverage", folder / "times.xml"
+        if not times.exists():
+            measure(tree, self.file, times)
+        from coverage import CoverageData
+
+        self.data = CoverageData(str(self.file))
+        self.data.read()
+        self.prefix = str(tree.path) + "/"
+        self.seconds = durations(times)
+        self.lines: dict[str, dict[int, list[str]]] = {}
+        self.total: Counter[str] = Counter()
+        for file in self.data.measured_files():
+            by_line = {
+                line: [context.split("|")[0] for context in contexts if context]
+                for line, contexts in self.data.contexts_by_lineno(file).items()
+            }
+            self.lines[file.removeprefix(self.prefix)] = by_line
+            for tests in by_line.values():
+                self.total.update(tests)
+
+    def tests(self, file: str, first: int, last: int, seconds: float) -> list[str]:
+        """Those that run the lines, the ones that run little else first, and of each test function
+        one case before a second one, as many as fit into the time.
+        """
+        by_line = self.lines.get(file, {})
+        covering = {test for line in range(first, last + 1) for test in by_line.get(line, [])}
+        if not covering:  # run at import: by all that is run of the file
+            covering = {test for tests in by_line.values() for test in tests}
+        here = Counter(test for tests in by_line.values() for test in tests if test in covering)
+        ranked = sorted(covering, key=lambda test: (-here[test] / self.total[test], test))
+        rounds: dict[str, list[str]] = defaultdict(list)
+        for test in ranked:
+            rounds[test.split("[")[0]].append(test)
+        chosen: list[str] = []
+        spent = 0.0
+        for turn in range(max(map(len, rounds.values()), default=0)):
+            for cases in rounds.values():
+                if turn < len(cases):
+                    spent += 0.02 + self.seconds.get(cases[turn], 0.1)
+                    if spent > seconds and chosen:
+                        return chosen
+                    chosen.append(cases[turn])
+        return chosen
+
+
+def measure(tree: Tree, file: Path, times: Path) -> None:
+    """Takes about as long as the tests do."""
+    command = [
+        *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--numprocesses", "2"),
+        *("--dist", "worksteal", "--cov=masklstm", "--cov-context=test", "--cov-report="),
+        *(f"--ignore={path}" for path in LEFT_OUT),
+        *(f"--junitxml={times}.new", "-o", "junit_family=xunit1", "tests"),
+    ]
+    environment = tree.environment() | {"COVERAGE_FILE": str(file)}
+    process = subprocess.run(command, cwd=tree.path, env=environment)
+    if process.returncode not in (0, 1):
+        raise SystemExit(f"the tests could not be run: {process.returncode}")
+    Path(f"{times}.new").rename(times)
+
+
+def durations(times: Path) -> dict[str, float]:
+    found = {}
+    for case in ET.parse(times).iter("testcase"):
+        path, name = case.get("file", ""), case.get("name", "")
+        cls = case.get("classname", "").removeprefix(path.removesuffix(".py").replace("/", "."))
+        node = "::".join([path, *filter(None, cls.split(".")), name])
+        found[node] = float(case.get("time", 0))
+    return found

@@ -1,0 +1,124 @@
+"""scripts/mutants.py changes what it says, and a test that fails is seen."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.skipif(
+    not (ROOT / "scripts" / "mutants.py").exists(), reason="the sources are not here"
+)
+if (ROOT / "scripts").exists():
+    sys.path.insert(0, str(ROOT / "scripts"))
+    import mutants
+    from mutation import cpp_rules, python_rules, trial
+    from mutation.mutant import TIMEOUT
+    from mutation.trial import KILLED, SURVIVED, Worker
+
+
+def changed(rules, text):
+    return {mutant.changed(text) for mutant in rules.mutants("file", text)}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a < b", {"a <= b"}),
+        ("a is not None", {"a is None"}),
+        ("x = a + 1", {"x = a - 1", "x = a + 2"}),
+        ("x = 'a' + 'b' + str(c)", {"x = 'a' + 'b' - str(c)"}),
+        ("return_ = not a", {"return_ = bool(a)"}),
+        ("if a and b: c = 7", {
+            "if a or b: c = 7",
+            "if (not (a and b)): c = 7",
+            "if a and b: c = 8",
+        }),
+        ("if a:\n    f()", {"if (not (a)):\n    f()", "if a:\n    pass"}),
+        ("def f(x: int = 3) -> int: return x", {
+            "def f(x: int = 4) -> int: return x",
+            "def f(x: int = 3) -> int: return None",
+        }),
+        ("y = tf.where(m, a, b)", {"y = tf.where(m, b, a)"}),
+        ("'''Text: 1 < 2.'''", set()),
+        ("x: Literal[1]", set()),
+        ("raise ValueError(f'{1 + 1}')", {"pass"}),
+    ],
+)  # fmt: skip
+def test_rules_of_python(text, expected):
+    assert changed(python_rules, text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("  x = a < b;", {"  x = a <= b;", "  ;"}),
+        ("template <typename T> f(const T* a, T&& b) {", set()),
+        ("return Select(IsNaN(a), b(1), c);", {
+            "return Select(IsInf(a), b(1), c);",
+            "return Select(IsNaN(a), b(2), c);",
+            "return Select(IsNaN(a), c, b(1));",
+        }),
+        ("if (a && !b) return;  // 1 < 2", {
+            "if (a || !b) return;  // 1 < 2",
+            "if (a && b) return;  // 1 < 2",
+            "if (!(a && !b)) return;  // 1 < 2",
+        }),
+        ('Error("1 < 2", x2, 0.5);', {'Error("1 < 2", x2, 1.0);'}),
+        ("#define A 1 < 2", set()),
+        ("static_assert(1 < 2);", set()),
+    ],
+)  # fmt: skip
+def test_rules_of_cpp(text, expected):
+    assert changed(cpp_rules, text) == expected
+
+
+def test_every_mutant_of_the_package_is_python():
+    for mutant in mutants.all_mutants(["masklstm/losses", "masklstm/_core/backend"]):
+        text = (ROOT / mutant.file).read_text()
+        compile(mutant.changed(text), mutant.file, "exec")
+        assert mutant.shown(ROOT).startswith(f"{mutant.file}:{mutant.line(text)} (")
+
+
+def test_a_sample_is_the_seed_s(monkeypatch, capsys):
+    lists = []
+    for seed in ("1", "1", "2"):
+        monkeypatch.setattr(sys, "argv", ["mutants.py", "--list", "--sample", "5", "--seed", seed])
+        assert mutants.main() == 0
+        lists.append(capsys.readouterr().out)
+    assert lists[0] == lists[1] != lists[2]
+
+
+class FakeTree:
+    def __init__(self, path):
+        self.path = path
+
+    mutated = trial.Tree.mutated
+
+    def environment(self):
+        return trial.Tree.environment(self)
+
+
+class FakeCoverage:
+    def tests(self, file, first, last, seconds):
+        return ["test_half.py"]
+
+
+def test_a_test_that_fails_kills(tmp_path):
+    """And one that waits for ever; one that passes does not."""
+    text = "def half(x):\n    y = 7\n    while x > 100: x -= 1\n    return x / 2\n"
+    (tmp_path / "test_half.py").write_text(
+        "from code_of_test import half\ndef test_half(): assert half(6) == 3 and half(102) == 50\n"
+    )
+    (tmp_path / "code_of_test.py").write_text(text)
+    worker = Worker(FakeTree(tmp_path), FakeCoverage(), [0.1, 0.2], patience=2.0)
+    found = {}
+    for mutant in python_rules.mutants("code_of_test.py", text):
+        if mutant.replacement in ("*", "+", "8", "return None"):
+            found[mutant.replacement] = worker.tried(mutant)
+            assert (tmp_path / "code_of_test.py").read_text() == text
+    worker.close()
+    assert found["*"].by == found["return None"].by == "test_half.py::test_half"
+    assert found["+"].by == TIMEOUT
+    assert found["8"].status == SURVIVED  # nobody reads y
+    assert {outcome.status for outcome in found.values()} == {KILLED, SURVIVED}
