@@ -261,7 +261,7 @@ class ReferenceLoss(keras.losses.Loss):
 def test_an_lstm_trains_as_on_the_reference(weighted, case, rng):
     """In graphs and eagerly."""
     cls, arguments = case
-    x, y = lstm_data(rng)
+    x, y = lstm_data(rng, steps=6)
     weight = rng.random(len(x)).astype("float32") if weighted else None
     y, activation = bounded(y, cls, arguments)
 
