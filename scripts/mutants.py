@@ -14,8 +14,10 @@ same program as before is not counted, nor one that does not compile.
 
 import argparse
 import collections
+import datetime
 import json
 import random
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +31,7 @@ from mutation.selection import Coverage
 from mutation.tree import ROOT, Tree
 from mutation.trial import KILLED, SURVIVED, Outcome, Worker
 
+RECORDS = ROOT / "docs" / "mutants.jsonl"
 # What draws pictures, or is printed for people: nothing tests the width of a line.
 COSMETIC = ("picture.py", "terminal.py", "plotting.py")
 
@@ -63,11 +66,33 @@ class Report:
             if outcome.status == SURVIVED:
                 print(mutant.shown(ROOT), flush=True)
 
-    def table(self) -> str:
-        counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    def counts(self) -> dict[str, collections.Counter[str]]:
+        found: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
         for outcome in self.outcomes:
-            counts[area(outcome.mutant)][outcome.status] += 1
-            counts["all"][outcome.status] += 1
+            found[area(outcome.mutant)][outcome.status] += 1
+        return found
+
+    def record(self, seed: int) -> None:
+        """Adds a line; what is to be said of a survivor (`why`) is written there by hand."""
+        git = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
+        survivors = []
+        for mutant in sorted(o.mutant for o in self.outcomes if o.status == SURVIVED):
+            text = (ROOT / mutant.file).read_text()
+            place = f"{mutant.file}:{mutant.line(text)}"
+            survivors.append({"place": place, "change": mutant.change(text), "why": ""})
+        row = {
+            "date": datetime.date.today().isoformat(),
+            "commit": subprocess.run(git, capture_output=True, text=True).stdout.strip(),
+            "seed": seed,
+            "areas": {name: [of[KILLED], of[SURVIVED]] for name, of in self.counts().items()},
+            "survivors": survivors,
+        }
+        with open(RECORDS, "a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def table(self) -> str:
+        counts = self.counts()
+        counts["all"] = sum(counts.values(), collections.Counter())
         lines = []
         for name, of in sorted(counts.items(), key=lambda entry: (entry[0] == "all", entry[0])):
             tried = of[KILLED] + of[SURVIVED]
@@ -103,6 +128,7 @@ def parsed() -> argparse.Namespace:
         default=ROOT / "build" / "mutants",
         help="where copies of the sources and builds are (default build/mutants)",
     )
+    parser.add_argument("--record", action="store_true", help=f"add a line to {RECORDS.name}")
     parser.add_argument("--list", action="store_true", help="print the mutants, try none")
     return parser.parse_args()
 
@@ -154,6 +180,8 @@ def main() -> int:
             {"mutant": list(o.mutant), "status": o.status, "by": o.by} for o in report.outcomes
         ]
         arguments.out.write_text(json.dumps(entries, indent=1) + "\n")
+    if arguments.record:
+        report.record(arguments.seed)
     return int(any(outcome.status == SURVIVED for outcome in report.outcomes))
 
 

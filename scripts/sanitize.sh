@@ -2,7 +2,7 @@
 # Builds the CPU kernels with one of gcc's sanitizers, and runs their tests and a share of the campaign.
 usage() {
   cat <<'TEXT'
-Usage: scripts/sanitize.sh [asan|ubsan|tsan ...] [-- PYTEST ARGUMENT ...]
+Usage: scripts/sanitize.sh [asan|ubsan|tsan ...] [--record] [-- PYTEST ARGUMENT ...]
 
   asan    AddressSanitizer: accesses out of bounds, memory that was given back
   ubsan   UndefinedBehaviorSanitizer: overflows, shifts, conversions without a meaning
@@ -11,17 +11,18 @@ Usage: scripts/sanitize.sh [asan|ubsan|tsan ...] [-- PYTEST ARGUMENT ...]
 Without one of these all three, one after the other. Each is first shown a fault that it must see
 (tests/sanitizers/canary.cc). Runs tests/kernels and the campaign's parts on NumPy arrays with a build of
 masklstm.kernels that stops at the first fault, once for each instruction set that this machine has;
-MASKLSTM_ISA chooses one. SANITIZE_CASES is the number of the campaign's cases of each part (default 2000).
+MASKLSTM_ISA chooses one. --record adds lines to docs/sanitizers.jsonl. SANITIZE_CASES is the number of the campaign's cases of each part (default 2000).
 
 PYTHON chooses the interpreter (default: .venv/bin/python), which has masklstm's test requirements.
 TEXT
 }
 set -euo pipefail
-chosen=()
+chosen=() record=''
 while [ $# -gt 0 ]; do
   case "$1" in
     -h | --help) usage; exit ;;
     asan | ubsan | tsan) chosen+=("$1"); shift ;;
+    --record) record=yes; shift ;;
     --) shift; break ;;
     *) echo "unknown argument: $1" >&2; usage >&2; exit 2 ;;
   esac
@@ -79,10 +80,15 @@ spec.loader.exec_module(importlib.util.module_from_spec(spec))'
   for isa in $sets; do
     step "$sanitizer: tests, $isa"
     LD_PRELOAD=$preload MASKLSTM_ISA=$isa "$python" -m pytest -q -p no:cacheprovider \
-      --confcutdir=tests/kernels tests/kernels "$@"
+      --confcutdir=tests/kernels tests/kernels "$@" | tee "$build/tests.log"
     step "$sanitizer: campaign, $isa"
+    parts=(kernels channels recurrent arrays)
     (cd tests && LD_PRELOAD=$preload MASKLSTM_ISA=$isa "$python" -m campaign \
-      kernels channels recurrent arrays --cases "$cases" --seed 1)
+      "${parts[@]}" --cases "$cases" --seed 1)
+    # Each of these ends at the first report, and with it this script.
+    [ -z "$record" ] || printf '{"sanitizer": "%s", "instruction_set": "%s", "passed": %d, "cases": %d, "reports": 0, "date": "%s", "commit": "%s"}\n' \
+      "$sanitizer" "$isa" "$(grep -oE '[0-9]+ passed' "$build/tests.log" | grep -oE '[0-9]+')" \
+      $((${#parts[@]} * cases)) "$(date +%F)" "$(git rev-parse --short HEAD)" >>docs/sanitizers.jsonl
   done
 done
 step "all clean"

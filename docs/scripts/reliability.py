@@ -8,6 +8,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "docs" / "campaign.jsonl"
+SANITIZERS = ROOT / "docs" / "sanitizers.jsonl"
+MUTANTS = ROOT / "docs" / "mutants.jsonl"
 # What each part tries, and what it compares with.
 PARTS = {
     "kernels": (
@@ -16,8 +18,17 @@ PARTS = {
         "gradient, sums and count",
         "NumPy and SciPy, float64",
     ),
+    "processes": (
+        "the same while four threads call at once, after a fork, in a thread's fork, and under "
+        "10,000 signals a second",
+        "the bits of an undisturbed call",
+    ),
     "losses": (
         "the same through `masklstm.ops` in TensorFlow, with `balance`; value and gradient",
+        "NumPy and SciPy, float64",
+    ),
+    "compiled": (
+        "the cases of `losses` in graphs whose shapes are known or not, and compiled by XLA",
         "NumPy and SciPy, float64",
     ),
     "channels": (
@@ -53,9 +64,68 @@ PARTS = {
 }
 
 
-def rows() -> list[dict[str, Any]]:
-    lines = RECORDS.read_text().splitlines() if RECORDS.exists() else []
+def rows(file: Path = RECORDS) -> list[dict[str, Any]]:
+    lines = file.read_text().splitlines() if file.exists() else []
     return [json.loads(line) for line in lines]
+
+
+def of_sanitizers(runs: list[dict[str, Any]]) -> list[str]:
+    """The last run of each with each instruction set."""
+    last = {(run["sanitizer"], run["instruction_set"]): run for run in runs}
+    lines = [
+        "",
+        "## Sanitizers",
+        "",
+        "`scripts/sanitize.sh` builds the CPU kernels with gcc's sanitizers, shows each a fault "
+        "that it must see (`tests/sanitizers/canary.cc`), and runs `tests/kernels` and a share of "
+        "the campaign with them.",
+        "",
+        "| sanitizer | instruction set | tests passed | cases of the campaign | reports | run |",
+        "| --- | --- | ---: | ---: | ---: | --- |",
+    ]
+    for (sanitizer, instruction_set), run in sorted(last.items()):
+        lines.append(
+            f"| {sanitizer} | {instruction_set} | {run['passed']:,} | {run['cases']:,} | "
+            f"{run['reports']} | {run['date']}, {run['commit']} |"
+        )
+    return lines
+
+
+def of_mutants(runs: list[dict[str, Any]]) -> list[str]:
+    """All runs together; the survivors with what is to be said of them."""
+    lines = [
+        "",
+        "## Mutants",
+        "",
+        "`scripts/mutants.py` changes one operator, number, condition or statement of `csrc/` and "
+        "`masklstm/` after the other, and asks whether a test notices. A mutant that does not "
+        "compile, or that compiles to the same program, does not count.",
+        "",
+        "| place | mutants | killed | survived |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    areas: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for run in runs:
+        for area, (killed, survived) in run["areas"].items():
+            areas[area][0] += killed
+            areas[area][1] += survived
+    for area, (killed, survived) in sorted(areas.items()):
+        lines.append(f"| `{area}` | {killed + survived} | {killed} | {survived} |")
+    killed, survived = (sum(counts) for counts in zip(*areas.values(), strict=True))
+    share = killed / (killed + survived)
+    lines += [
+        f"| all | {killed + survived} | {killed} ({share:.1%}) | {survived} |",
+        "",
+        "Those that survived:",
+        "",
+        "| place | change | why |",
+        "| --- | --- | --- |",
+    ]
+    for run in runs:
+        for each in run["survivors"]:
+            before, after = (f"`{text.replace('|', chr(92) + '|')}`" for text in each["change"])
+            lines.append(f"| `{each['place']}` | {before} became {after} | {each['why']} |")
+    return lines
 
 
 def page(records: list[dict[str, Any]]) -> str:
@@ -80,6 +150,10 @@ def page(records: list[dict[str, Any]]) -> str:
         sums = [sum(run[key] for run in runs) for key in ("cases", "wrong", "crashes")]
         numbers = " | ".join(f"{number:,}" for number in sums)
         lines.append(f"| `{name}` | {what} | {oracle} | {len(runs)} | {numbers} |")
+    if SANITIZERS.exists():
+        lines += of_sanitizers(rows(SANITIZERS))
+    if MUTANTS.exists():
+        lines += of_mutants(rows(MUTANTS))
     lines += [
         "",
         "## How to repeat it",
@@ -88,6 +162,8 @@ def page(records: list[dict[str, Any]]) -> str:
         "make campaign                                     an hour on two cores; CASES=10 for more",
         "cd tests && python -m campaign losses --seed 7     one part, with a seed of your own",
         "cd tests && python -m campaign losses --seed 7 --case 12    one case, as a program",
+        "scripts/sanitize.sh asan                          or ubsan, tsan; all three: half an hour",
+        "python scripts/mutants.py --sample 300             an hour; the survivors are printed",
         "```",
         "",
         "A case is drawn from its part, a seed and its number alone. Cases run in processes of "

@@ -22,6 +22,11 @@ class Mutant(NamedTuple):
     def line(self, text: str) -> int:
         return text.count("\n", 0, self.start) + 1
 
+    def change(self, text: str) -> tuple[str, str]:
+        """The first line that differs, before and after."""
+        pairs = zip(text.splitlines(), self.changed(text).splitlines(), strict=False)
+        return next((old.strip(), new.strip()) for old, new in pairs if old != new)
+
     def shown(self, root: Path) -> str:
         """The lines before and after."""
         text = (root / self.file).read_text()

@@ -40,7 +40,10 @@ def run(arguments: list[str], seconds: float, output: int) -> int | str:
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.close(0)
-        os._exit(int(pytest.main(arguments)))
+        status = int(pytest.main(arguments))
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
     end = time.monotonic() + seconds
     while True:
         done, status = os.waitpid(child, os.WNOHANG)

@@ -5,6 +5,9 @@
 // Each thread of a block is a fiber. It runs until it has to wait for others (at __syncthreads or a
 // shuffle); if all of them wait for ever, the process ends with a message. Fibers are begun by
 // makecontext and switched by _setjmp and _longjmp, which do without a system call.
+//
+// What is put on a stream runs when somebody waits for that stream, and no earlier: whoever reads
+// what another stream writes, without waiting for it, reads what was there before.
 #ifndef MASKLSTM_TESTS_CUDA_EMULATOR_CUDA_RUNTIME_H_
 #define MASKLSTM_TESTS_CUDA_EMULATOR_CUDA_RUNTIME_H_
 
@@ -16,7 +19,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <map>
 #include <memory>
+#include <tuple>
 #include <vector>
 
 #define __host__
@@ -177,6 +182,30 @@ enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor, cudaDevAttrComputeCapab
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
 using cudaStream_t = struct CUstream_st*;
 
+namespace emulator {
+
+using Work = std::vector<std::function<void()>>;
+
+inline Work& WorkOf(cudaStream_t stream) {
+  static auto* streams = new std::map<cudaStream_t, Work>;  // until the process ends
+  const bool is_default = reinterpret_cast<uintptr_t>(stream) == 1;  // its other name
+  return (*streams)[is_default ? nullptr : stream];
+}
+
+inline void Run(cudaStream_t stream) {
+  Work work;
+  work.swap(WorkOf(stream));
+  for (const auto& each : work) each();
+}
+
+inline void Put(cudaStream_t stream, std::function<void()> work) {
+  constexpr size_t kMostWaiting = 1000;  // such as memory that nobody asks for any more
+  if (WorkOf(stream).size() >= kMostWaiting) Run(stream);
+  WorkOf(stream).push_back(std::move(work));
+}
+
+}  // namespace emulator
+
 struct cudaLaunchConfig_t {
   dim3 gridDim;
   dim3 blockDim;
@@ -195,15 +224,18 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
   if (config->blockDim.x > kMaxThreads || config->gridDim.y > 65535 || config->gridDim.x == 0) {
     return cudaErrorInvalidValue;
   }
-  gridDim = config->gridDim;
-  blockDim = config->blockDim;
-  const std::function<void()> run = [&] { kernel(Parameters(arguments)...); };
-  for (unsigned y = 0; y < gridDim.y; ++y) {
-    for (unsigned x = 0; x < gridDim.x; ++x) {
-      blockIdx = dim3(x, y);
-      RunBlock(run);
+  Put(config->stream, [config = *config, kernel,
+                       values = std::tuple<Parameters...>(std::forward<Arguments>(arguments)...)] {
+    gridDim = config.gridDim;
+    blockDim = config.blockDim;
+    const std::function<void()> run = [&] { std::apply(kernel, values); };
+    for (unsigned y = 0; y < config.gridDim.y; ++y) {
+      for (unsigned x = 0; x < config.gridDim.x; ++x) {
+        blockIdx = dim3(x, y);
+        RunBlock(run);
+      }
     }
-  }
+  });
   return cudaSuccess;
 }
 
@@ -247,15 +279,19 @@ inline cudaError_t cudaMallocFromPoolAsync(void** memory, size_t bytes, cudaMemP
   *memory = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
   return *memory == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
 }
-inline cudaError_t cudaFreeAsync(void* memory, cudaStream_t) {
-  std::free(memory);
+inline cudaError_t cudaFreeAsync(void* memory, cudaStream_t stream) {
+  emulator::Put(stream, [memory] { std::free(memory); });
   return cudaSuccess;
 }
 inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind,
-                                   cudaStream_t) {
-  if (bytes > 0) std::memcpy(to, from, bytes);
+                                   cudaStream_t stream) {
+  emulator::Put(stream, [to, from, bytes] {
+    if (bytes > 0) std::memcpy(to, from, bytes);
+  });
   return cudaSuccess;
 }
-inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  return emulator::Run(stream), cudaSuccess;
+}
 
 #endif  // MASKLSTM_TESTS_CUDA_EMULATOR_CUDA_RUNTIME_H_

@@ -62,7 +62,7 @@ def rng():
 def torch(emulated):
     """PyTorch with a GPU: it has streams, and work to keep them busy."""
     if emulated:
-        pytest.skip("the emulator has no streams")
+        pytest.skip("test_what_another_stream_still_writes is that of the emulator")
     torch = pytest.importorskip("torch")
     if not torch.cuda.is_available():
         pytest.skip("this PyTorch sees no GPU")

@@ -82,6 +82,36 @@ def test_arrays_of_one_stream_may_be_used_on_another_and_forgotten(kernels, torc
         del others
 
 
+class OnStream:
+    """An array that says on which stream it is written, or does not."""
+
+    def __init__(self, array, stream):
+        self.owner = array
+        self.__cuda_array_interface__ = {**array.__cuda_array_interface__, "stream": stream}
+
+
+@pytest.mark.parametrize("over", ["y_true", "y_pred", "sample_weight"])
+def test_what_another_stream_still_writes(kernels, emulated, rng, over):
+    """NaN labels, predictions or weights are on their way: that stream is waited for."""
+    if not emulated:
+        pytest.skip("a GPU may be done by then; test_many_streams_at_once keeps it busy")
+    t, p, _ = example(kernels, "squared_error", (5000, 3), "float32", rng)
+    before = {"y_true": t, "y_pred": p, "sample_weight": np.full(t.shape, 2, np.float32)}
+    later = {**before, over: np.where(rng.random(t.shape) < 0.5, np.nan, 1).astype(np.float32)}
+    options = {"reduction": "sum_of_elements"}
+    for names_stream, expected in ((True, later), (False, before)):
+        arrays = {name: kernels.to_device(array) for name, array in before.items()}
+        source = kernels.to_device(later[over])
+        kernels.copy(source, OnStream(arrays[over], None), stream=7)
+        given = {**arrays, over: OnStream(arrays[over], 7 if names_stream else None)}
+        found = kernels.masked_loss(**given, **options)[0].numpy()
+        gradient = kernels.masked_loss_gradient(**given, **options).numpy()
+        np.testing.assert_allclose(found, kernels.masked_loss(**expected, **options)[0], rtol=1e-12)
+        want = kernels.masked_loss_gradient(**expected, **options)
+        assert gradient.tobytes() == want.tobytes()
+        del source  # which waits for the other stream
+
+
 def test_the_number_of_launches(kernels, rng):
     t, p, _ = example(kernels, "squared_error", (5000, 3), "float32", rng)
     arrays = [kernels.to_device(x) for x in (t, p)]

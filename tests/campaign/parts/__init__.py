@@ -6,7 +6,9 @@ from typing import Any, Protocol
 
 NAMES = (
     "kernels",
+    "processes",
     "losses",
+    "compiled",
     "channels",
     "recurrent",
     "metrics",
