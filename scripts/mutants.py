@@ -53,8 +53,17 @@ def area(mutant: Mutant) -> str:
 
 
 class Report:
-    def __init__(self, total: int):
+    def __init__(self, total: int, file: Path | None):
         self.total, self.outcomes, self.lock = total, list[Outcome](), threading.Lock()
+        self.file = file
+
+    def resume(self, mutants: list[Mutant]) -> None:
+        """With what the file has of these mutants."""
+        if self.file and self.file.exists():
+            for entry in json.loads(self.file.read_text()):
+                outcome = Outcome(Mutant(*entry["mutant"]), entry["status"], entry["by"])
+                if outcome.mutant in set(mutants):
+                    self.outcomes.append(outcome)
 
     def add(self, outcome: Outcome) -> None:
         with self.lock:
@@ -65,6 +74,9 @@ class Report:
             print(f"{head} ({mutant.rule}) {outcome.by}".rstrip(), flush=True)
             if outcome.status == SURVIVED:
                 print(mutant.shown(ROOT), flush=True)
+            if self.file:  # what there is, if the rest should be cut off
+                entries = [o._asdict() for o in self.outcomes]
+                self.file.write_text(json.dumps(entries, indent=1) + "\n")
 
     def counts(self) -> dict[str, collections.Counter[str]]:
         found: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
@@ -121,7 +133,12 @@ def parsed() -> argparse.Namespace:
         metavar="S",
         help="of tests for a line of Python: first, and for those that survive",
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="where the outcomes go, as JSON")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="where outcomes go, as JSON; a run that was cut off goes on",
+    )
     parser.add_argument(
         "--folder",
         type=Path,
@@ -153,9 +170,10 @@ def main() -> int:
     trees = [Tree(arguments.folder / f"tree-{job}") for job in range(arguments.jobs)]
     coverage = Coverage(arguments.folder, trees[0]) if python else None
     kinds = {"emulated" if "cuda" in mutant.file else "native" for mutant in native}
-    report = Report(len(mutants))
-    # A file's mutants stay with one tree: what depends on it alone is built anew.
-    queue = collections.deque(native + python)
+    report = Report(len(mutants), arguments.out)
+    report.resume(mutants)
+    done = {outcome.mutant for outcome in report.outcomes}
+    queue = collections.deque(mutant for mutant in native + python if mutant not in done)
     lock = threading.Lock()
 
     def work(tree: Tree) -> None:
@@ -175,11 +193,6 @@ def main() -> int:
         for future in [pool.submit(work, tree) for tree in trees]:
             future.result()
     print("\n" + report.table())
-    if arguments.out:
-        entries = [
-            {"mutant": list(o.mutant), "status": o.status, "by": o.by} for o in report.outcomes
-        ]
-        arguments.out.write_text(json.dumps(entries, indent=1) + "\n")
     if arguments.record:
         report.record(arguments.seed)
     return int(any(outcome.status == SURVIVED for outcome in report.outcomes))

@@ -48,7 +48,8 @@ export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS
 for sanitizer in "${chosen[@]}"; do
   options="${flags[$sanitizer]} -g1 -fno-omit-frame-pointer"
   build=$PWD/build/sanitize-$sanitizer
-  preload=$(gcc -print-file-name=lib$sanitizer.so)
+  # With the library of C++: else AddressSanitizer finds no exceptions in a Python without it.
+  preload="$(gcc -print-file-name=lib$sanitizer.so) $(gcc -print-file-name=libstdc++.so)"
   mkdir -p "$build"
 
   step "$sanitizer: does it see a fault?"
@@ -77,6 +78,7 @@ spec = importlib.util.spec_from_file_location("kernels", os.environ["MASKLSTM_KE
 spec.loader.exec_module(importlib.util.module_from_spec(spec))'
   sets=${MASKLSTM_ISA:-$(LD_PRELOAD=$preload MASKLSTM_ISA=none "$python" -c "$load" 2>&1 |
     sed -n 's/.*one of {\(.*\)}.*/\1/p' | tr -d , || true)}
+  [ -n "$sets" ] || { echo "$sanitizer: no instruction set could be run" >&2; exit 1; }
   for isa in $sets; do
     step "$sanitizer: tests, $isa"
     LD_PRELOAD=$preload MASKLSTM_ISA=$isa "$python" -m pytest -q -p no:cacheprovider \
