@@ -6,15 +6,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.skipif(
-    not (ROOT / "scripts" / "mutants.py").exists(), reason="the sources are not here"
-)
-if (ROOT / "scripts").exists():
-    sys.path.insert(0, str(ROOT / "scripts"))
-    import mutants
-    from mutation import cpp_rules, python_rules, trial
-    from mutation.mutant import TIMEOUT
-    from mutation.trial import KILLED, SURVIVED, Worker
+sys.path.insert(0, str(ROOT / "scripts"))
+pytest.importorskip("mutants", reason="the tests run away from the source tree")
+
+import mutants
+from mutation import cpp_rules, python_rules, trial
+from mutation.mutant import TIMEOUT
+from mutation.trial import KILLED, SURVIVED, Worker
 
 
 def changed(rules, text):
