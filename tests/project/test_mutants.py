@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 pytest.importorskip("mutants", reason="the tests run away from the source tree")
 
 import mutants
 from mutation import cpp_rules, python_rules, trial
 from mutation.mutant import TIMEOUT
 from mutation.trial import KILLED, SURVIVED, Worker
+
+ROOT = Path(__file__).parents[2]
 
 
 def changed(rules, text):
