@@ -2,13 +2,12 @@
 
 import importlib
 import re
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from support import prepared
 from support.watched_training import MODES, assert_is_left_alone, fit, small_model
 
 from masklstm import losses, metrics
@@ -424,7 +423,7 @@ print(history["valid_share"], history["val_valid_share"],
 
 
 def test_replicas():
-    process = subprocess.run([sys.executable, "-c", REPLICAS], capture_output=True, text=True)
+    process = prepared.run(REPLICAS)
     assert process.returncode == 0, process.stderr[-3000:]
     printed = process.stdout.splitlines()[-1]
     assert printed.startswith("[0.625, 0.625] [0.625, 0.625] MissingLabels: ")

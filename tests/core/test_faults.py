@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import prepared
 from support.markers import needs_native
 
 from masklstm import data, distributed, scoring
@@ -149,16 +150,12 @@ class TestNoPermission:
         assert str(folder / "new") in found
 
 
-def interrupted(process):
-    """What it says at its end. Where TensorFlow has lost the first signal, a user presses again."""
-    for _ in range(10):
-        process.send_signal(signal.SIGINT)
-        try:
-            return process.communicate(timeout=20)[1]
-        except subprocess.TimeoutExpired:
-            continue
-    process.kill()
-    raise AssertionError("it does not end")
+# A shell that starts this in the background makes all that is started here deaf to Ctrl-C.
+HEARING = [
+    *(sys.executable, "-c"),
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])",
+]
 
 
 def test_ctrl_c_ends_the_demo_and_leaves_nothing(tmp_path):
@@ -166,7 +163,7 @@ def test_ctrl_c_ends_the_demo_and_leaves_nothing(tmp_path):
     rows = [f"{i},{10 + i % 7},{i % 5}" for i in range(400)]
     (tmp_path / "river.csv").write_text("\n".join(["time,flow,rain", *rows, ""]))
     command = [
-        *(sys.executable, "-m", "masklstm", "demo", "--csv", str(tmp_path / "river.csv")),
+        *(*HEARING, "-m", "masklstm", "demo", "--csv", str(tmp_path / "river.csv")),
         *("--target", "flow", "--horizon", "3", "--window", "6", "--units", "4"),
         *("--epochs", "400", "--out", str(tmp_path / "out")),
     ]
@@ -177,7 +174,8 @@ def test_ctrl_c_ends_the_demo_and_leaves_nothing(tmp_path):
         for line in process.stdout:
             if "seed" in line:  # of the first training
                 break
-        errors = interrupted(process)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGINT
     assert errors.splitlines()[-1] == "masklstm demo: interrupted"
     assert "Traceback" not in errors
@@ -196,7 +194,7 @@ def test_ctrl_c_leaves_whole_results_of_a_benchmark(tmp_path):
     """Those of the experiments that were over."""
     out = tmp_path / "result.json"
     command = [
-        *(sys.executable, "-m", "bench.run", "--only", "^(mean|kernels|squared)", "--rounds", "3"),
+        *(*HEARING, "-m", "bench.run", "--only", "^(mean|kernels|squared)", "--rounds", "3"),
         *("--out", str(out)),
     ]
     with subprocess.Popen(
@@ -234,7 +232,7 @@ for call in (lambda: kernels.masked_loss_gradient(y, y), lambda: layer(x)):
 resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 print("goes on", kernels.masked_loss(y, y)[0], float(tf.reduce_sum(layer(x[:1]))))
 """
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    process = prepared.run(code)
     assert process.returncode == 0, process.stderr[-2000:]
     assert process.stdout.count("refused") == 2
     assert "goes on 0.0" in process.stdout

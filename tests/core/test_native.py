@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from support import prepared
 from support.markers import needs_native
 
 import masklstm
@@ -27,11 +28,9 @@ def copy(tmp_path):
 
 def python(code, folder, **environment):
     """Runs code with the package in `folder` before all others."""
-    return subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(folder)!r})\n{code}"],
+    return prepared.run(
+        f"import sys; sys.path.insert(0, {str(folder)!r})\n{code}",
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
-        capture_output=True,
-        text=True,
     )
 
 
@@ -157,8 +156,10 @@ def test_another_keras_backend_is_refused():
 
 @needs_native
 def test_import_prints_nothing():
-    quiet = python("import tensorflow", ".")
-    process = python("import masklstm", ".")
+    quiet, process = (
+        subprocess.run([sys.executable, "-c", f"import {name}"], capture_output=True, text=True)
+        for name in ("tensorflow", "masklstm")
+    )
     assert process.returncode == 0
     assert process.stdout == ""
     assert len(process.stderr.splitlines()) <= len(quiet.stderr.splitlines())
@@ -231,11 +232,7 @@ def test_same_bits_for_every_number_of_tensorflow_threads():
     """Of losses and first derivatives, and of composed gradients."""
     outputs = set()
     for threads in ("1", "2", "3", "8"):
-        process = subprocess.run(
-            [sys.executable, "-c", "import sys\n" + SAME_BITS, threads],
-            capture_output=True,
-            text=True,
-        )
+        process = prepared.run("import sys\n" + SAME_BITS, threads)
         assert process.returncode == 0, process.stderr
         outputs.add(process.stdout)
     assert len(outputs) == 1
@@ -277,6 +274,6 @@ for more in ((24 << 24) - (100 << 20), (24 << 24) + (100 << 20)):
     except tf.errors.ResourceExhaustedError:
         print("refused")
 """
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    process = prepared.run(code)
     assert process.returncode == 0, process.stderr[-2000:]
     assert process.stdout.count("refused") == 2

@@ -1,13 +1,12 @@
 """When LSTM and GRU run on the native op, and that everything around a layer works with it."""
 
 import os
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from support import prepared
 from support.markers import needs_native
 
 import masklstm
@@ -182,8 +181,9 @@ class TestGradients:
 def run_without_masklstm(code, *arguments):
     """What the code prints in a process that cannot import masklstm."""
     hidden = "import sys; sys.modules['masklstm'] = None; import numpy as np, tensorflow as tf\n"
-    command = [sys.executable, "-c", hidden + code, *map(str, arguments)]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    process = prepared.run(hidden + code, *map(str, arguments))
+    process.check_returncode()
+    return process.stdout
 
 
 class TestAModel:
@@ -244,7 +244,7 @@ np.save(sys.argv[3], model.predict(np.load(sys.argv[2]), verbose=0))
 """
         names = [tmp_path / name for name in ("model.keras", "x.npy", "y.npy")]
         environment = {**os.environ, "MASKLSTM_BACKEND": "reference"}
-        subprocess.run([sys.executable, "-c", code, *names], check=True, env=environment)
+        prepared.run(code, *map(str, names), env=environment).check_returncode()
         np.testing.assert_allclose(np.load(names[2]), expected, rtol=1e-5, atol=1e-6)
 
     def test_replicas_train_as_one_device(self, data):

@@ -1,14 +1,12 @@
 """Training on several replicas is training on one device, whatever the gaps of each replica."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support import prepared
 
 SCRIPT = Path(__file__).parents[1] / "support" / "replica_training.py"
-ARGUMENTS = [sys.executable, str(SCRIPT)]
 
 
 def rows(output, errors, returncode):
@@ -27,7 +25,7 @@ def assert_same(row):
 @pytest.mark.parametrize("number", [2, 3, 4])
 def test_replicas_of_one_process(number):
     """Weights after training, reported losses and `evaluate`; at three replicas Keras's own too."""
-    process = subprocess.run([*ARGUMENTS, str(number)], capture_output=True, text=True, timeout=600)
+    process = prepared.run_file(SCRIPT, str(number))
     results = rows(process.stdout, process.stderr, process.returncode)
     keras_own = {name: row for name, row in results.items() if name.startswith("Keras")}
     assert len(results) - len(keras_own) == (11 if number == 2 else 2)

@@ -1,19 +1,16 @@
 """A loss is totals that add up and a function of them, whatever the function."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
+from support import prepared
 
 SCRIPT = Path(__file__).parents[1] / "support" / "own_totals.py"
 
 
 def test_own_totals_over_three_unequal_replicas_and_over_an_epoch():
-    process = subprocess.run(
-        [sys.executable, str(SCRIPT)], capture_output=True, text=True, timeout=600
-    )
+    process = prepared.run_file(SCRIPT)
     assert process.returncode == 0, process.stderr[-2000:]
     lines = [line for line in process.stdout.splitlines() if line.startswith("RESULT")]
     rows = [json.loads(line.removeprefix("RESULT ")) for line in lines]

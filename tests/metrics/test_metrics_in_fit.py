@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from support import prepared
 from support.metric_models import (
     NAN,
     OF_ONE_PREDICTION,
@@ -150,13 +151,7 @@ TESTS = Path(__file__).parents[1]
 
 
 def test_replicas_report_what_one_device_does():
-    process = subprocess.run(
-        [sys.executable, "-m", "support.replica_metrics"],
-        cwd=TESTS,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    process = prepared.run_file(TESTS / "support" / "replica_metrics.py")
     assert process.returncode == 0, process.stderr[-3000:]
     rows = [json.loads(line[7:]) for line in process.stdout.splitlines() if line[:6] == "RESULT"]
     assert {row["metric"] for row in rows} >= set(OF_ONE_PREDICTION)

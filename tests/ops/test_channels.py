@@ -6,8 +6,6 @@ They are found by the kernels' list: a new one is tested without being named her
 import functools
 import hashlib
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import ml_dtypes
@@ -16,6 +14,7 @@ import pytest
 import tensorflow as tf
 from conftest import REDUCTIONS
 from gpu import channels
+from support import prepared
 from support.exact_distributions import EXACT, exact, numbers
 from support.markers import needs_native
 from support.native import kernels
@@ -196,15 +195,12 @@ def digest_of_all():
 
 @needs_native
 def test_same_bits_for_every_instruction_set():
-    code = "from ops import test_channels; print(test_channels.digest_of_all())"
+    tests = str(Path(__file__).parents[1])
+    code = f"import sys; sys.path.insert(0, {tests!r})\n"
+    code += "from ops import test_channels; print(test_channels.digest_of_all())"
     digests = set()
     for name in library.build["instruction_sets"]:
-        process = subprocess.run(
-            [sys.executable, "-c", code],
-            env={**os.environ, "MASKLSTM_ISA": name, "PYTHONPATH": str(Path(__file__).parents[1])},
-            capture_output=True,
-            text=True,
-        )
+        process = prepared.run(code, env={**os.environ, "MASKLSTM_ISA": name})
         if "MASKLSTM_ISA. Expected" in process.stderr:
             continue  # built, but not on this processor
         assert process.returncode == 0, process.stderr

@@ -1,8 +1,5 @@
 """The modes that TensorFlow and Keras run a loss in."""
 
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
@@ -11,6 +8,7 @@ import pytest
 import tensorflow as tf
 from conftest import labels_and_predictions, loss_and_gradients
 from losses.test_losses import lstm_data, lstm_model
+from support import prepared
 from support.markers import needs_native
 
 from masklstm import losses, ops, reference
@@ -56,12 +54,7 @@ def test_deterministic_ops_give_the_same_bits():
     """Under TensorFlow's switch, without it, and for another number of threads."""
     digests = set()
     for mode, threads in (("deterministic", 2), ("deterministic", 1), ("as usual", 2)):
-        process = subprocess.run(
-            [sys.executable, "-c", DETERMINISM, mode, str(threads)],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
-        )
+        process = prepared.run(DETERMINISM, mode, str(threads))
         assert process.returncode == 0, process.stderr[-2000:]
         digests.add(process.stdout.split()[-1])
     assert len(digests) == 1

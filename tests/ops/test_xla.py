@@ -1,9 +1,6 @@
 """The ops lowered to XLA. The fixture `run` takes the tests of the other files there as well."""
 
-import os
 import re
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -11,6 +8,7 @@ import pytest
 import tensorflow as tf
 from conftest import REDUCTIONS, labels_and_predictions, loss_and_gradients
 from losses.test_losses import ARGUMENTS, CASES, _case_id, bounded, lstm_data
+from support import prepared
 from support.markers import needs_native
 
 from masklstm import losses, ops, reference
@@ -283,12 +281,7 @@ print("LOSS", float(module(t, p)))
 @needs_native
 def test_exported_models(tmp_path):
     def run(*arguments):
-        return subprocess.run(
-            [sys.executable, "-c", EXPORT, str(tmp_path), *arguments],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        )
+        return prepared.run(EXPORT, str(tmp_path), *arguments)
 
     expected = ["MODEL True", f"LOSS {5 / 3:.6f}"]
     for arguments in (("with", "save"), ("with",)):
@@ -312,7 +305,7 @@ spec = importlib.util.spec_from_file_location(name, masklstm._core.library.__fil
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 """
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    process = prepared.run(code)
     assert process.returncode == 1
     assert "ImportError: The ops of masklstm are registered already" in process.stderr
 
