@@ -162,8 +162,8 @@ def page(records: list[dict[str, Any]]) -> str:
         "make campaign                                     an hour on two cores; CASES=10 for more",
         "cd tests && python -m campaign losses --seed 7     one part, with a seed of your own",
         "cd tests && python -m campaign losses --seed 7 --case 12    one case, as a program",
-        "scripts/sanitize.sh asan                          or ubsan, tsan; all three: half an hour",
-        "python scripts/mutants.py --sample 300             an hour; the survivors are printed",
+        "scripts/sanitize.sh asan                          or ubsan, tsan",
+        "python scripts/mutants.py --sample 300             the survivors are printed",
         "```",
         "",
         "A case is drawn from its part, a seed and its number alone. Cases run in processes of "

@@ -89,6 +89,7 @@ def _child(request: dict[str, Any]) -> int:
 
 
 def _serve() -> None:
+    # What the forks find imported.
     import keras  # noqa: F401
     import tensorflow  # noqa: F401
 

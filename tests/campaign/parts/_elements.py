@@ -198,6 +198,8 @@ def compare(what: str, actual: Any, expected: Any, size: Any, dtype: Any) -> Non
 
 
 def smaller(case: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if case.get("threads", 1) > 1:
+        yield {**case, "threads": 1}
     defaults = {name: None for name in case if name not in ("y_true", "y_pred", "loss", "missing")}
     defaults.pop("reduction", None)
     yield from shrinking.smaller_options(case, defaults)

@@ -4,7 +4,7 @@ import hashlib
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from support.native import kernels
 
 from campaign import shrinking
 from campaign.parts import Disagreement, _elements
+from campaign.parts._elements import smaller as smaller
 from campaign.parts.kernels import REDUCTIONS
 
 CASES = 6_000
@@ -95,12 +96,6 @@ def check(case: dict[str, Any]) -> None:
         found = _under_signals(work)
     if not found or any(each != expected for each in found):
         raise Disagreement(f"other bits under {how}")
-
-
-def smaller(case: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    if case.get("threads", 1) > 1:
-        yield {**case, "threads": 1}
-    yield from _elements.smaller(case)
 
 
 def program(case: dict[str, Any]) -> str:
