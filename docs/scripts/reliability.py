@@ -44,6 +44,11 @@ PARTS = {
         "every metric over batches of any size",
         "the same at once; eleven of them NumPy",
     ),
+    "layers": (
+        "layers that fill, scale, mask and average: masks, times, padding, options; values, and "
+        "gradients without NaN",
+        "loops in NumPy, float64",
+    ),
     "op_calls": (
         "each op with attributes, types and shapes of all kinds, past Python's checks",
         "no crash",
@@ -60,6 +65,10 @@ PARTS = {
     "tables": (
         "CSV files: separators, decimals, encodings, comments, quotes, groups, missing rows",
         "what was written",
+    ),
+    "commands": (
+        "`masklstm inspect` and `demo` on CSV files that are damaged, with arguments of all kinds",
+        "status 0 or 2 and a message, no traceback; missing labels counted rightly",
     ),
 }
 

@@ -104,6 +104,7 @@ def guess_dialect(
     comment: str | None = None,
 ) -> Dialect:
     """Looks at the first lines of a text; what is given is not guessed."""
+    _check_separator(sep)
     lines = content[:_HEAD_BYTES].decode(errors="ignore").split("\n", _HEAD)[:_HEAD]
     lines = [line.rstrip("\r") for line in lines]
     mark = comment or "#"
@@ -203,6 +204,18 @@ def _cells(line: str, sep: str) -> list[str]:
         return line.split(sep)
 
 
+def _check_separator(sep: str | None) -> None:
+    try:
+        is_usable = sep is None or bool(re.compile(sep))
+    except re.error:
+        is_usable = len(sep or "") == 1
+    if not is_usable or sep in ("\n", "\r"):
+        raise TableError(
+            "Invalid separator. Expected a sign such as ';', or a regular expression such as "
+            f"'[;,]'. Received: sep={sep!r}"
+        )
+
+
 def _guess_separator(lines: list[str]) -> str:
     """The one that parts the header and most lines into the same number of cells, the most cells
     of all.
@@ -260,13 +273,14 @@ def _has_units(found: Dialect, rows: list[list[str]]) -> bool:
         return False
     differs = False
     for place, cell in enumerate(rows[0]):
-        below = [as_number(row[place], found) for row in rows[1:] if len(row) > place]
-        is_numeric = all(number is not None for number in below) and any(
-            number == number for number in below
+        below = [row[place] for row in rows[1:] if len(row) > place]
+        numbers = [as_number(other, found) for other in below]
+        is_numeric = all(number is not None for number in numbers) and any(
+            number == number for number in numbers
         )
         is_number = as_number(cell, found) is not None
         if is_numeric and not is_number:
             differs = True
-        elif cell.strip() and (is_numeric or _is_alike(cell, [row[place] for row in rows[1:]])):
+        elif cell.strip() and (is_numeric or _is_alike(cell, below)):
             return False  # a row like the others
     return differs

@@ -90,7 +90,7 @@ def lay_out(
     lengths = numbers[lasts] - numbers[firsts] + 1 if len(firsts) else np.zeros(0, np.int64)
     starts = np.cumsum(lengths) - lengths
     places = int(lengths.sum())
-    if places > max(_ALWAYS_ALLOWED, _MOST_PLACES_PER_ROW * count):
+    if too_many_places(places, count):
         raise ValueError(
             f"Expected 'time' to have few missing steps. Received: {count:,} rows, between the "
             f"first and the last of which lie {places:,} steps of {steps.text}. Look for a wrong "
@@ -102,6 +102,11 @@ def lay_out(
     return Grid(
         rows, starts, lengths, groups[firsts], numbers[firsts], doubled, places - len(order)
     )
+
+
+def too_many_places(places: int, rows: int) -> bool:
+    """Whether almost all places would be empty, and fill the memory."""
+    return places > max(_ALWAYS_ALLOWED, _MOST_PLACES_PER_ROW * rows)
 
 
 def doubled_rows(groups: NDArray[np.int32], steps: Steps) -> NDArray[np.int64]:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from masklstm.data.grid import doubled_rows, lay_out
+from masklstm.data.grid import doubled_rows, lay_out, too_many_places
 from masklstm.data.source import average_rows
 from masklstm.data.tables import numbered_groups, numbers_of
 from masklstm.data.times import find_steps, time_values
@@ -38,7 +38,8 @@ def on_steps(
     """The columns of a frame on the steps of their common time, from the first to the last.
 
     Raises:
-        ValueError: For times between the steps, and doubled ones if they are to be refused.
+        ValueError: For times between the steps, doubled ones if they are to be refused, and groups
+            that would leave almost all of the array empty.
     """
     table = np.stack([numbers_of(frame[name], name) for name in columns], axis=1)
     if time is None:
@@ -56,6 +57,13 @@ def on_steps(
     shifts = ((steps.origins - first) / steps.step).astype(np.float64)
     whole = np.rint(shifts).astype(np.int64)
     length = int(max((whole + grid.lengths).max(initial=0), 0))
+    if too_many_places(length * len(names), len(frame)):
+        raise ValueError(
+            f"Expected groups with common times. Received: {len(frame):,} rows of {len(names):,} "
+            f"groups by group={group!r}, between the first and the last time of which lie "
+            f"{length:,} steps of {steps.text}. Name the column that tells series apart, or look "
+            "for a wrong time"
+        )
     values = np.full((length, len(names), len(columns)), np.nan)
     for series, group_number in enumerate(grid.groups):
         rows = grid.rows[grid.starts[series] :][: grid.lengths[series]]

@@ -159,11 +159,16 @@ class Normalization(ShowsArguments, keras.layers.Layer):  # type: ignore[misc]  
         self.variance.assign(moments.variance.reshape(shape))
 
     def inverse(self) -> "Normalization":
-        """A layer that scales back with the same numbers, or forth if this one scales back."""
+        """A layer that scales back with the same numbers, or forth if this one scales back.
+
+        In float64 if this one is, else in float32 whatever the policy: data's units have more
+        digits than half types.
+        """
         if not self.built:
             raise ValueError("Expected a layer that has been adapted, or has a mean")
         mean, variance = (np.asarray(weight).tolist() for weight in (self.mean, self.variance))
-        return type(self)(self.axis, mean, variance, invert=not self.invert)
+        dtype = "float64" if self.compute_dtype == "float64" else "float32"
+        return type(self)(self.axis, mean, variance, invert=not self.invert, dtype=dtype)
 
     def call(self, inputs: Any) -> Any:
         inputs = ops.convert_to_tensor(inputs)

@@ -91,3 +91,16 @@ def written(value: Any) -> str:
 
 def arguments(case: dict[str, Any]) -> str:
     return ",\n    ".join(f"{name}={written(value)}" for name, value in case.items())
+
+
+def checked_again(part: str, case: dict[str, Any]) -> str:
+    """A program that checks the case once more."""
+    return f"""# in tests/
+import numpy as np
+from campaign.parts import {part}
+
+case = dict(
+    {arguments(case)}
+)
+{part}.check(case)
+"""

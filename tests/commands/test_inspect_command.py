@@ -158,3 +158,15 @@ def test_help(capsys):
         _masklstm_command.main(["inspect", "--help"])
     assert exit_.value.code == 0
     assert "--csv" in capsys.readouterr().out
+
+
+def test_times_as_the_group(capsys, tmp_path):
+    """Nothing is built whose rows are almost all empty: here 25 thousand million of them."""
+    file = tmp_path / "river.csv"
+    lines = [f"2020-01-01 0{hour}:00:00,{hour}" for hour in range(8)]
+    file.write_text("\n".join(["time,flow", *lines]))
+    assert _masklstm_command.main(["inspect", "--csv", str(file), "--group", "time"]) in (0, 2)
+    errors = capsys.readouterr().err
+    assert "Traceback" not in errors
+    assert "common times" in errors
+    assert "--group" in errors

@@ -101,6 +101,19 @@ def test_refused(name, words, folder):
         data.read_table(folder / name, **options)
 
 
+@pytest.mark.parametrize("sep", ["((", "*[", "\n"])
+def test_a_separator_that_is_none(sep, folder):
+    with pytest.raises(ValueError, match=r"a regular expression .* sep="):
+        data.read_table(folder / "bar.csv", sep=sep)
+
+
+def test_a_text_of_another_encoding_has_lines_of_any_length(folder, tmp_path):
+    file = tmp_path / "utf16.csv"
+    file.write_bytes("time|flow\n".encode("utf-16") + "2020-01-01|1\n".encode("utf-16-le") * 4)
+    with pytest.raises(ValueError, match="no table"):
+        data.read_table(file, encoding="latin-1")
+
+
 @pytest.mark.parametrize(
     ("name", "options", "missing"),
     [

@@ -119,6 +119,17 @@ class TestNormalization:
         again = keras.models.load_model(tmp_path / "model.keras")
         np.testing.assert_array_equal(again.predict(x, verbose=0), predicted)
 
+    @pytest.mark.parametrize("policy", ["float64", "float32", "mixed_float16"])
+    def test_scales_back_without_loss_of_digits(self, x, policy):
+        scale = Normalization(dtype=policy)
+        scale.adapt(x)
+        back = scale.inverse()(np.where(np.isnan(x), np.nan, 0.1))
+        kept = "float64" if policy == "float64" else "float32"
+        assert back.dtype == kept
+        mean, variance = np.array(scale.mean), np.array(scale.variance)
+        expected = np.where(np.isnan(x), np.nan, mean + 0.1 * np.sqrt(variance))
+        np.testing.assert_allclose(back, expected, rtol=4 * np.finfo(kept).eps)
+
     @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
     def test_large_means_in_half_precision(self, precision):
         x = np.array([[100_000.0], [100_002.0]], "float32")

@@ -16,7 +16,7 @@ PARTS = [
     pytest.param(
         name,
         marks=()
-        if native or name in ("losses", "metrics", "tables")
+        if native or name in ("losses", "metrics", "layers", "tables", "commands")
         else pytest.mark.skip("masklstm is here without its native part"),
     )
     for name in parts.NAMES

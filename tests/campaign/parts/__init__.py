@@ -12,10 +12,12 @@ NAMES = (
     "channels",
     "recurrent",
     "metrics",
+    "layers",
     "op_calls",
     "graphs",
     "arrays",
     "tables",
+    "commands",
 )
 
 

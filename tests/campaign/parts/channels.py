@@ -113,12 +113,4 @@ def smaller(case: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def program(case: dict[str, Any]) -> str:
-    return f"""# in tests/
-import numpy as np
-from campaign.parts import channels
-
-case = dict(
-    {shrinking.arguments(case)}
-)
-channels.check(case)
-"""
+    return shrinking.checked_again("channels", case)

@@ -124,12 +124,4 @@ def smaller(case: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def program(case: dict[str, Any]) -> str:
-    return f"""# in tests/
-import numpy as np
-from campaign.parts import metrics
-
-case = dict(
-    {shrinking.arguments(case)}
-)
-metrics.check(case)
-"""
+    return shrinking.checked_again("metrics", case)
