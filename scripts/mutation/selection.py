@@ -24,6 +24,8 @@ LEFT_OUT = [
 CAMPAIGN = {"kernels": 400, "channels": 150, "recurrent": 60, "arrays": 100}
 _KERNELS = "tests/kernels/test_kernels.py"
 _RECURRENT = "tests/kernels/test_recurrent_kernels.py"
+# Not optimized, these alone would take five minutes; with other types and sizes they are run.
+SLOW = "not (number_of_threads and (float64 or 70000)) and not (alignment and float64)"
 NUMPY_TESTS = {
     "csrc/recurrent": (["recurrent"], [_RECURRENT]),
     "csrc/python/recurrent": (["recurrent", "arrays"], [_RECURRENT]),

@@ -151,7 +151,7 @@ class Worker:
         return self._ran([sys.executable, "-c", CAMPAIGN, *cases], environment) or self._ran(
             [
                 *(sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"),
-                *("--confcutdir=tests/kernels", *tests),
+                *("--confcutdir=tests/kernels", "-k", selection.SLOW, *tests),
             ],
             environment,
         )

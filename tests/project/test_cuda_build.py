@@ -12,8 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "cuda-check"
-# nvcc takes minutes for each. .ci/run takes another one each day, or "none" while nothing has
-# changed; "all" is what a release has.
+# nvcc takes minutes for each. .ci/run takes one each week, and "none" while nothing has changed;
+# "all" is what a release has.
 ARCHITECTURES = os.environ.get("MASKLSTM_TEST_CUDA_ARCHITECTURES", "90")
 # The kernels that training steps run.
 HOT = ("SumVectors", "GradientOfVectors", "SumElements", "GradientOfElements")
