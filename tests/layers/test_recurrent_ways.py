@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from support import prepared
-from support.markers import needs_native
+from support.markers import needs_native, version_of
 
 import masklstm
 from masklstm._core import library
@@ -216,6 +216,9 @@ np.save(sys.argv[3], model.serve(np.load(sys.argv[2])))
         code = "print(list(tf.saved_model.load(sys.argv[1]).signatures))"
         assert "serving_default" in run_without_masklstm(code, tmp_path / "model")
 
+    @pytest.mark.skipif(
+        version_of(tf.__version__) < (2, 17), reason="its converter aborts for every Keras 3 model"
+    )
     @pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
     def test_converted_to_tflite_it_has_builtin_ops_alone(self, data):
         model = model_of(masklstm.layers)
