@@ -1,5 +1,7 @@
 """Which tests may notice a mutant."""
 
+import hashlib
+import json
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -70,12 +72,21 @@ def of_folder(table: dict[str, T], file: str) -> T | None:
 
 
 class Coverage:
-    """What each test runs of the package, by `coverage`, and how long it takes."""
+    """What each test runs of the package, by `coverage`, and how long it takes. Of a file that has
+    changed since it was measured the lines are not known, but the tests that run it are.
+    """
 
     def __init__(self, folder: Path, tree: Tree):
-        self.file, times = folder / "coverage", folder / "times.xml"
+        self.file, times, digests = (folder / name for name in ("coverage", "times.xml", "files"))
+        now = {
+            str(file.relative_to(tree.path)): hashlib.sha256(file.read_bytes()).hexdigest()
+            for file in tree.package.rglob("*.py")
+        }
         if not times.exists():
             measure(tree, self.file, times)
+            digests.write_text(json.dumps(now))
+        measured = json.loads(digests.read_text())
+        self.changed = {file for file in now if measured.get(file) != now[file]}
         from coverage import CoverageData
 
         self.data = CoverageData(str(self.file))
@@ -98,8 +109,9 @@ class Coverage:
         one case before a second one, as many as fit into the time.
         """
         by_line = self.lines.get(file, {})
-        covering = {test for line in range(first, last + 1) for test in by_line.get(line, [])}
-        if not covering:  # run at import: by all that is run of the file
+        lines = () if file in self.changed else range(first, last + 1)
+        covering = {test for line in lines for test in by_line.get(line, [])}
+        if not covering:  # run at import, or not known: by all that is run of the file
             covering = {test for tests in by_line.values() for test in tests}
         here = Counter(test for tests in by_line.values() for test in tests if test in covering)
         ranked = sorted(covering, key=lambda test: (-here[test] / self.total[test], test))
