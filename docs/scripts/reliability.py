@@ -73,6 +73,22 @@ PARTS = {
 }
 
 
+FOUND = (
+    "`masklstm inspect` and `read_table`: a `sep` that is no regular expression, and lines shorter "
+    "than the first one, ended in a traceback; the times taken as the group asked for terabytes",
+    "`Normalization.inverse()` of a float64 layer gave back float32",
+)
+PROMISED = (
+    "the numbers are those of the stated formula, within the stated units in the last place, for "
+    "every loss, type, shape, weight, mask and mode",
+    "what is missing contributes exactly nothing; a prediction that is NaN is never hidden",
+    "whatever an op, a kernel, a command or a reader of files is given, it ends in a result or an "
+    "error that says what was expected, and never in a crash",
+    "threads, forks, signals, and the number of threads change no bit",
+    "a file has its name once it is whole",
+)
+
+
 def rows(file: Path = RECORDS) -> list[dict[str, Any]]:
     lines = file.read_text().splitlines() if file.exists() else []
     return [json.loads(line) for line in lines]
@@ -164,6 +180,19 @@ def page(records: list[dict[str, Any]]) -> str:
     if MUTANTS.exists():
         lines += of_mutants(rows(MUTANTS))
     lines += [
+        "",
+        "## What it found",
+        "",
+        "Mended, each with a test of its own:",
+        "",
+        *(f"- {each}" for each in FOUND),
+        "",
+        "## What is promised",
+        "",
+        "[contract.md](contract.md) has every promise with its tests, and the exceptions; "
+        "`SECURITY.md`, beside the README, what counts as a vulnerability. In short:",
+        "",
+        *(f"- {each}" for each in PROMISED),
         "",
         "## How to repeat it",
         "",
