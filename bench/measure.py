@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -39,12 +39,19 @@ class WorkerDied(Exception):  # noqa: N818  says what happened
 
 
 class Workers:
-    """One process for each provider, started when it is first needed."""
+    """One process for each provider, started when it is first needed.
 
-    def __init__(self, serve: Callable[..., None] = worker.serve) -> None:
+    `method` is that of `multiprocessing`: only what is spawned shares nothing with the others.
+    """
+
+    def __init__(
+        self,
+        serve: Callable[..., None] = worker.serve,
+        method: Literal["spawn", "forkserver"] = "spawn",
+    ) -> None:
         self.absent: dict[str, str] = {}  # with the reason
         self._serve = serve
-        self._context = multiprocessing.get_context("spawn")
+        self._context = multiprocessing.get_context(method)
         self._processes: dict[str, tuple[Any, Any]] = {}
 
     def __enter__(self) -> "Workers":
