@@ -51,7 +51,7 @@ class Workers:
     ) -> None:
         self.absent: dict[str, str] = {}  # with the reason
         self._serve = serve
-        self._context = multiprocessing.get_context(method)
+        self._context: Any = multiprocessing.get_context(method)
         self._processes: dict[str, tuple[Any, Any]] = {}
 
     def __enter__(self) -> "Workers":
