@@ -43,7 +43,7 @@ def _ops(*names: str) -> list[str]:
 
 
 _BALANCE, _LAYERS = "tests/losses/test_balance.py", "tests/layers/test_recurrent.py"
-OPS = _ops("ops", "types", "gradients")
+OPS = _ops("gradients", "types", "ops")
 OP_TESTS = {
     "csrc/recurrent": [_LAYERS],
     "csrc/tensorflow/recurrent": [_LAYERS, "tests/layers/test_recurrent_ways.py"],
@@ -56,7 +56,7 @@ OP_TESTS = {
         *_ops("accuracy", "extremes", "channels", "gradients", "list_of_losses"),
         "tests/losses/test_focal_logits.py",
     ],
-    "csrc/core": [*OPS, *_ops("op_and_kernels"), _BALANCE],
+    "csrc/core": [*_ops("scales", "extremes", "op_and_kernels"), *OPS, _BALANCE],
     "csrc/cpu": [
         *_ops("accuracy", "extremes", "scales", "channels"),
         *("tests/core/test_sums.py", *OPS, _BALANCE),
