@@ -1,6 +1,7 @@
 """Runs pytest in forks of a process that has imported TensorFlow, which takes seconds each time.
 
-Reads lines of JSON with `arguments` and `seconds`; each answer has `status` and `output`.
+Reads lines of JSON with `arguments` and `seconds`, after which without the end of a test it hangs;
+each answer has `status` and `output`.
 """
 
 import contextlib
@@ -44,10 +45,12 @@ def run(arguments: list[str], seconds: float, output: int) -> int | str:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
-    end = time.monotonic() + seconds
+    printed, since = 0, time.monotonic()
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
-        if done or time.monotonic() > end:
+        if os.fstat(output).st_size > printed:  # a sign for each test that has ended
+            printed, since = os.fstat(output).st_size, time.monotonic()
+        if done or time.monotonic() > since + seconds:
             break
         time.sleep(0.02)
     with contextlib.suppress(ProcessLookupError):
