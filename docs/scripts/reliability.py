@@ -76,6 +76,7 @@ PARTS = {
 FOUND = (
     "`masklstm inspect` and `read_table`: a `sep` that is no regular expression, and lines shorter "
     "than the first one, ended in a traceback; the times taken as the group asked for terabytes",
+    "a `sep` with groups became columns of its own, or ended in a traceback",
     "`Normalization.inverse()` of a float64 layer gave back float32",
 )
 PROMISED = (

@@ -205,14 +205,16 @@ def _cells(line: str, sep: str) -> list[str]:
 
 
 def _check_separator(sep: str | None) -> None:
+    if sep is None or (len(sep) < 2 and sep not in ("\n", "\r")):
+        return
     try:
-        is_usable = sep is None or bool(re.compile(sep))
+        is_usable = len(sep) > 1 and re.compile(sep).groups == 0  # a group would become a cell
     except re.error:
-        is_usable = len(sep or "") == 1
-    if not is_usable or sep in ("\n", "\r"):
+        is_usable = False
+    if not is_usable:
         raise TableError(
-            "Invalid separator. Expected a sign such as ';', or a regular expression such as "
-            f"'[;,]'. Received: sep={sep!r}"
+            "Invalid separator. Expected a sign such as ';', or a regular expression without "
+            f"groups, such as '[;,]' or '(?:;|,)'. Received: sep={sep!r}"
         )
 
 

@@ -38,7 +38,7 @@ def on_steps(
     """The columns of a frame on the steps of their common time, from the first to the last.
 
     Raises:
-        ValueError: For times between the steps, doubled ones if they are to be refused, and groups
+        ValueError: For times between the steps, doubled ones if they are to be refused, and rows
             that would leave almost all of the array empty.
     """
     table = np.stack([numbers_of(frame[name], name) for name in columns], axis=1)
@@ -57,12 +57,12 @@ def on_steps(
     shifts = ((steps.origins - first) / steps.step).astype(np.float64)
     whole = np.rint(shifts).astype(np.int64)
     length = int(max((whole + grid.lengths).max(initial=0), 0))
-    if too_many_places(length * len(names), len(frame)):
+    if too_many_places(length * len(names) * len(columns), table.size):
+        whose = "" if group is None else f" of {len(names):,} groups by group={group!r}"
         raise ValueError(
-            f"Expected groups with common times. Received: {len(frame):,} rows of {len(names):,} "
-            f"groups by group={group!r}, between the first and the last time of which lie "
-            f"{length:,} steps of {steps.text}. Name the column that tells series apart, or look "
-            "for a wrong time"
+            f"Expected rows for more of the steps. Received: {len(frame):,} rows{whose}, between "
+            f"the first and the last time of which lie {length:,} steps of {steps.text}. Look for "
+            "a wrong time, give another step=, or name the column that tells series apart as group="
         )
     values = np.full((length, len(names), len(columns)), np.nan)
     for series, group_number in enumerate(grid.groups):

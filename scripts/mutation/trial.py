@@ -129,7 +129,7 @@ class Worker:
                 return NOT_BUILT, ""
             self.tree.link_built()
             names = selection.of_folder(selection.OP_TESTS, mutant.file) or selection.OPS
-            status, by = self.tests(names, 300)  # of which the slowest takes 30
+            status, by = self.tests(names, 300)
             return (SURVIVED, "") if status == 0 else (KILLED, by)
         except DoesNotCompileError as error:
             return STILLBORN, str(error)[-300:]

@@ -2,6 +2,7 @@
 
 import gzip
 
+import numpy as np
 import pytest
 from data import traps
 
@@ -160,13 +161,28 @@ def test_help(capsys):
     assert "--csv" in capsys.readouterr().out
 
 
-def test_times_as_the_group(capsys, tmp_path):
-    """Nothing is built whose rows are almost all empty: here 25 thousand million of them."""
+@pytest.mark.parametrize(("hours", "columns"), [(1, 1), (1000, 1), (1, 50)])
+def test_times_as_the_group(capsys, tmp_path, hours, columns):
+    """Nothing is built that is almost empty: here of 25 thousand million steps."""
     file = tmp_path / "river.csv"
-    lines = [f"2020-01-01 0{hour}:00:00,{hour}" for hour in range(8)]
-    file.write_text("\n".join(["time,flow", *lines]))
+    names = [f"flow{number}" for number in range(columns)]
+    times = np.datetime64("2020-01-01T00") + hours * np.arange(8)
+    lines = [",".join([str(time).replace("T", " ") + ":00", *["1"] * columns]) for time in times]
+    file.write_text("\n".join([",".join(["time", *names]), *lines]))
     assert _masklstm_command.main(["inspect", "--csv", str(file), "--group", "time"]) in (0, 2)
     errors = capsys.readouterr().err
     assert "Traceback" not in errors
-    assert "common times" in errors
+    assert "rows for more of the steps" in errors
     assert "--group" in errors
+
+
+def test_one_time_far_from_all_others_in_a_wide_table(capsys, tmp_path):
+    """Few enough steps for one column, two thousand million bytes for thirty."""
+    file = tmp_path / "river.csv"
+    times = [f"2020-01-01 00:0{minute}:00" for minute in range(8)] + ["2037-01-01 00:00:00"]
+    header = ",".join(["time", *(f"flow{number}" for number in range(30))])
+    file.write_text("\n".join([header, *(time + ",1" * 30 for time in times)]))
+    assert _masklstm_command.main(["inspect", "--csv", str(file)]) == 0
+    printed = capsys.readouterr()
+    assert "look for a wrong time" in printed.err.lower()
+    assert "9 steps" in printed.out  # counted by rows

@@ -27,7 +27,7 @@ FEW, FEWER = 25, 8
 @pytest.mark.parametrize("name", PARTS)
 def test_a_few_cases(name):
     part = parts.named(name)
-    for number in range(FEWER if name == "processes" else FEW):  # of 0.4 s each
+    for number in range(FEWER if name == "processes" else FEW):  # which take longest
         case = runner.case_of(part, 0, number)
         error = shrinking.failure_of(part, case)
         assert error is None, f"{error}\n{part.program(case)}"

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 TESTS = Path(__file__).parents[1]
+SECONDS = 600
 
 
 class _Server:
@@ -67,6 +69,7 @@ def run_file(file: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _child(request: dict[str, Any]) -> int:
+    signal.alarm(SECONDS)  # which ends it
     for number, file in enumerate(request["files"], start=1):
         os.dup2(os.open(file, os.O_CREAT | os.O_WRONLY), number)
     os.chdir(request["folder"])

@@ -23,7 +23,7 @@ OPTIONS = {
     "--target": ["flow", "x", "", "time", "\x1b[31m", "flow "],
     "--time": ["time", "flow", "no,such"],
     "--group": ["flow", "station", "time"],
-    "--sep": [",", ";", "", "\n", "ab", "\\t", "(("],
+    "--sep": [",", ";", "", "\n", "ab", "\\t", "((", "(,)|x", ".*"],
     "--decimal": [".", ",", ";", "", "xy"],
     "--encoding": ["utf-8", "latin-1", "no-such", "utf-32", "", "rot13", "hex"],
     "--dayfirst": ["True", "False", "maybe"],
