@@ -101,7 +101,7 @@ def test_refused(name, words, folder):
         data.read_table(folder / name, **options)
 
 
-@pytest.mark.parametrize("sep", ["((", "*[", "\n"])
+@pytest.mark.parametrize("sep", ["((", "*[", "\n", r"(\|)|(x)", r"(\|)"])
 def test_a_separator_that_is_none(sep, folder):
     with pytest.raises(ValueError, match=r"a regular expression .* sep="):
         data.read_table(folder / "bar.csv", sep=sep)
