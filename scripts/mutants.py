@@ -3,9 +3,10 @@
 
 Each mutant has one operator, number, condition, statement or the like changed, by the rules of
 scripts/mutation. Those of Python are tried by the tests that run the line (found out once by
-`coverage`, which takes as long as all tests; kept in the working folder), those of C++ by building
-the module again and running the campaign and the tests of its folder. A mutant that compiles to the
-same program as before is not counted, nor one that does not compile.
+`coverage`, which takes half an hour; kept in the working folder), those of C++ by building the
+module again and running the campaign and the tests of its folder, then by building the op and
+running its tests; those of CUDA by the emulator. Tests with many cases run ten of them. A mutant
+that compiles to the same program as before is not counted, nor one that does not compile.
 
     python scripts/mutants.py                     300 mutants drawn by chance
     python scripts/mutants.py --only csrc/losses  of these files alone
@@ -27,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from mutation import cpp_rules, python_rules
 from mutation.mutant import Mutant
-from mutation.selection import Coverage
+from mutation.selection import Coverage, builds
 from mutation.tree import ROOT, Tree
 from mutation.trial import KILLED, SURVIVED, Outcome, Worker
 
@@ -168,8 +169,8 @@ def main() -> int:
     python = [mutant for mutant in mutants if mutant.file.endswith(".py")]
     native = [mutant for mutant in mutants if mutant not in set(python)]
     trees = [Tree(arguments.folder / f"tree-{job}") for job in range(arguments.jobs)]
-    coverage = Coverage(arguments.folder, trees[0]) if python else None
-    kinds = {"emulated" if "cuda" in mutant.file else "native" for mutant in native}
+    coverage = Coverage(arguments.folder, trees[0])
+    kinds = {kind for mutant in native for kind in builds(mutant.file)}
     report = Report(len(mutants), arguments.out)
     report.resume(mutants)
     done = {outcome.mutant for outcome in report.outcomes}

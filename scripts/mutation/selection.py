@@ -13,13 +13,13 @@ from mutation.tree import Tree
 
 T = TypeVar("T")
 
-# Processes of their own run what these test; a mutant is tried by the others.
+# A mutant of Python is not tried by these: processes of their own run what they test, or they
+# have nothing to do with the package.
 LEFT_OUT = [
     *("tests/distributed/test_workers.py", "tests/distributed/test_example.py"),
-    *("tests/project/test_cuda_build.py", "tests/project/test_build.py"),
-    *("tests/project/test_site.py", "tests/project/test_study.py"),
-    *("tests/project/test_bench_recurrent.py", "tests/gpu", "tests/kernels"),
+    *("tests/campaign", "tests/cuda_emulator", "tests/gpu", "tests/kernels", "tests/sanitizers"),
 ]
+OF_PROJECT = ["test_contract.py", "test_harmful_files.py", "test_names.py", "test_saved_models.py"]
 
 # The tests of native code by folder, the fastest first: first those without TensorFlow, which take
 # the module `kernels` alone, then those with the op.
@@ -63,6 +63,15 @@ OP_TESTS = {
     ],
     "csrc/python": _ops("op_and_kernels", "list_of_losses"),
 }
+
+
+def builds(file: str) -> list[str]:
+    """Those that a file of csrc is tried in, of `tree.FLAGS`."""
+    if file.startswith("csrc/cuda"):
+        return ["cuda-emulated"]
+    if file.startswith("csrc/tensorflow"):
+        return ["xla"]
+    return ["quick", "op"]
 
 
 def of_folder(table: dict[str, T], file: str) -> T | None:
@@ -115,6 +124,15 @@ class Coverage:
             covering = {test for tests in by_line.values() for test in tests}
         here = Counter(test for tests in by_line.values() for test in tests if test in covering)
         ranked = sorted(covering, key=lambda test: (-here[test] / self.total[test], test))
+        return self._within(ranked, seconds)
+
+    def of_files(self, files: list[str], seconds: float) -> list[str]:
+        """Their tests, chosen in the same way."""
+        place = {file: number for number, file in enumerate(files)}
+        found = [test for test in self.seconds if test.split("::")[0] in place]
+        return self._within(sorted(found, key=lambda test: place[test.split("::")[0]]), seconds)
+
+    def _within(self, ranked: list[str], seconds: float) -> list[str]:
         rounds: dict[str, list[str]] = defaultdict(list)
         for test in ranked:
             rounds[test.split("[")[0]].append(test)
@@ -131,11 +149,16 @@ class Coverage:
 
 
 def measure(tree: Tree, file: Path, times: Path) -> None:
-    """Takes about as long as the tests do."""
+    """Takes about half as long as all tests do."""
+    project = [
+        f"tests/project/{path.name}"
+        for path in (tree.path / "tests" / "project").glob("test_*.py")
+        if path.name not in OF_PROJECT
+    ]
     command = [
         *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--numprocesses", "2"),
         *("--dist", "worksteal", "--cov=masklstm", "--cov-context=test", "--cov-report="),
-        *(f"--ignore={path}" for path in LEFT_OUT),
+        *("-p", "mutation.few_cases", *(f"--ignore={path}" for path in LEFT_OUT + project)),
         *(f"--junitxml={times}.new", "-o", "junit_family=xunit1", "tests"),
     ]
     environment = tree.environment() | {"COVERAGE_FILE": str(file)}

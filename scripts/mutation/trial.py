@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from mutation import selection
@@ -23,6 +23,8 @@ for name, cases in zip(sys.argv[1::2], sys.argv[2::2]):
         if error:
             sys.exit(f"campaign {name}, case {number}: {error}")
 """
+PYTEST = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+PYTEST += ["-p", "mutation.few_cases"]
 
 
 class Outcome(NamedTuple):
@@ -40,14 +42,14 @@ class Worker:
     def __init__(
         self,
         tree: Tree,
-        coverage: Coverage | None,
+        coverage: Coverage,
         budgets: Sequence[float],
         patience: float = 60.0,
     ):
         self.tree, self.coverage, self.budgets = tree, coverage, budgets
         self.patience = patience
         self.server: subprocess.Popen[str] | None = None
-        self.plain: dict[str, bytes] = {}
+        self.plain: dict[str, dict[str, bytes]] = {}
 
     def close(self) -> None:
         if self.server:
@@ -85,85 +87,83 @@ class Worker:
         return answer["status"], failed[1] if failed else f"exit {answer['status']}"
 
     def _python(self, mutant: Mutant) -> tuple[str, str]:
-        assert self.coverage is not None
         text = (self.tree.path / mutant.file).read_text()
         first = mutant.line(text)
         last = first + mutant.replacement.count("\n")
-        by = "no test runs it"
+        by = self._by(lambda seconds: self.coverage.tests(mutant.file, first, last, seconds))
+        return (KILLED, by) if by else (SURVIVED, "")
+
+    def _by(self, chosen: Callable[[float], list[str]]) -> str:
+        """What fails of the tests that are chosen for a number of seconds."""
         for seconds in self.budgets:
-            names = self.coverage.tests(mutant.file, first, last, seconds)
-            if not names:
-                break
-            status, by = self.tests(names, self.patience + 5 * seconds)
+            names = chosen(seconds)
+            status, by = self.tests(names, self.patience + 5 * seconds) if names else (0, "")
             if status != 0:
-                return KILLED, TIMEOUT if status == TIMEOUT else by
-        return SURVIVED, by
+                return TIMEOUT if status == TIMEOUT else by
+        return ""
+
+    def _by_files(self, files: list[str]) -> str:
+        return self._by(lambda seconds: self.coverage.of_files(files, seconds))
 
     # Native code
 
-    def built(self, kind: str = "native") -> dict[str, bytes]:
+    def built(self, kind: str) -> dict[str, bytes]:
         folder = self.tree.folder(kind)
         return {file.name: file.read_bytes() for name in LIBRARIES for file in folder.glob(name)}
 
     def prepare(self, kinds: set[str]) -> None:
         """Builds what is there without any mutant."""
         for kind in sorted(kinds):
-            self.tree.build("all", kind)
-            self.plain |= {f"{kind}/{name}": data for name, data in self.built(kind).items()}
+            self.tree.build(kind)
+            self.plain[kind] = self.built(kind)
+            if kind in ("op", "xla"):
+                self.tree.link_built(kind)
+                files = sorted({test for tests in selection.OP_TESTS.values() for test in tests})
+                failed = self._by_files(files)
+                self.tree.link_installed()
+                if failed:
+                    raise SystemExit(f"without any mutant, {failed} fails")
+
+    def _changes(self, kind: str) -> bool:
+        """Whether the mutant makes other libraries."""
+        self.tree.build(kind)
+        return self.built(kind) != self.plain[kind]
 
     def _native(self, mutant: Mutant) -> tuple[str, str]:
-        is_cuda = mutant.file.startswith("csrc/cuda")
-        kind = "emulated" if is_cuda else "native"
         try:
-            if is_cuda:
+            *quick, kind = selection.builds(mutant.file)
+            if kind == "cuda-emulated":
                 return self._emulated()
-            quick = selection.of_folder(selection.NUMPY_TESTS, mutant.file)
-            if quick:
-                self.tree.build("kernels")
-                if not self._same(kind, "kernels."):
-                    by = self._by_arrays(*quick)
-                    if by:
-                        return KILLED, by
-            self.tree.build("masklstm_ops")
-            if self._same(kind, "kernels.") and self._same(kind, "_masklstm_ops"):
+            if quick and self._changes(*quick):
+                by = self._by_arrays(mutant.file)
+                if by:
+                    return KILLED, by
+            if not self._changes(kind):
                 return NOT_BUILT, ""
-            self.tree.link_built()
-            names = selection.of_folder(selection.OP_TESTS, mutant.file) or selection.OPS
-            status, by = self.tests(names, 300)
-            return (SURVIVED, "") if status == 0 else (KILLED, by)
+            self.tree.link_built(kind)
+            files = selection.of_folder(selection.OP_TESTS, mutant.file) or selection.OPS
+            by = self._by_files(files)
+            return (KILLED, by) if by else (SURVIVED, "")
         except DoesNotCompileError as error:
             return STILLBORN, str(error)[-300:]
         finally:
-            if not is_cuda:
-                self.tree.link_installed()
+            self.tree.link_installed()
 
-    def _same(self, kind: str, name: str) -> bool:
-        return all(
-            self.plain[f"{kind}/{file}"] == data
-            for file, data in self.built(kind).items()
-            if file.startswith(name)
+    def _by_arrays(self, file: str) -> str:
+        parts, tests = (
+            selection.of_folder(selection.NUMPY_TESTS, file) or selection.NUMPY_TESTS["csrc/core"]
         )
-
-    def _by_arrays(self, parts: list[str], tests: list[str]) -> str:
-        (module,) = self.tree.folder().glob("kernels.*.so")
+        (module,) = self.tree.folder("quick").glob("kernels.*.so")
         environment = self.tree.environment() | {"MASKLSTM_KERNELS": str(module)}
         cases = [word for part in parts for word in (part, str(selection.CAMPAIGN[part]))]
-        return self._ran([sys.executable, "-c", CAMPAIGN, *cases], environment) or self._ran(
-            [
-                *(sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"),
-                *("--confcutdir=tests/kernels", "-k", selection.SLOW, *tests),
-            ],
-            environment,
-        )
+        by = self._ran([sys.executable, "-c", CAMPAIGN, *cases], environment)
+        options = ["--confcutdir=tests/kernels", "-k", selection.SLOW]
+        return by or self._ran([*PYTEST, *options, *tests], environment)
 
     def _emulated(self) -> tuple[str, str]:
-        self.tree.build("all", "emulated")
-        if self._same("emulated", "kernels."):
+        if not self._changes("cuda-emulated"):
             return NOT_BUILT, ""
-        (module,) = self.tree.folder("emulated").glob("kernels.*.so")
-        environment = self.tree.environment() | {"MASKLSTM_CUDA_KERNELS": str(module)}
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-        by = self._ran([*command, "tests/gpu"], environment)
+        by = self._ran([*PYTEST, "tests/gpu"], self.tree.environment())  # finds what is built
         return (KILLED, by) if by else (SURVIVED, "")
 
     def _ran(self, command: list[str], environment: dict[str, str]) -> str:

@@ -9,8 +9,9 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 pytest.importorskip("mutants", reason="the tests run away from the source tree")
 
 import mutants
-from mutation import cpp_rules, python_rules, trial
+from mutation import cpp_rules, few_cases, python_rules, trial
 from mutation.mutant import TIMEOUT
+from mutation.selection import Coverage
 from mutation.trial import KILLED, SURVIVED, Worker
 
 ROOT = Path(__file__).parents[2]
@@ -121,3 +122,34 @@ def test_a_test_that_fails_kills(tmp_path):
     assert found["+"].by == TIMEOUT
     assert found["8"].status == SURVIVED  # nobody reads y
     assert {outcome.status for outcome in found.values()} == {KILLED, SURVIVED}
+
+
+class Item:
+    def __init__(self, nodeid):
+        self.nodeid = nodeid
+
+
+def test_a_few_cases_of_each_function():
+    items = [Item(f"file::one[{number}]") for number in range(1000)]
+    items += [Item(f"file::two[{number}]") for number in range(3)] + [Item("file::three")]
+    deselected = []
+
+    class Config:
+        class hook:  # noqa: N801
+            @staticmethod
+            def pytest_deselected(items):
+                deselected.extend(items)
+
+    every = list(items)
+    few_cases.pytest_collection_modifyitems(Config, items)
+    names = [item.nodeid for item in items]
+    assert names[: few_cases.CASES] == [f"file::one[{n}]" for n in range(0, 1000, 100)]
+    assert names[few_cases.CASES :] == [item.nodeid for item in every[1000:]]
+    assert set(items) | set(deselected) == set(every)
+
+
+def test_tests_of_files_take_turns():
+    coverage = Coverage.__new__(Coverage)
+    coverage.seconds = {"b::x[1]": 1.0, "b::x[2]": 1.0, "a::y": 1.0, "b::z": 1.0, "c::w": 1.0}
+    assert coverage.of_files(["a", "b"], 100.0) == ["a::y", "b::x[1]", "b::z", "b::x[2]"]
+    assert coverage.of_files(["a", "b"], 2.5) == ["a::y", "b::x[1]"]
