@@ -10,7 +10,9 @@ that compiles to the same program as before is not counted, nor one that does no
 
     python scripts/mutants.py                     300 mutants drawn by chance
     python scripts/mutants.py --only csrc/losses  of these files alone
-    python scripts/mutants.py --again FILE        those that survived before
+    python scripts/mutants.py --again FILE --tests tests/core/test_labels.py
+                                                  those of --out FILE that survived, first by tests
+                                                  that are new
 """
 
 import argparse
@@ -58,13 +60,18 @@ class Report:
         self.total, self.outcomes, self.lock = total, list[Outcome](), threading.Lock()
         self.file = file
 
-    def resume(self, mutants: list[Mutant]) -> None:
-        """With what the file has of these mutants."""
-        if self.file and self.file.exists():
-            for entry in json.loads(self.file.read_text()):
-                outcome = Outcome(Mutant(*entry["mutant"]), entry["status"], entry["by"])
-                if outcome.mutant in set(mutants):
-                    self.outcomes.append(outcome)
+    def resume(self, mutants: list[Mutant], again: bool) -> list[Mutant]:
+        """With what the file has of these mutants; which of them are still to be tried, the
+        survivors among them if they are tried again.
+        """
+        entries = json.loads(self.file.read_text()) if self.file and self.file.exists() else []
+        known = [Outcome(Mutant(*e["mutant"]), e["status"], e["by"]) for e in entries]
+        kept = [
+            o for o in known if o.mutant in set(mutants) and not (again and o.status == SURVIVED)
+        ]
+        self.outcomes += kept
+        done = {outcome.mutant for outcome in kept}
+        return [mutant for mutant in mutants if mutant not in done]
 
     def add(self, outcome: Outcome) -> None:
         with self.lock:
@@ -124,7 +131,10 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--sample", type=int, default=300, help="how many (default 300)")
     parser.add_argument("--seed", type=int, default=1, help="which ones (default 1)")
     parser.add_argument("--only", nargs="+", default=[], metavar="PATH", help="files and folders")
-    parser.add_argument("--again", type=Path, metavar="FILE", help="survivors of an earlier --out")
+    parser.add_argument(
+        "--again", type=Path, metavar="FILE", help="the survivors in an earlier --out; kept there"
+    )
+    parser.add_argument("--tests", nargs="+", default=[], metavar="TEST", help="tests to run first")
     parser.add_argument("--jobs", type=int, default=2, help="how many at once (default 2)")
     parser.add_argument(
         "--seconds",
@@ -153,8 +163,10 @@ def parsed() -> argparse.Namespace:
 
 def chosen(arguments: argparse.Namespace) -> list[Mutant]:
     if arguments.again:
-        entries = json.loads(arguments.again.read_text())
-        return [Mutant(*e["mutant"]) for e in entries if e["status"] == SURVIVED]
+        mutants = [Mutant(*entry["mutant"]) for entry in json.loads(arguments.again.read_text())]
+        if not set(mutants) <= set(all_mutants([])):
+            raise SystemExit(f"The sources have changed since {arguments.again} was written.")
+        return mutants
     every = all_mutants(arguments.only)
     sample = random.Random(arguments.seed).sample(every, min(arguments.sample, len(every)))
     return sorted(sample)
@@ -166,19 +178,17 @@ def main() -> int:
     if arguments.list:
         print("\n\n".join(mutant.shown(ROOT) for mutant in mutants))
         return 0
-    python = [mutant for mutant in mutants if mutant.file.endswith(".py")]
-    native = [mutant for mutant in mutants if mutant not in set(python)]
+    report = Report(len(mutants), arguments.again or arguments.out)
+    mutants = report.resume(mutants, again=arguments.again is not None)
+    native = [mutant for mutant in mutants if not mutant.file.endswith(".py")]
     trees = [Tree(arguments.folder / f"tree-{job}") for job in range(arguments.jobs)]
     coverage = Coverage(arguments.folder, trees[0])
     kinds = {kind for mutant in native for kind in builds(mutant.file)}
-    report = Report(len(mutants), arguments.out)
-    report.resume(mutants)
-    done = {outcome.mutant for outcome in report.outcomes}
-    queue = collections.deque(mutant for mutant in native + python if mutant not in done)
+    queue = collections.deque(sorted(mutants, key=lambda mutant: mutant not in set(native)))
     lock = threading.Lock()
 
     def work(tree: Tree) -> None:
-        worker = Worker(tree, coverage, arguments.seconds)
+        worker = Worker(tree, coverage, arguments.seconds, arguments.tests)
         try:
             worker.prepare(kinds)
             while True:

@@ -35,8 +35,9 @@ class Outcome(NamedTuple):
 
 
 class Worker:
-    """`budgets` are seconds of tests for a line of Python: at first, and if it survives these. What
-    ends no test in five times as long, and `patience` for what is imported, hangs.
+    """`budgets` are seconds of tests for a line of Python: at first, and if it survives these. The
+    tests `first` are run before them. What ends no test in five times as long, and `patience` for
+    what is imported, hangs.
     """
 
     def __init__(
@@ -44,9 +45,10 @@ class Worker:
         tree: Tree,
         coverage: Coverage,
         budgets: Sequence[float],
+        first: Sequence[str] = (),
         patience: float = 60.0,
     ):
-        self.tree, self.coverage, self.budgets = tree, coverage, budgets
+        self.tree, self.coverage, self.budgets, self.first = tree, coverage, budgets, first
         self.patience = patience
         self.server: subprocess.Popen[str] | None = None
         self.plain: dict[str, dict[str, bytes]] = {}
@@ -95,8 +97,8 @@ class Worker:
 
     def _by(self, chosen: Callable[[float], list[str]]) -> str:
         """What fails of the tests that are chosen for a number of seconds."""
-        for seconds in self.budgets:
-            names = chosen(seconds)
+        turns = [(list(self.first), 0.0), *((chosen(seconds), seconds) for seconds in self.budgets)]
+        for names, seconds in turns:
             status, by = self.tests(names, self.patience + 5 * seconds) if names else (0, "")
             if status != 0:
                 return TIMEOUT if status == TIMEOUT else by

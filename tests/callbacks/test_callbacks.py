@@ -34,6 +34,22 @@ def test_the_valid_share_and_the_batches_without_a_label(mode, data, x, y):
     assert_is_left_alone(model)
 
 
+def test_each_epoch_counts_anew(x, y):
+    """Of a stream whose epochs have other labels."""
+    labels = [nan_at(np.zeros((12, 1), "float32"), gaps) for gaps in ([], [3], [1, 2, 3, 4])]
+    epochs = iter(labels)
+
+    def batches():
+        for labels in epochs:
+            yield x, labels
+
+    spec = tf.TensorSpec(x.shape), tf.TensorSpec((12, 1))
+    data = tf.data.Dataset.from_generator(batches, output_signature=spec)
+    history, texts = fit(small_model(), data, epochs=3, steps_per_epoch=1)
+    assert history["valid_share"] == pytest.approx([1.0, 11 / 12, 8 / 12])
+    assert texts == []
+
+
 def test_validation_has_a_share_of_its_own(x, y):
     model = small_model()
     history, texts = fit(
@@ -392,6 +408,13 @@ def test_a_loss_scale_that_falls(mode, x, y):
     assert any("came from the labels" in text for text in texts)
     _, texts = fit(small_model(**mode), x[:8], y[:8], epochs=3)
     assert texts == []
+
+
+@pytest.mark.usefixtures("mixed_float16")
+@pytest.mark.parametrize(("steps", "warns"), [(7, False), (8, True)])
+def test_a_loss_scale_that_falls_by_256(steps, warns, x, y):
+    _, texts = fit(small_model("mse"), x[:steps], y[:steps] * NAN, batch_size=1)
+    assert any("loss scale" in text for text in texts) is warns
 
 
 def test_a_warning_comes_once_in_each_fit(x, y):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from masklstm._core.sentinels import sentinel_text, suspected_sentinels
+from masklstm._core.sentinels import is_conventional, sentinel_text, suspected_sentinels
 
 
 def with_sentinel(values, sentinel, count=5):
@@ -101,3 +101,31 @@ def test_the_text_reads_back_to_the_number_in_its_type(dtype, number):
     text = sentinel_text(float(own), dtype)
     assert np.dtype(dtype).type(float(text)) == own
     assert len(text) <= 22
+
+
+ENDS = (255, 32767, -32767, -32768, 65535, 2**31 - 1, -(2**31), -(2**31) + 1, 2**32 - 1)
+
+
+@pytest.mark.parametrize("number", [*ENDS, -9.0e99, 1e20, 99, 99.9, -999])
+def test_numbers_in_use(number):
+    assert is_conventional(number)
+
+
+@pytest.mark.parametrize("number", [9, 0, -1, 100, 254, 256, 32766, 32769, -32769, 65534, 9e19])
+def test_numbers_not_in_use(number):
+    assert not is_conventional(number)
+
+
+def test_the_text_of_large_whole_numbers():
+    assert sentinel_text(1e15, "float64") == "1000000000000000.0"
+    assert sentinel_text(1e15 - 1, "float64") == "999999999999999"
+
+
+def test_how_far_apart_an_unusual_number_is(rng):
+    """More than twice the others' range, if they have ten values or more."""
+    others = np.tile(np.arange(11.0), 20)
+    for number, is_suspected in ((30.5, True), (29.5, False), (-20.5, True), (-19.5, False)):
+        values = np.concatenate([others, [number] * 3])
+        assert suspected_sentinels(values) == ({number: 3} if is_suspected else {})
+    few = np.tile(np.arange(9.0), 20)
+    assert suspected_sentinels(np.concatenate([few, [500.0] * 3])) == {}

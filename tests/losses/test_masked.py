@@ -261,6 +261,15 @@ class TestSequences:
         value = run(loss, tf.constant(labels), tf.constant(self.logits))
         assert float(value) == pytest.approx(expected, rel=1e-5)
 
+    def test_of_shapes_that_are_not_known_before(self):
+        expected = np.mean([self.one(sample) for sample in range(4)])
+        specs = tf.TensorSpec([None, None]), tf.TensorSpec([None, None, 5])
+        function = tf.function(losses.Masked("CTC"), input_signature=specs)
+        labels = self.labels.astype("float32")
+        assert float(function(labels, self.logits)) == pytest.approx(expected, rel=1e-5)
+        with pytest.raises(tf.errors.InvalidArgumentError, match="do not fit together"):
+            function(labels[:3], self.logits)
+
     def test_what_is_no_label(self):
         labels = self.labels.astype("float32")
         labels[1] = NAN  # no transcript

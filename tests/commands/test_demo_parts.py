@@ -1,0 +1,85 @@
+"""What the demo computes and trains, part by part."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from masklstm.commands.demo import fan, forecast
+from masklstm.commands.demo.examples import forecast_windows, prepare
+from masklstm.commands.demo.intervals import Interval, interval
+from masklstm.commands.demo.options import Settings
+from masklstm.commands.table import Table
+
+SETTINGS = Settings(horizon=2, window=4, epochs=3, units=2, seed=7)
+
+
+@pytest.mark.parametrize("count", range(2, 22))
+def test_intervals_are_those_of_student_s_t(count, rng):
+    values = rng.normal(size=count).tolist()
+    low, high = scipy.stats.t.interval(
+        0.95, count - 1, np.mean(values), scipy.stats.sem(values, ddof=1)
+    )
+    found = interval(values)
+    assert found.mean - found.half_width == pytest.approx(low, rel=1e-3, abs=1e-3)
+    assert found.mean + found.half_width == pytest.approx(high, rel=1e-3, abs=1e-3)
+
+
+def test_the_interval_of_one_value_is_not_known():
+    found = interval([3.0])
+    assert found.mean == 3.0
+    assert math.isnan(found.half_width)
+    assert not found.above_zero
+    assert not found.below_zero
+
+
+@pytest.mark.parametrize(
+    ("mean", "half_width", "above", "below"),
+    [(2, 1, True, False), (1, 1, False, False), (-1, 1, False, False), (-2, 1, False, True)],
+)
+def test_which_side_of_zero(mean, half_width, above, below):
+    assert Interval(mean, half_width).above_zero is above
+    assert Interval(mean, half_width).below_zero is below
+
+
+@pytest.fixture
+def series(rng):
+    columns = {"y": rng.normal(size=60), "x": rng.normal(size=60)}
+    return prepare(Table(columns, {}), "y", SETTINGS.window, SETTINGS.horizon)
+
+
+class LastInputs:
+    """Forecasts the first input of each row of a window."""
+
+    def predict_on_batch(self, windows):
+        assert len(windows) <= 5
+        return np.asarray(windows)[:, :, :1]
+
+
+def test_a_forecast_is_made_from_the_last_row_of_a_window(series, monkeypatch):
+    monkeypatch.setattr(forecast, "_FORECASTS_AT_ONCE", 5)
+    rows = series.split.parts["test"]
+    found = forecast.forecast(LastInputs(), series, rows, SETTINGS)
+    windows = forecast_windows(series, rows, SETTINGS.window, SETTINGS.horizon)
+    np.testing.assert_allclose(found, series.scale.restore(windows[:, -1, 0]))
+
+
+def test_a_fan_of_the_test_part(series, capsys, monkeypatch):
+    epochs = []
+    fit = fan.keras.Model.fit
+
+    def watched(self, *args, **options):
+        epochs.append(options["epochs"])
+        return fit(self, *args, **options)
+
+    monkeypatch.setattr(fan.keras.Model, "fit", watched)
+    monkeypatch.setattr(fan, "_AT_ONCE", 5)
+    found = fan.forecast_distributions(series, SETTINGS)
+    observed = series.target[series.split.parts["test"]]
+    assert capsys.readouterr().out == ""
+    assert epochs == [2]
+    assert found.quantiles.shape == (len(observed), len(fan.LEVELS))
+    assert (np.diff(found.quantiles, axis=1) > 0).all()
+    low, high = found.quantiles[:, 0], found.quantiles[:, -1]
+    assert found.coverage == pytest.approx(np.mean((low <= observed) & (observed <= high)))
