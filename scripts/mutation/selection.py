@@ -21,6 +21,14 @@ LEFT_OUT = [
 ]
 OF_PROJECT = ["test_contract.py", "test_harmful_files.py", "test_names.py", "test_saved_models.py"]
 
+# Tests that start processes, of which `coverage` sees nothing.
+IN_PROCESSES = {
+    "masklstm/__main__.py": ["tests/commands/test_cli.py"],
+    "masklstm/commands/__init__.py": ["tests/commands/test_cli.py"],
+    "masklstm/commands/info.py": ["tests/commands/test_cli.py"],
+    "masklstm/_core/library.py": ["tests/core/test_native.py", "tests/commands/test_cli.py"],
+}
+
 # The tests of native code by folder, the fastest first: first those without TensorFlow, which take
 # the module `kernels` alone, then those with the op.
 CAMPAIGN = {"kernels": 400, "channels": 150, "recurrent": 60, "arrays": 100}

@@ -93,6 +93,10 @@ class Worker:
         first = mutant.line(text)
         last = first + mutant.replacement.count("\n")
         by = self._by(lambda seconds: self.coverage.tests(mutant.file, first, last, seconds))
+        others = selection.of_folder(selection.IN_PROCESSES, mutant.file)
+        if others and not by:
+            status, failed = self.tests(others, 10 * self.patience)
+            by = failed if status != 0 else ""
         return (KILLED, by) if by else (SURVIVED, "")
 
     def _by(self, chosen: Callable[[float], list[str]]) -> str:

@@ -1,16 +1,17 @@
 """What the demo computes and trains, part by part."""
 
+import argparse
 import math
 
 import numpy as np
 import pytest
 import scipy.stats
 
-from masklstm.commands.demo import fan, forecast
+from masklstm.commands.demo import fan, forecast, options
 from masklstm.commands.demo.examples import forecast_windows, prepare
 from masklstm.commands.demo.intervals import Interval, interval
 from masklstm.commands.demo.options import Settings
-from masklstm.commands.table import Table
+from masklstm.commands.table import CommandError, Table
 
 SETTINGS = Settings(horizon=2, window=4, epochs=3, units=2, seed=7)
 
@@ -83,3 +84,56 @@ def test_a_fan_of_the_test_part(series, capsys, monkeypatch):
     assert (np.diff(found.quantiles, axis=1) > 0).all()
     low, high = found.quantiles[:, 0], found.quantiles[:, -1]
     assert found.coverage == pytest.approx(np.mean((low <= observed) & (observed <= high)))
+
+
+LIMITS = {
+    "horizon": (1, 1_000_000),
+    "window": (1, 1_000_000),
+    "epochs": (1, 1_000_000),
+    "units": (1, 1024),
+    "seed": (0, 2**32 - 1),
+    "seeds": (1, 21),
+    "block": (1, 1_000_000),
+}
+
+
+@pytest.mark.parametrize("option", LIMITS)
+def test_the_limits_of_options(option):
+    parser = argparse.ArgumentParser()
+    options.add_arguments(parser)
+    least, most = LIMITS[option]
+    for number in (least, most):
+        arguments = parser.parse_args([f"--{option}", str(number)])
+        assert getattr(options.read_settings(arguments), option) == number
+    for text in (str(least - 1), str(most + 1), "1.5", "one", ""):
+        arguments = parser.parse_args([f"--{option}={text}"])
+        with pytest.raises(CommandError, match=rf"--{option}.*{least}.*{most}.*Received: {text}"):
+            options.read_settings(arguments)
+    assert getattr(options.read_settings(parser.parse_args([])), option) == DEFAULTS[option]
+
+
+DEFAULTS = dict(horizon=24, window=48, epochs=15, units=32, seed=0, seeds=5, block=168)
+
+
+@pytest.mark.parametrize("text", ["-0.1", "1", "1.5", "nan", "much", ""])
+def test_a_share_that_is_none(text):
+    parser = argparse.ArgumentParser()
+    options.add_arguments(parser)
+    with pytest.raises(CommandError, match=f"--remove.*Received: {text}"):
+        options.read_settings(parser.parse_args([f"--remove={text}"]))
+
+
+@pytest.mark.parametrize(
+    ("given", "share"),
+    [
+        ([], options.SHIPPED_REMOVAL),
+        (["--csv", "file", "--target", "y"], 0.0),
+        (["--remove", "0"], 0.0),
+        (["--remove", "0.999"], 0.999),
+    ],
+    ids=str,
+)
+def test_the_share_of_labels_that_is_removed(given, share):
+    parser = argparse.ArgumentParser()
+    options.add_arguments(parser)
+    assert options.read_settings(parser.parse_args(given)).remove == share

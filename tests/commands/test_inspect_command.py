@@ -186,3 +186,26 @@ def test_one_time_far_from_all_others_in_a_wide_table(capsys, tmp_path):
     printed = capsys.readouterr()
     assert "look for a wrong time" in printed.err.lower()
     assert "9 steps" in printed.out  # counted by rows
+
+
+@pytest.mark.parametrize("text", ["True", "false", "YES", "no"])
+def test_the_day_may_come_first(text, traps_folder, capsys):
+    file = str(traps_folder / "ambiguous.csv")
+    arguments = ["inspect", "--csv", file, "--target", "y", "--dayfirst", text]
+    assert _masklstm_command.main(arguments) == 0
+    step = "1 day" if text in ("True", "YES") else "1 month"
+    assert f"a step is {step}\n" in capsys.readouterr().out
+
+
+def test_a_day_that_may_come_first(traps_folder, capsys):
+    file = str(traps_folder / "ambiguous.csv")
+    assert _masklstm_command.main(["inspect", "--csv", file, "--dayfirst", "maybe"]) == 2
+    assert "--dayfirst. Expected True or False. Received: maybe" in capsys.readouterr().err
+
+
+def test_a_likely_group_is_taken(traps_folder, capsys):
+    arguments = ["inspect", "--csv", str(traps_folder / "stations.csv")]
+    assert _masklstm_command.main(arguments) == 0
+    assert "taken as the group: station" in capsys.readouterr().out
+    assert _masklstm_command.main(["inspect", "--csv", str(traps_folder / "plain.csv")]) == 0
+    assert "taken as the group" not in capsys.readouterr().out

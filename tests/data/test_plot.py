@@ -47,6 +47,8 @@ def test_chosen_series_and_times():
     figure = found.plot(found.labels())
     assert len(figure.axes) == 8
     assert figure.get_suptitle() == "y; 4 more series"
+    assert windows(9).plot(windows(9).labels()).get_suptitle() == "y; 1 more series"
+    assert windows(8).plot(windows(8).labels()).get_suptitle() == "y"
     figure = found.plot(found.labels(), groups=["s9"], between=("2020-01-02", "2020-01-03"))
     assert len(figure.axes[0].lines[0].get_xdata()) == 24
     with pytest.raises(ValueError, match="'s99'"):
@@ -58,4 +60,11 @@ def test_chosen_series_and_times():
 @pytest.mark.parametrize("options", [{"horizon": [1, 5]}, {"return_sequences": True}], ids=str)
 def test_several_labels_of_a_window(options):
     found = windows(2, **options)
-    assert len(found.plot(found.labels()).axes) == 2
+    labels = found.labels()
+    figure = found.plot(labels)
+    assert len(figure.axes) == 2
+    (drawn,) = (line for line in figure.axes[0].lines if line.get_label() == "forecast")
+    shown = drawn.get_ydata()
+    step = -1 if "return_sequences" in options else 0
+    expected = labels[found.groups == "s0", step, 0]
+    np.testing.assert_array_equal(shown[~np.isnan(shown)], expected[~np.isnan(expected)])

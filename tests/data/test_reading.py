@@ -275,3 +275,43 @@ def test_gzip_by_its_first_bytes(folder, tmp_path):
     file = tmp_path / "packed.csv"
     file.write_bytes(gzip.compress((folder / "plain.csv").read_bytes()))
     assert len(read(file)[0]) == traps.HOURS
+
+
+@pytest.mark.parametrize("lines", [0, 1, 2, 3])
+def test_lines_before_the_header(lines, tmp_path, capsys):
+    file = tmp_path / "comments.csv"
+    file.write_text("# a comment\n" * lines + "day,flow\n1,2\n2,3\n")
+    table, said, warned = read(file, capsys)
+    assert table.columns.tolist() == ["day", "flow"]
+    assert table["flow"].tolist() == [2, 3]
+    assert (f"{lines} line" in said) is (lines > 0)
+    assert warned == []
+
+
+@pytest.mark.parametrize(
+    ("cells", "decimal", "thousands", "numbers"),
+    [
+        ("1;2;3", False, False, [1, 2, 3]),
+        ("1,5;2;3", True, False, [1.5, 2, 3]),
+        ("1.5;2;3", False, False, [1.5, 2, 3]),
+        ("1.250,5;2;3", True, True, [1250.5, 2, 3]),
+    ],
+)
+def test_decimal_commas(cells, decimal, thousands, numbers, tmp_path, capsys):
+    file = tmp_path / "numbers.csv"
+    file.write_text(f"a;b;c\n{cells}\n{cells}\n")
+    table, said, _ = read(file, capsys)
+    assert table.iloc[0].tolist() == numbers
+    assert ("decimal comma" in said) is decimal
+    assert ("between thousands" in said) is thousands
+
+
+@pytest.mark.parametrize("group", [None, "site"])
+def test_rows_out_of_order(group, tmp_path):
+    file = tmp_path / "shuffled.csv"
+    days = [f"2020-01-0{day}" for day in (1, 3, 2, 4)]
+    file.write_text("site,time,y\n" + "".join(f"A,{day},1\n" for day in days))
+    options = {} if group is None else {"group": group}
+    _, _, (text,) = read(file, **options)
+    by = "'time'" if group is None else "['site', 'time']"
+    assert f"table.sort_values({by})" in text

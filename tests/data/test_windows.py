@@ -111,6 +111,20 @@ def of(table, length=10, **options):
     return data.windows(table, "rain", "flow", length, time="time", **options)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "label 1 step after each\n"),
+        ({"horizon": 3}, "label 3 steps after each\n"),
+        ({"horizon": [1, 4]}, "labels 1 to 4 steps after each\n"),
+        ({"horizon": 2, "return_sequences": True}, "labels 2 steps after every step\n"),
+    ],
+    ids=str,
+)
+def test_the_repr_says_where_labels_lie(options, words):
+    assert f"windows of 10 steps (a step is 1 hour), {words}" in repr(of(frame(), **options))
+
+
 class TestSteps:
     def test_the_most_frequent_one_is_found_and_said(self):
         table = frame().drop(index=range(20, 30))
@@ -387,7 +401,7 @@ def test_inputs_with_too_many_gaps_are_left_out():
     table = frame()
     table.loc[30:39, "rain"] = NAN
     found = of(table, max_missing=0.5)
-    assert "windows with over 50% missing inputs" in repr(found)
+    assert "left out: 9 windows with over 50% missing inputs" in repr(found)
     x, _ = of(table, max_missing=0.5, batch_size=100)[0]
     assert np.isnan(x).mean(axis=(1, 2)).max() == 0.5
     assert len(of(table, max_missing=1).labels()) == 90
