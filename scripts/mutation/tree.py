@@ -39,7 +39,7 @@ class DoesNotCompileError(Exception):
 
 class Tree:
     def __init__(self, path: Path):
-        self.path = path
+        self.path = path = path.resolve()
         names = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT,

@@ -108,8 +108,13 @@ class Worker:
                 return TIMEOUT if status == TIMEOUT else by
         return ""
 
-    def _by_files(self, files: list[str]) -> str:
-        return self._by(lambda seconds: self.coverage.of_files(files, seconds))
+    def _by_op(self, kind: str, files: list[str]) -> str:
+        """What fails with the op of a build: without XLA those that need it cannot pass."""
+        without = "xla" if kind == "op" else None
+        self.tree.link_built(kind)
+        by = self._by(lambda seconds: self.coverage.of_files(files, seconds, without))
+        self.tree.link_installed()
+        return by
 
     # Native code
 
@@ -123,10 +128,7 @@ class Worker:
             self.tree.build(kind)
             self.plain[kind] = self.built(kind)
             if kind in ("op", "xla"):
-                self.tree.link_built(kind)
-                files = sorted({test for tests in selection.OP_TESTS.values() for test in tests})
-                failed = self._by_files(files)
-                self.tree.link_installed()
+                failed = self._by_op(kind, selection.OPS)
                 if failed:
                     raise SystemExit(f"without any mutant, {failed} fails")
 
@@ -146,14 +148,11 @@ class Worker:
                     return KILLED, by
             if not self._changes(kind):
                 return NOT_BUILT, ""
-            self.tree.link_built(kind)
             files = selection.of_folder(selection.OP_TESTS, mutant.file) or selection.OPS
-            by = self._by_files(files)
+            by = self._by_op(kind, files)
             return (KILLED, by) if by else (SURVIVED, "")
         except DoesNotCompileError as error:
             return STILLBORN, str(error)[-300:]
-        finally:
-            self.tree.link_installed()
 
     def _by_arrays(self, file: str) -> str:
         parts, tests = (
