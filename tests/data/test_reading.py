@@ -315,3 +315,37 @@ def test_rows_out_of_order(group, tmp_path):
     _, _, (text,) = read(file, **options)
     by = "'time'" if group is None else "['site', 'time']"
     assert f"table.sort_values({by})" in text
+
+
+@pytest.mark.parametrize(
+    ("rows", "units"),
+    [
+        (["m3/s;mm", "1;2", "3;4", "5;6"], True),
+        (["m3/s;mm", "1;", "3;4", "5;6"], True),  # with a gap
+        ([";mm", "1;2", "3;4", "5;6"], True),
+        (["m3/s;", "1;2", "3;4", "5;6"], True),
+        (["m3/s;7", "1;2", "3;4", "5;6"], False),  # a row like the others
+        (["m3/s;mm", "1;2"], False),  # too few to tell
+        (["m3/s;a", "1;a", "3;b", "5;a"], False),  # a text like those below
+        (["m3/s;2020-01-01", "1;2020-01-02", "3;2020-01-03", "5;2020-01-04"], False),
+        (["m3/s;day", "1;2020-01-02", "3;2020-01-03", "5;2020-01-04"], True),
+        (["m3/s;text", "1;a", "3;b", "5;a"], True),
+        ([";", "1;2", "3;4", "5;6"], False),  # a row of gaps
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_units_below_the_header(rows, units, tmp_path, capsys):
+    file = tmp_path / "units.csv"
+    file.write_text("\n".join(["flow;other", *rows, ""]))
+    table, said, _ = read(file, capsys)
+    assert ("left out, as units" in said) is units
+    assert len(table) == len(rows) - units
+
+
+@pytest.mark.parametrize("kind", ["numbers", "times", "truths"])
+def test_columns_that_are_no_text(kind, tmp_path):
+    cells = {"numbers": "1.5", "times": "2020-01-01", "truths": "True"}[kind]
+    file = tmp_path / "table.csv"
+    file.write_text(f"a,y\n{cells},1\n{cells},2\n{cells},3\n")
+    _, _, warned = read(file)
+    assert not any("is text" in text for text in warned)

@@ -90,3 +90,13 @@ def test_nothing_is_left_of_what_failed(tmp_path):
         data.on_disk(tmp_path / "a.parquet", tmp_path / "new", time="x")
     with pytest.raises(FileNotFoundError, match=r"\*\.parquet"):
         data.on_disk(tmp_path / "there", tmp_path / "new")
+
+
+def test_it_says_what_was_stored_in_folders_that_it_makes(tmp_path, capsys):
+    table().to_parquet(tmp_path / "table.parquet", index=False)
+    folder = tmp_path / "new" / "nested" / "columns"
+    data.on_disk(tmp_path / "table.parquet", folder, time="when", group="site", missing=-999)
+    assert "columns: 2,480 rows of site, when, rain, flow, count" in capsys.readouterr().out
+    again = folder.with_name("quiet")
+    data.on_disk(tmp_path / "table.parquet", again, time="when", group="site", verbose=False)
+    assert capsys.readouterr().out == ""

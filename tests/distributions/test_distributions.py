@@ -255,3 +255,32 @@ def test_errors():
         with pytest.raises(ValueError, match=expected):
             call()
     assert find_family("laplace", 4).channels == 12
+
+
+@pytest.mark.parametrize("family", ["gaussian", "laplace", "student_t", "asymmetric_laplace"])
+def test_variances_at_location_zero(family, rng):
+    given = parameters(rng, family)
+    given[:, 0] = 0
+    expected = SCIPY[family](*given.T).var()
+    found = distributions.variance(family, given).numpy()
+    has_one = np.isfinite(expected)
+    np.testing.assert_allclose(found[has_one], expected[has_one], rtol=1e-6)
+
+
+def test_counts_below_zero_have_no_probability():
+    """Not even where that of 0 is below the smallest number."""
+    for family, channels in (("poisson", [1e5]), ("negative_binomial", [1e5, 1e-4])):
+        assert distributions.cdf(family, [channels], [[-1.0, 0.0, INF]]).numpy().tolist() == [
+            [0, 0, 1]
+        ]
+
+
+@pytest.mark.parametrize("family", ["poisson", "negative_binomial", "bernoulli"])
+def test_the_quantile_of_a_probability_that_a_count_has(family):
+    """Is that count: the smallest whose probability is q or more."""
+    channels = {"poisson": [3.0], "negative_binomial": [4.0, 0.5], "bernoulli": [0.3]}[family]
+    for count in range(2 if family == "bernoulli" else 4):
+        q = distributions.cdf(family, np.array([channels]), np.array([[float(count)]])).numpy()
+        if q[0, 0] <= 0.5:
+            found = distributions.quantile(family, np.array([channels]), [q[0, 0]])
+            assert found.numpy().tolist() == [[count]]
