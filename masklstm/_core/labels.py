@@ -107,7 +107,7 @@ def _as_array(y: Any, name: str) -> Any:
 
 
 def _is_exact(integers: Any) -> bool:
-    return bool(np.all(np.abs(integers.astype(np.float64)) <= 2.0**53))
+    return bool(np.all(np.abs(integers.astype(np.float64)) < 2.0**53))  # 2^53 may be rounded
 
 
 def _numbers(array: Any, name: str) -> Any:

@@ -87,6 +87,8 @@ def is_conventional(number: float) -> bool:
     """Whether a number is commonly used for what is missing: nines and nothing else, as in -999 and
     99.9, the end of an integer type, or 1e20 and beyond.
     """
+    if abs(number) >= 1e20:  # float32 does not have them all
+        return True
     digits = f"{np.float32(abs(number)):.7g}".replace(".", "")
     nines = len(digits) > 1 and set(digits) == {"9"}
-    return nines or abs(number) >= 1e20 or number in _CONVENTIONAL
+    return nines or number in _CONVENTIONAL

@@ -226,9 +226,9 @@ def _drawn(names: list[Any], edges: NDArray[np.float64], seed: int) -> list[tupl
     places = np.rint(edges * len(ordered)).astype(int)
     for place in range(1, len(places)):  # none is empty
         places[place] = max(places[place], places[place - 1] + 1)
+    places[-1] = len(ordered)
     for place in range(len(places) - 2, 0, -1):
         places[place] = min(places[place], places[place + 1] - 1)
-    places[-1] = len(ordered)
     return [
         tuple(ordered[k] for k in sorted(drawn[start:stop]))
         for start, stop in itertools.pairwise(places)

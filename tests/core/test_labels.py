@@ -16,7 +16,7 @@ from masklstm._core.labels import leaves, name_of, read_labels, rebuild
         ([1, 2, 3], "float64"),
         ([True, False], "float64"),
         ([0.5, np.nan], "float64"),
-        ([2**53, 1], "float64"),
+        ([2**53 - 1, 1], "float64"),
         ([2**53 + 1, 1], "int64"),  # which float64 does not have
         (np.array([1, 2], "int16"), "int16"),
         (np.array([1, 2], "float32"), "float32"),

@@ -232,3 +232,12 @@ def test_errors():
             make()
     with pytest.raises(ValueError, match="tweedie"):
         metrics.Coverage(family="tweedie")
+
+
+def test_a_score_that_is_infinite_is_nan():
+    """Student's t distribution with one degree of freedom or fewer has no mean."""
+    for degrees, is_finite in ((0.5, False), (1.0, False), (1.5, True)):
+        metric = metrics.CRPS("student_t")
+        metric.update_state([[0.5]], [[[0.0, 1.0, degrees]]])
+        assert np.isfinite(float(metric.result())) == is_finite
+        assert np.isnan(float(metric.result())) != is_finite
