@@ -8,6 +8,8 @@ import pytest
 
 from masklstm import losses
 from masklstm.callbacks import MissingLabels
+from masklstm.callbacks.forgotten_sentinel import forgotten_sentinel
+from masklstm.callbacks.label_counts import Extremes
 
 NAN = np.nan
 FILL_OF_NETCDF = 9.969209968386869e36
@@ -135,3 +137,17 @@ def test_a_masked_array_loses_its_mask_in_fit():
     texts = [str(each.message) for each in caught]
     assert any("2 of 4 labels of the training are 9.96921e+36" in text for text in texts)
     assert any("y.filled(numpy.nan)" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("highest", "found"),
+    [
+        (Extremes(2000.0, 2, 500.0), None),  # twice, but not in use: the range is wide
+        (Extremes(9999.0, 1, 500.0), None),  # in use, but once
+        (Extremes(9999.0, 2, 500.0), -999.0),  # another sentinel
+        (Extremes(500.0, 2, 400.0), -999.0),
+    ],
+)
+def test_the_other_end(highest, found):
+    lowest = Extremes(-999.0, 5, -400.0)
+    assert forgotten_sentinel(lowest, highest, True, False, 100) == found

@@ -11,8 +11,9 @@ import tensorflow as tf
 import masklstm
 from masklstm import data, distributed, losses
 from masklstm._core import keras_compat, workers
-from masklstm.distributed import failures
+from masklstm.distributed import failures, training
 from masklstm.distributed.sharding import Share
+from masklstm.distributed.training import ReplicaTraining
 
 
 def resolver(kind, index, **cluster):
@@ -249,6 +250,13 @@ class TestBackup:
             np.testing.assert_array_equal(a, b)
         assert [file.name for file in (tmp_path / "part").iterdir()] == ["epoch-000004.npz"]
 
+    def test_a_file_that_another_process_deletes(self, tmp_path, monkeypatch):
+        backup = distributed.BackupAndRestore(tmp_path)
+        gone = {7: tmp_path / "epoch-000007.npz"}
+        monkeypatch.setattr(backup, "_files", lambda: gone)
+        monkeypatch.setattr(backup, "_is_first", lambda: True)
+        backup.on_train_end()
+
     def test_what_is_half_written_is_not_taken(self, tmp_path):
         (tmp_path / ".0123.npz").write_bytes(b"half")
         (tmp_path / "epoch-notes.npz").write_bytes(b"")
@@ -275,6 +283,39 @@ class TestBackup:
         self.fit(again, tmp_path)
         for a, b in zip(whole.get_weights(), again.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+class TestStepsThatSeveralWorkersTake:
+    """What is checked of them; tests/distributed/test_workers.py has the workers."""
+
+    def distributed(self, per_execution, **of_training):
+        model = SimpleNamespace(
+            steps_per_execution=per_execution, distribute_strategy=tf.distribute.get_strategy()
+        )
+        batches = FewerBatches()
+        return ReplicaTraining._distributed(model, batches, {}, "steps", **of_training)[1]
+
+    def test_an_execution_of_several_steps(self):
+        assert self.distributed(3, shuffle=False) == 3
+        with pytest.raises(ValueError, match=r"divide the 3 steps .* steps_per_execution=2"):
+            self.distributed(2, shuffle=False)
+        assert self.distributed(2) == 4  # without a sample in the last
+
+    def test_a_metric_that_was_made_before(self, monkeypatch):
+        monkeypatch.setattr(training, "have_company", lambda strategy: True)
+        strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+        monkeypatch.setattr(keras_compat, "compiled_metrics", lambda model: [])
+        before = keras.metrics.MeanAbsoluteError(name="before")
+        with strategy.scope():
+            within = keras.metrics.MeanAbsoluteError()
+
+        def check(*metrics):
+            model = SimpleNamespace(distribute_strategy=strategy, metrics=metrics)
+            ReplicaTraining._check_metrics(model)
+
+        check(within)
+        with pytest.raises(ValueError, match=r"'before' to be made within the strategy's scope"):
+            check(within, before)
 
 
 def test_the_public_names():

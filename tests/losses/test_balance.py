@@ -309,3 +309,12 @@ class TestErrors:
     def test_unknown_options(self):
         with pytest.raises(TypeError, match=r"unexpected keyword argument 'balanced'"):
             losses.MeanSquaredError(balanced="sample")
+
+
+@pytest.mark.parametrize(
+    ("normalizer", "kind"), [(3, int), (3.0, float), (np.float32(3), float), (np.int64(3), float)]
+)
+def test_a_normalizer_is_saved_as_a_plain_number(normalizer, kind):
+    loss = losses.MeanSquaredError(normalizer=normalizer)
+    assert type(loss.get_config()["normalizer"]) is kind
+    assert float(loss([[1.0, 1.0]], [[2.0, 3.0]])) == pytest.approx(5 / 3)

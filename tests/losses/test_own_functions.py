@@ -391,3 +391,26 @@ def test_it_is_tried_once_and_not_within_a_graph(tasks):
     masked(*tasks)
     assert len(calls) == tried + 3
     assert calls.count(False) == 1
+
+
+def test_a_prediction_for_each_label_in_an_axis_of_its_own(rng):
+    """Labels (samples,), predictions (samples, 1): no table of differences."""
+    y_true, y_pred = rng.normal(size=6).astype("float32"), rng.normal(size=(6, 1)).astype("float32")
+    y_true[2] = NAN
+    expected = np.nanmean(np.abs(y_true - y_pred[:, 0]))
+    for inner in (absolute, Asymmetric()):
+        found = losses.Masked(inner)(y_true, y_pred)
+        if inner is absolute:
+            assert float(found) == pytest.approx(expected, rel=1e-5)
+        assert float(found) == pytest.approx(
+            float(losses.Masked(inner)(y_true[:, None], y_pred)), rel=1e-5
+        )
+
+
+def test_what_takes_no_channels_is_refused(rng):
+    def picky(t, p):
+        raise TypeError("of two columns alone")
+
+    with pytest.raises((TypeError, ValueError)) as caught:
+        losses.Masked(picky)(rng.normal(size=(6, 1)), rng.normal(size=(6, 3)))
+    assert "NoneType" not in str(caught.value)
