@@ -44,10 +44,13 @@ def all_mutants(only: list[str]) -> list[Mutant]:
     for pattern, rules in (("masklstm/**/*.py", python_rules), ("csrc/**/*.*", cpp_rules)):
         for path in sorted(ROOT.glob(pattern)):
             file = str(path.relative_to(ROOT))
-            chosen = not only or any(file.startswith(each) for each in only)
-            if chosen and path.name not in COSMETIC and path.suffix != ".map":
+            if is_in(file, only) and path.name not in COSMETIC and path.suffix != ".map":
                 found += rules.mutants(file, path.read_text())
     return found
+
+
+def is_in(file: str, places: list[str]) -> bool:
+    return not places or any(file.startswith(each) for each in places)
 
 
 def area(mutant: Mutant) -> str:
@@ -60,9 +63,9 @@ class Report:
         self.total, self.outcomes, self.lock = total, list[Outcome](), threading.Lock()
         self.file = file
 
-    def resume(self, mutants: list[Mutant], again: bool) -> list[Mutant]:
-        """With what the file has of these mutants; which of them are still to be tried, the
-        survivors among them if they are tried again.
+    def resume(self, mutants: list[Mutant], again: bool, only: list[str]) -> list[Mutant]:
+        """With what the file has of these mutants; which of them are still to be tried. Those that
+        survived are if they are tried again.
         """
         entries = json.loads(self.file.read_text()) if self.file and self.file.exists() else []
         known = [Outcome(Mutant(*e["mutant"]), e["status"], e["by"]) for e in entries]
@@ -179,7 +182,7 @@ def main() -> int:
         print("\n\n".join(mutant.shown(ROOT) for mutant in mutants))
         return 0
     report = Report(len(mutants), arguments.again or arguments.out)
-    mutants = report.resume(mutants, again=arguments.again is not None)
+    mutants = report.resume(mutants, arguments.again is not None, arguments.only)
     native = [mutant for mutant in mutants if not mutant.file.endswith(".py")]
     trees = [Tree(arguments.folder / f"tree-{job}") for job in range(arguments.jobs)]
     coverage = Coverage(arguments.folder, trees[0])
