@@ -34,8 +34,6 @@ IN_PROCESSES = {
 CAMPAIGN = {"kernels": 400, "channels": 150, "recurrent": 60, "arrays": 100}
 _KERNELS = "tests/kernels/test_kernels.py"
 _RECURRENT = "tests/kernels/test_recurrent_kernels.py"
-# Not optimized, these alone would take five minutes; with other types and sizes they are run.
-SLOW = "not (number_of_threads and (float64 or 70000)) and not (alignment and float64)"
 NUMPY_TESTS = {
     "csrc/recurrent": (["recurrent"], [_RECURRENT]),
     "csrc/python/recurrent": (["recurrent", "arrays"], [_RECURRENT]),
@@ -86,6 +84,11 @@ def of_folder(table: dict[str, T], file: str) -> T | None:
     """The entry whose key is the longest that the file begins with."""
     keys = [key for key in table if file.startswith(key)]
     return table[max(keys, key=len)] if keys else None
+
+
+def of_numpy(file: str) -> tuple[list[str], list[str]]:
+    """Parts of the campaign and tests that take the module `kernels` alone."""
+    return of_folder(NUMPY_TESTS, file) or ([], [])
 
 
 class Coverage:

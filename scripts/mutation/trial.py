@@ -143,27 +143,30 @@ class Worker:
             if kind == "cuda-emulated":
                 return self._emulated()
             if quick and self._changes(*quick):
-                by = self._by_arrays(mutant.file)
+                by = self._by_campaign(mutant.file)
                 if by:
                     return KILLED, by
             if not self._changes(kind):
                 return NOT_BUILT, ""
             files = selection.of_folder(selection.OP_TESTS, mutant.file) or selection.OPS
-            by = self._by_op(kind, files)
+            by = self._by_kernel_tests(kind, mutant.file) or self._by_op(kind, files)
             return (KILLED, by) if by else (SURVIVED, "")
         except DoesNotCompileError as error:
             return STILLBORN, str(error)[-300:]
 
-    def _by_arrays(self, file: str) -> str:
-        parts, tests = (
-            selection.of_folder(selection.NUMPY_TESTS, file) or selection.NUMPY_TESTS["csrc/core"]
-        )
-        (module,) = self.tree.folder("quick").glob("kernels.*.so")
-        environment = self.tree.environment() | {"MASKLSTM_KERNELS": str(module)}
+    def _by_campaign(self, file: str) -> str:
+        parts, _ = selection.of_numpy(file)
         cases = [word for part in parts for word in (part, str(selection.CAMPAIGN[part]))]
-        by = self._ran([sys.executable, "-c", CAMPAIGN, *cases], environment)
-        options = ["--confcutdir=tests/kernels", "-k", selection.SLOW]
-        return by or self._ran([*PYTEST, *options, *tests], environment)
+        return self._ran([sys.executable, "-c", CAMPAIGN, *cases], self._kernels("quick"))
+
+    def _by_kernel_tests(self, kind: str, file: str) -> str:
+        _, tests = selection.of_numpy(file)
+        options = ["--confcutdir=tests/kernels", *tests]
+        return self._ran([*PYTEST, *options], self._kernels(kind)) if tests else ""
+
+    def _kernels(self, kind: str) -> dict[str, str]:
+        (module,) = self.tree.folder(kind).glob("kernels.*.so")
+        return self.tree.environment() | {"MASKLSTM_KERNELS": str(module)}
 
     def _emulated(self) -> tuple[str, str]:
         if not self._changes("cuda-emulated"):
