@@ -62,6 +62,7 @@ class Report:
     def __init__(self, total: int, file: Path | None):
         self.total, self.outcomes, self.lock = total, list[Outcome](), threading.Lock()
         self.file = file
+        self.earlier: list[Outcome] = []
 
     def resume(self, mutants: list[Mutant], again: bool, only: list[str]) -> list[Mutant]:
         """With what the file has of these mutants; which of them are still to be tried. Those that
@@ -69,11 +70,16 @@ class Report:
         """
         entries = json.loads(self.file.read_text()) if self.file and self.file.exists() else []
         known = [Outcome(Mutant(*e["mutant"]), e["status"], e["by"]) for e in entries]
+        wanted = set(mutants)
         kept = [
-            o for o in known if o.mutant in set(mutants) and not (again and o.status == SURVIVED)
+            outcome
+            for outcome in known
+            if outcome.mutant in wanted
+            and not (again and outcome.status == SURVIVED and is_in(outcome.mutant.file, only))
         ]
         self.outcomes += kept
         done = {outcome.mutant for outcome in kept}
+        self.earlier = [outcome for outcome in known if outcome.mutant in wanted - done]
         return [mutant for mutant in mutants if mutant not in done]
 
     def add(self, outcome: Outcome) -> None:
@@ -86,7 +92,9 @@ class Report:
             if outcome.status == SURVIVED:
                 print(mutant.shown(ROOT), flush=True)
             if self.file:  # what there is, if the rest should be cut off
-                entries = [o._asdict() for o in self.outcomes]
+                tried = {outcome.mutant for outcome in self.outcomes}
+                rest = [outcome for outcome in self.earlier if outcome.mutant not in tried]
+                entries = [outcome._asdict() for outcome in self.outcomes + rest]
                 self.file.write_text(json.dumps(entries, indent=1) + "\n")
 
     def counts(self) -> dict[str, collections.Counter[str]]:

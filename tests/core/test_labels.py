@@ -81,3 +81,9 @@ def test_leaves_of_one_output_and_of_nested_ones():
     ]
     assert [keys for keys, _ in leaves((tf.constant(1.0), tf.ones(2)))] == [(0,), (1,)]
     assert [keys for keys, _ in leaves([tf.constant(1.0), tf.constant(2.0)])] == [()]
+
+
+def test_a_list_of_tensors_is_a_table():
+    labels, observed = read_labels([tf.constant([1.0, np.nan]), tf.constant([2.0, 3.0])], np.nan)
+    assert labels.dtype == tf.float32
+    assert observed.numpy().tolist() == [[True, False], [True, True]]

@@ -318,3 +318,20 @@ def test_a_normalizer_is_saved_as_a_plain_number(normalizer, kind):
     loss = losses.MeanSquaredError(normalizer=normalizer)
     assert type(loss.get_config()["normalizer"]) is kind
     assert float(loss([[1.0, 1.0]], [[2.0, 3.0]])) == pytest.approx(5 / 3)
+
+
+@pytest.mark.parametrize("of", [ops, reference], ids=["ops", "reference"])
+@pytest.mark.parametrize(("balance", "least"), [("sample", 1), ("timestep", 2), ("feature", 2)])
+def test_axes_that_are_known_when_it_runs(of, balance, least):
+    spec = tf.TensorSpec(None)
+
+    @tf.function(input_signature=[spec, spec])
+    def loss(t, p):
+        return of.masked_loss(t, p, balance=balance)
+
+    for rank in (least, least + 1):
+        t, p = tf.zeros([2] * rank), 2 * tf.ones([2] * rank)
+        assert float(loss(t, p)) == 4.0
+    if least == 2:
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            loss(tf.zeros(2), tf.ones(2))

@@ -375,6 +375,9 @@ def test_options_are_saved():
         assert masked.from_config(config).per == "element"
     config = losses.Masked("SparseCategoricalCrossentropy", class_labels=True).get_config()
     assert losses.Masked.from_config(config).class_labels is True
+    config = metrics.Masked("sparse_categorical_accuracy", class_labels=True).get_config()
+    assert metrics.Masked.from_config(config).class_labels is True
+    assert "class_labels" not in metrics.Masked("sparse_categorical_accuracy").get_config()
 
 
 def test_it_is_tried_once_and_not_within_a_graph(tasks):

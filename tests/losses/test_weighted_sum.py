@@ -277,3 +277,10 @@ class TestErrors:
 
         with pytest.raises(ValueError, match=r"'loss'.*masklstm.losses.Sum\(parts\)"):
             metrics.Loss(Both())
+
+
+def test_the_balance_is_that_of_a_single_part():
+    one = losses.Huber(balance="feature")
+    assert losses.Sum([one]).balance == "feature"
+    assert losses.Sum([losses.Huber()]).balance is None
+    assert losses.Sum([one, losses.MeanSquaredError(balance="feature")]).balance is None

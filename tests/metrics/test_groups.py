@@ -307,3 +307,9 @@ def test_what_does_not_fit_is_refused(rng):
         metric.update_state(y_true, y_pred)
         with pytest.raises(ValueError, match=r"Expected labels with 4 of them.*before"):
             metric.update_state(y_true[:, :2], y_pred[:, :2])
+
+
+@pytest.mark.parametrize("scale", [[], [[1.0, 2.0]], 0.0, -1.0, [1.0, 0.0], NAN, "wide", None])
+def test_a_scale_that_is_none(scale):
+    with pytest.raises(ValueError, match="'scale'"):
+        metrics.MeanAbsoluteScaledError(scale)

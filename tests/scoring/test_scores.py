@@ -310,6 +310,14 @@ def test_flow_duration_bias():
             FlowDurationBias(**arguments)
 
 
+@pytest.mark.parametrize("shape", [(6, 5), (6, 1), (6,)])
+def test_an_axis_of_length_one_may_be_left_out(shape, rng):
+    y, p = rng.normal(size=(2, *shape))
+    expected = masklstm.scores(y, p, ["rmse"])
+    for labels, predictions in ((y[..., None], p), (y, p[..., None])):
+        assert masklstm.scores(labels, predictions, ["rmse"])["all"] == expected["all"]
+
+
 class TestTable:
     def found(self, rng, groups=3):
         y, p = rng.uniform(1, 2, (2, 10, groups))
@@ -342,6 +350,14 @@ class TestTable:
             "all",
         ]
         assert len({len(line) for line in lines if line}) == 1
+        numbers = {name: getattr(found, name)().values() for name in ("median", "mean")}
+        numbers |= {"all": found["all"].values(), "<1|\\n": found["<1|\n"].values()}
+        for line in filter(None, lines[1:]):
+            name, *cells = line.split()
+            expected = numbers.get(name, [NAN, NAN])
+            if name in numbers or name == "<0|\\n":
+                shown = ["NaN" if np.isnan(value) else f"{value:.4g}" for value in expected]
+                assert cells[-2:] == shown
         markdown = found.to_markdown().splitlines()
         assert len(markdown) == 8
         assert {line.replace("\\|", "").count("|") for line in markdown} == {5}
