@@ -301,6 +301,23 @@ class TestStepsThatSeveralWorkersTake:
             self.distributed(2, shuffle=False)
         assert self.distributed(2) == 4  # without a sample in the last
 
+    @pytest.mark.parametrize("company", [False, True])
+    @pytest.mark.parametrize("serves", [False, True])
+    def test_the_keras_that_workers_need(self, company, serves, monkeypatch):
+        monkeypatch.setattr(training, "have_company", lambda strategy: company)
+        monkeypatch.setattr(keras_compat, "serves_workers", lambda: serves)
+        model = SimpleNamespace(
+            distribute_strategy=SimpleNamespace(num_replicas_in_sync=2),
+            jit_compile=False,
+            steps_per_execution=1,
+            optimizer=keras.optimizers.SGD(),
+        )
+        if company and not serves:
+            with pytest.raises(RuntimeError, match=r"Expected Keras 3\.10 or newer"):
+                ReplicaTraining._check_step(model, None)
+        else:
+            ReplicaTraining._check_step(model, None)
+
     def test_a_metric_that_was_made_before(self, monkeypatch):
         monkeypatch.setattr(training, "have_company", lambda strategy: True)
         strategy = tf.distribute.MirroredStrategy(["CPU:0"])

@@ -346,6 +346,12 @@ class TestErrors:
             function(zeros[..., :1], zeros[..., :1])
             with pytest.raises(tf.errors.InvalidArgumentError, match=r"\[\?,\?,1\]"):
                 function(zeros, zeros)
+        spec = tf.TensorSpec([None, 5, None])
+        loss = losses.BinaryCrossentropy(pos_weight=[2.0])
+        function = tf.function(loss, input_signature=[spec, spec])
+        function(zeros[..., :1], zeros[..., :1])
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"\[\?,\?,1\]"):
+            function(zeros, zeros)
         with pytest.raises(ValueError, match=r"'pos_weight'. Expected 3 numbers"):
             losses.BinaryCrossentropy(pos_weight=[1.0, 2.0])(zeros, zeros)
 
