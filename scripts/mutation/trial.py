@@ -123,7 +123,9 @@ class Worker:
         return {file.name: file.read_bytes() for name in LIBRARIES for file in folder.glob(name)}
 
     def prepare(self, kinds: set[str]) -> None:
-        """Builds what is there without any mutant."""
+        """Builds what is there without any mutant, and runs the first tests."""
+        if self.first and self.tests(list(self.first), 10 * self.patience)[0] != 0:
+            raise SystemExit(f"without any mutant, these fail: {' '.join(self.first)}")
         for kind in sorted(kinds):
             self.tree.build(kind)
             self.plain[kind] = self.built(kind)

@@ -1,13 +1,14 @@
 """What the demo computes and trains, part by part."""
 
 import argparse
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 import scipy.stats
 
-from masklstm.commands.demo import fan, forecast, options
+from masklstm.commands.demo import fan, forecast, options, speed
 from masklstm.commands.demo.examples import forecast_windows, prepare
 from masklstm.commands.demo.intervals import Interval, interval
 from masklstm.commands.demo.options import Settings
@@ -137,3 +138,26 @@ def test_the_share_of_labels_that_is_removed(given, share):
     parser = argparse.ArgumentParser()
     options.add_arguments(parser)
     assert options.read_settings(parser.parse_args(given)).remove == share
+
+
+def test_the_speed_of_an_epoch(series, capsys, monkeypatch):
+    fit = speed.keras.Model.fit
+    calls = []
+
+    def watched(self, *args, **options):
+        calls.append(self)
+        return fit(self, *args, **options)
+
+    monkeypatch.setattr(speed.keras.Model, "fit", watched)
+    found = speed.time_epochs(series, SETTINGS)
+    assert 0 < found.ours < math.inf
+    assert 0 < found.keras < math.inf
+    assert len(calls) == 2 * (1 + speed._ROUNDS)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("value", [SETTINGS, options.shipped_source(), interval([1.0, 2.0])])
+def test_what_was_chosen_or_found_cannot_be_changed(value):
+    field = next(iter(dataclasses.fields(value)))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(value, field.name, None)
