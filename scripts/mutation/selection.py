@@ -117,7 +117,7 @@ class Coverage:
         self.total: Counter[str] = Counter()
         for file in self.data.measured_files():
             by_line = {
-                line: [context.split("|")[0] for context in contexts if context]
+                line: [context.rpartition("|")[0] for context in contexts if context]
                 for line, contexts in self.data.contexts_by_lineno(file).items()
             }
             self.lines[file.removeprefix(self.prefix)] = by_line
