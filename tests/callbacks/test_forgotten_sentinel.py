@@ -151,3 +151,12 @@ def test_a_masked_array_loses_its_mask_in_fit():
 def test_the_other_end(highest, found):
     lowest = Extremes(-999.0, 5, -400.0)
     assert forgotten_sentinel(lowest, highest, True, False, 100) == found
+
+
+@pytest.mark.parametrize("number", [255.0, 32767.0, 65535.0, 2.0**31 - 1, 999.0])
+def test_the_upper_end_of_a_type(number):
+    lowest, highest = Extremes(0.0, 1, 1.0), Extremes(number, 5, 30.0)
+    assert forgotten_sentinel(lowest, highest, True, False, 100) == number
+    below = Extremes(-30.0, 1, -20.0)  # -255 is none
+    found = forgotten_sentinel(Extremes(-255.0, 5, -30.0), below, True, False, 100)
+    assert found is None

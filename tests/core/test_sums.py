@@ -9,6 +9,7 @@ from support.markers import needs_native
 from support.native import kernels
 
 from masklstm import ops
+from masklstm._core import library, summation
 
 SIZE = 2**20 + 7
 
@@ -133,3 +134,14 @@ def test_counts_beyond_32_bits():
     assert list(gradient[:3]) == [0.0, 0.0, -2.0]
     assert list(gradient[-2:]) == [-2.0, 2.0]
     assert np.isnan(gradient[2**31 - 1])
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("axes", [[0], [1], [0, 2], [0, 1, 2]], ids=str)
+def test_totals_along_axes(backend, axes, rng, monkeypatch):
+    if backend == "native" and library.backend != "native":
+        pytest.skip("this masklstm has no native part")
+    monkeypatch.setattr(library, "backend", backend)
+    x = rng.normal(size=(4, 3, 2))
+    found = summation.total_along(tf.constant(x), axes)
+    np.testing.assert_allclose(found, x.sum(axis=tuple(axes)), rtol=1e-12)

@@ -322,6 +322,8 @@ def test_rows_out_of_order(group, tmp_path):
     [
         (["m3/s;mm", "1;2", "3;4", "5;6"], True),
         (["m3/s;mm", "1;", "3;4", "5;6"], True),  # with a gap
+        (["m3/s;mm", "1;", "3;4", ";6"], True),
+        (["m3/s;mm", "1,5;2", "3,5;4", "5,5;6"], True),
         ([";mm", "1;2", "3;4", "5;6"], True),
         (["m3/s;", "1;2", "3;4", "5;6"], True),
         (["m3/s;7", "1;2", "3;4", "5;6"], False),  # a row like the others

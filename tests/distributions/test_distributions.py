@@ -284,3 +284,12 @@ def test_the_quantile_of_a_probability_that_a_count_has(family):
         if q[0, 0] <= 0.5:
             found = distributions.quantile(family, np.array([channels]), [q[0, 0]])
             assert found.numpy().tolist() == [[count]]
+
+
+@pytest.mark.parametrize("family", SCIPY)
+def test_survival_has_all_digits_where_it_is_small(family, rng):
+    channels = parameters(rng, family)
+    expected = SCIPY[family](*channels.T)
+    t = expected.ppf(rng.uniform(0.01, 0.999999, NUMBER))
+    found = FAMILIES[family].survival(t, *map(tf.constant, channels.T)).numpy()
+    np.testing.assert_allclose(found, expected.sf(t), rtol=1e-6, atol=1e-300)
