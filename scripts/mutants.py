@@ -3,7 +3,7 @@
 
 Each mutant has one operator, number, condition, statement or the like changed, by the rules of
 scripts/mutation. Those of Python are tried by the tests that run the line (found out once by
-`coverage`, which takes half an hour; kept in the working folder), those of C++ by building the
+`coverage`, which takes a while; kept in the working folder), those of C++ by building the
 module again and running the campaign and the tests of its folder, then by building the op and
 running its tests; those of CUDA by the emulator. Tests with many cases run ten of them. A mutant
 that compiles to the same program as before is not counted, nor one that does not compile.

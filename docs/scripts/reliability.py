@@ -78,6 +78,8 @@ FOUND = (
     "than the first one, ended in a traceback; the times taken as the group asked for terabytes",
     "a `sep` with groups became columns of its own, or ended in a traceback",
     "`Normalization.inverse()` of a float64 layer gave back float32",
+    'mutants: `data.split(by="group")` with few groups could leave the last part empty; a list of '
+    "whole numbers with 2^53 + 1 became 2^53",
 )
 PROMISED = (
     "the numbers are those of the stated formula, within the stated units in the last place, for "

@@ -98,30 +98,30 @@ LIMITS = {
 }
 
 
-@pytest.mark.parametrize("option", LIMITS)
-def test_the_limits_of_options(option):
+DEFAULTS = dict(horizon=24, window=48, epochs=15, units=32, seed=0, seeds=5, block=168)
+
+
+def settings(*given):
     parser = argparse.ArgumentParser()
     options.add_arguments(parser)
+    return options.read_settings(parser.parse_args(given))
+
+
+@pytest.mark.parametrize("option", LIMITS)
+def test_the_limits_of_options(option):
     least, most = LIMITS[option]
     for number in (least, most):
-        arguments = parser.parse_args([f"--{option}", str(number)])
-        assert getattr(options.read_settings(arguments), option) == number
+        assert getattr(settings(f"--{option}={number}"), option) == number
     for text in (str(least - 1), str(most + 1), "1.5", "one", ""):
-        arguments = parser.parse_args([f"--{option}={text}"])
         with pytest.raises(CommandError, match=rf"--{option}.*{least}.*{most}.*Received: {text}"):
-            options.read_settings(arguments)
-    assert getattr(options.read_settings(parser.parse_args([])), option) == DEFAULTS[option]
-
-
-DEFAULTS = dict(horizon=24, window=48, epochs=15, units=32, seed=0, seeds=5, block=168)
+            settings(f"--{option}={text}")
+    assert getattr(settings(), option) == DEFAULTS[option]
 
 
 @pytest.mark.parametrize("text", ["-0.1", "1", "1.5", "nan", "much", ""])
 def test_a_share_that_is_none(text):
-    parser = argparse.ArgumentParser()
-    options.add_arguments(parser)
     with pytest.raises(CommandError, match=f"--remove.*Received: {text}"):
-        options.read_settings(parser.parse_args([f"--remove={text}"]))
+        settings(f"--remove={text}")
 
 
 @pytest.mark.parametrize(
@@ -135,9 +135,7 @@ def test_a_share_that_is_none(text):
     ids=str,
 )
 def test_the_share_of_labels_that_is_removed(given, share):
-    parser = argparse.ArgumentParser()
-    options.add_arguments(parser)
-    assert options.read_settings(parser.parse_args(given)).remove == share
+    assert settings(*given).remove == share
 
 
 def test_the_speed_of_an_epoch(series, capsys, monkeypatch):
