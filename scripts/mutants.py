@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from mutation import cpp_rules, python_rules
 from mutation.mutant import Mutant
-from mutation.selection import Coverage, builds
+from mutation.selection import Coverage, builds, suites
 from mutation.tree import ROOT, Tree
 from mutation.trial import KILLED, SURVIVED, Outcome, Worker
 
@@ -191,29 +191,32 @@ def main() -> int:
         return 0
     report = Report(len(mutants), arguments.again or arguments.out)
     mutants = report.resume(mutants, arguments.again is not None, arguments.only)
-    native = [mutant for mutant in mutants if not mutant.file.endswith(".py")]
+    native = [mutant.file for mutant in mutants if not mutant.file.endswith(".py")]
     trees = [Tree(arguments.folder / f"tree-{job}") for job in range(arguments.jobs)]
     coverage = Coverage(arguments.folder, trees[0])
-    kinds = {kind for mutant in native for kind in builds(mutant.file)}
-    queue = collections.deque(sorted(mutants, key=lambda mutant: mutant not in set(native)))
+    workers = [Worker(tree, coverage, arguments.seconds, arguments.tests) for tree in trees]
+    queue = collections.deque(sorted(mutants, key=lambda mutant: mutant.file.endswith(".py")))
     lock = threading.Lock()
 
-    def work(tree: Tree) -> None:
-        worker = Worker(tree, coverage, arguments.seconds, arguments.tests)
-        try:
-            worker.prepare(kinds)
-            while True:
-                with lock:
-                    if not queue:
-                        return
-                    mutant = queue.popleft()
-                report.add(worker.tried(mutant))
-        finally:
-            worker.close()
+    def prepare(job: int) -> None:
+        kinds = {kind for file in native for kind in builds(file)}
+        workers[job].prepare(suites(native)[job :: arguments.jobs], kinds)
+
+    def work(job: int) -> None:
+        while True:
+            with lock:
+                if not queue:
+                    return
+                mutant = queue.popleft()
+            report.add(workers[job].tried(mutant))
 
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        for future in [pool.submit(work, tree) for tree in trees]:
-            future.result()
+        try:
+            for step in (prepare, work):
+                list(pool.map(step, range(arguments.jobs)))
+        finally:
+            for worker in workers:
+                worker.close()
     print("\n" + report.table())
     if arguments.record:
         report.record(arguments.seed)

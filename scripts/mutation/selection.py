@@ -6,6 +6,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -73,7 +74,7 @@ OP_TESTS = {
 
 def builds(file: str) -> list[str]:
     """Those that a file of csrc is tried in, of `tree.FLAGS`."""
-    if file.startswith("csrc/cuda"):
+    if file.startswith(("csrc/cuda", "csrc/python/cuda")):
         return ["cuda-emulated"]
     if file.startswith("csrc/tensorflow"):
         return ["xla"]
@@ -89,6 +90,20 @@ def of_folder(table: dict[str, T], file: str) -> T | None:
 def of_numpy(file: str) -> tuple[list[str], list[str]]:
     """Parts of the campaign and tests that take the module `kernels` alone."""
     return of_folder(NUMPY_TESTS, file) or ([], [])
+
+
+def ops(file: str) -> list[str]:
+    """Tests that take the op."""
+    return of_folder(OP_TESTS, file) or OPS
+
+
+def suites(files: Iterable[str]) -> list[tuple[str, str]]:
+    """A kind of build and a file, for each set of tests that the files have."""
+    found: dict[tuple[str, str, str], tuple[str, str]] = {}
+    for file in files:
+        for kind in builds(file):
+            found.setdefault((kind, str(of_numpy(file)), str(ops(file))), (kind, file))
+    return sorted(found.values())
 
 
 class Coverage:

@@ -55,18 +55,20 @@ class Tree:
                     shutil.copyfile(ROOT / name, path / name)
         # The module that the command starts lies beside the package.
         self.package = path / "masklstm"
-        shutil.copyfile(ROOT / "masklstm" / "_build.json", self.package / "_build.json")
         self.link_installed()
 
     def link_installed(self) -> None:
-        """The libraries of the installation, as they are."""
-        for pattern in LIBRARIES:
-            for library in (ROOT / "masklstm").glob(pattern):
-                self._link(library)
+        """The libraries of the installation, as they are, and what the package says of them."""
+        self._link_all(ROOT / "masklstm")
+        shutil.copyfile(ROOT / "masklstm" / "_build.json", self.package / "_build.json")
 
     def link_built(self, kind: str) -> None:
+        self._link_all(self.folder(kind))
+        shutil.copyfile(self.folder(kind) / "build.json", self.package / "_build.json")
+
+    def _link_all(self, folder: Path) -> None:
         for pattern in LIBRARIES:
-            for library in self.folder(kind).glob(pattern):
+            for library in folder.glob(pattern):
                 self._link(library)
 
     def _link(self, library: Path) -> None:

@@ -112,53 +112,46 @@ class Worker:
                 return TIMEOUT if status == TIMEOUT else by
         return ""
 
-    def _by_op(self, kind: str, files: list[str]) -> str:
-        """What fails with the op of a build: without XLA those that need it cannot pass."""
-        without = "xla" if kind == "op" else None
-        self.tree.link_built(kind)
-        by = self._by(lambda seconds: self.coverage.of_files(files, seconds, without))
-        self.tree.link_installed()
-        return by
-
     # Native code
 
     def built(self, kind: str) -> dict[str, bytes]:
         folder = self.tree.folder(kind)
         return {file.name: file.read_bytes() for name in LIBRARIES for file in folder.glob(name)}
 
-    def prepare(self, kinds: set[str]) -> None:
-        """Builds what is there without any mutant, and runs the first tests."""
+    def prepare(self, suites: list[tuple[str, str]], kinds: set[str]) -> None:
+        """Builds what is there without any mutant, and runs tests that have to pass then: those
+        that come first, and some of `selection.suites`.
+        """
         if self.first and self.tests(list(self.first), 10 * self.patience)[0] != 0:
             raise SystemExit(f"without any mutant, these fail: {' '.join(self.first)}")
         for kind in sorted(kinds):
             self.tree.build(kind)
             self.plain[kind] = self.built(kind)
-            if kind in ("op", "xla"):
-                failed = self._by_op(kind, selection.OPS)
-                if failed:
-                    raise SystemExit(f"without any mutant, {failed} fails")
-
-    def _changes(self, kind: str) -> bool:
-        """Whether the mutant makes other libraries."""
-        self.tree.build(kind)
-        return self.built(kind) != self.plain[kind]
+        for kind, file in suites:
+            failed = self._by_suite(kind, file)
+            if failed:
+                raise SystemExit(f"without any mutant, {failed} fails ({kind})")
 
     def _native(self, mutant: Mutant) -> tuple[str, str]:
+        is_other = False
         try:
-            *quick, kind = selection.builds(mutant.file)
-            if kind == "cuda-emulated":
-                return self._emulated()
-            if quick and self._changes(*quick):
-                by = self._by_campaign(mutant.file)
+            for kind in selection.builds(mutant.file):
+                self.tree.build(kind)
+                is_other = self.built(kind) != self.plain[kind]
+                by = self._by_suite(kind, mutant.file) if is_other else ""
                 if by:
                     return KILLED, by
-            if not self._changes(kind):
-                return NOT_BUILT, ""
-            files = selection.of_folder(selection.OP_TESTS, mutant.file) or selection.OPS
-            by = self._by_kernel_tests(kind, mutant.file) or self._by_op(kind, files)
-            return (KILLED, by) if by else (SURVIVED, "")
         except DoesNotCompileError as error:
             return STILLBORN, str(error)[-300:]
+        return (SURVIVED if is_other else NOT_BUILT), ""
+
+    def _by_suite(self, kind: str, file: str) -> str:
+        """What fails with a build, of the tests for a file."""
+        if kind == "quick":
+            return self._by_campaign(file)
+        if kind == "cuda-emulated":
+            return self._ran([*PYTEST, "tests/gpu"], self.tree.environment())  # finds the build
+        return self._by_kernel_tests(kind, file) or self._by_op(kind, file)
 
     def _by_campaign(self, file: str) -> str:
         parts, _ = selection.of_numpy(file)
@@ -168,17 +161,21 @@ class Worker:
     def _by_kernel_tests(self, kind: str, file: str) -> str:
         _, tests = selection.of_numpy(file)
         options = ["--confcutdir=tests/kernels", *tests]
+        if not file.startswith("csrc/python"):  # which no other file changes, and takes longest
+            options += ["-k", "not stubtest"]
         return self._ran([*PYTEST, *options], self._kernels(kind)) if tests else ""
+
+    def _by_op(self, kind: str, file: str) -> str:
+        files = selection.ops(file)
+        without = "xla" if kind == "op" else None  # what needs it cannot pass
+        self.tree.link_built(kind)
+        by = self._by(lambda seconds: self.coverage.of_files(files, seconds, without))
+        self.tree.link_installed()
+        return by
 
     def _kernels(self, kind: str) -> dict[str, str]:
         (module,) = self.tree.folder(kind).glob("kernels.*.so")
         return self.tree.environment() | {"MASKLSTM_KERNELS": str(module)}
-
-    def _emulated(self) -> tuple[str, str]:
-        if not self._changes("cuda-emulated"):
-            return NOT_BUILT, ""
-        by = self._ran([*PYTEST, "tests/gpu"], self.tree.environment())  # finds what is built
-        return (KILLED, by) if by else (SURVIVED, "")
 
     def _ran(self, command: list[str], environment: dict[str, str]) -> str:
         """What failed."""
