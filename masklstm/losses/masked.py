@@ -209,12 +209,10 @@ class Masked(GapAwareLoss):
         y_true, y_pred = layout.match_shapes(y_true, y_pred)
         if logits is not None:
             logits = logits[0], tf.reshape(tf.cast(logits[1], self.dtype), tf.shape(y_pred))
-        rows_mask = None if layout.is_of_sequences and mask is not None else mask
-        rows = layout.valid_rows(y_true, rows_mask, self.missing)
+        rows = layout.valid_rows(y_true, mask, self.missing)
         frames = None
         if layout.is_of_sequences and mask is not None:
             frames = broadcast_left(tf.cast(mask, tf.bool), y_pred[..., 0])
-            rows &= tf.reduce_any(frames, -1)
         return _Batch(function, layout, y_true, y_pred, logits, rows, frames)
 
     def _function_and_layout(
@@ -441,13 +439,13 @@ def _axes_of(inner: Any) -> Any:
 
 def _layout_of_keras(inner: Any) -> RowLayout | None:
     """None for a loss of somebody's own."""
-    axis = row_axis(inner)
     if row_layout.is_one_of(inner, row_layout.OVER_SEVERAL_ROWS):
-        return RowLayout(-1 if axis is None or not isinstance(axis, int) else axis)
+        return RowLayout()  # its axes are those of its sums
     if not row_layout.is_of_keras(inner):
         return None
     if row_layout.is_elementwise(inner):
         return own_functions.SINGLES
+    axis = row_axis(inner)
     return RowLayout(
         axis if isinstance(axis, int) else -1,
         row_layout.is_one_of(inner, row_layout.WITH_CLASS_LABELS),

@@ -35,6 +35,8 @@ ARGUMENTS = [
     ("SparseCategoricalCrossentropy", {"ignore_class": 2}),
     ("CosineSimilarity", {"axis": 1}),
     ("Dice", {"axis": (1, 2)}),
+    ("Dice", {"axis": 1}),
+    ("Tversky", {"axis": 2}),
     ("Tversky", {"axis": (1,), "alpha": 0.3}),
 ]
 CASES = [(name, {}) for name in ALL] + ARGUMENTS

@@ -53,6 +53,7 @@ ELEMENTWISE = {
         lambda t, p: np.where(abs(t - p) <= 0.2, (t - p) ** 2 / 2, 0.2 * (abs(t - p) - 0.1)),
     ),
     "labels' shape": (lambda t, p: tf.abs(t - p) ** 1.5, lambda t, p: abs(t - p) ** 1.5),
+    "of the label": (lambda t, p: (1 + t) * tf.abs(t - p), lambda t, p: (1 + t) * abs(t - p)),
     "weights of features": (
         lambda t, p: WEIGHTS * tf.abs(t - p),
         lambda t, p: WEIGHTS * abs(t - p),
