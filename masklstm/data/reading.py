@@ -214,6 +214,9 @@ def _read_parquet(content: bytes) -> Any:
     import pandas
 
     frame = pandas.read_parquet(io.BytesIO(content))
+    for name in frame.columns[frame.dtypes == "object"]:
+        if pandas.api.types.infer_dtype(frame[name]) == "decimal":
+            frame[name] = frame[name].astype("float64")
     named = [name for name in frame.index.names if name is not None]
     return frame.reset_index(named) if named else frame
 

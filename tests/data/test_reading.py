@@ -1,14 +1,17 @@
 """`masklstm.data.read_table`: files that are easily misread, each right, warned of or refused."""
 
+import datetime
 import gzip
 import re
 import sys
 import warnings
+from decimal import Decimal
 
 import numpy as np
 import pytest
 
 from masklstm import data
+from masklstm.data import reading
 
 from . import traps
 
@@ -253,6 +256,37 @@ def test_parquet(folder, tmp_path):
     table = read(folder / "plain.csv")[0]
     table.to_parquet(tmp_path / "plain.parquet")
     pandas.testing.assert_frame_equal(read(tmp_path / "plain.parquet")[0], table)
+
+
+def test_types_that_only_parquet_has(tmp_path):
+    pytest.importorskip("pyarrow", exc_type=ImportError)
+    table = pandas.DataFrame(
+        {
+            "day": pandas.date_range("2020-01-01", periods=3),
+            "price": [Decimal("1.5"), None, Decimal(2)],
+            "count": pandas.array([1, None, 3], "Int64"),
+            "since": [datetime.date(2019, 1, day) for day in (1, 2, 3)],
+        }
+    )
+    table.to_parquet(tmp_path / "types.parquet")
+    found, _, warned = read(tmp_path / "types.parquet")
+    assert warned == []
+    assert found["price"].dtype == "float64"
+    np.testing.assert_array_equal(found["price"], [1.5, np.nan, 2])
+    assert found["count"].sum() == 4
+    assert found["since"].tolist() == table["since"].tolist()
+    options = dict.fromkeys(("time", "group", "missing", "columns", "dayfirst"))
+    assert reading.read(tmp_path / "types.parquet", **options).text_columns == {}
+
+
+@pytest.mark.parametrize(("odd", "numbers"), [("n.v.", "1,5 2,5 3,5"), ("c", "a b 1,5")])
+def test_a_text_among_german_numbers(odd, numbers, tmp_path):
+    file = tmp_path / "odd.csv"
+    rows = [f"{day};{cell}" for day, cell in enumerate([*numbers.split(), odd], 1)]
+    file.write_text("\n".join(["tag;wert", *rows]))
+    warned = read(file, decimal=",")[2]
+    expected = [] if odd == "c" else [f"missing={odd!r}"]
+    assert [text.rpartition(": ")[2] for text in warned] == expected
 
 
 def test_quiet(folder, capsys):
