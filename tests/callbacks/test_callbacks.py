@@ -11,7 +11,7 @@ from support import prepared
 from support.watched_training import MODES, assert_is_left_alone, fit, small_model
 
 from masklstm import losses, metrics
-from masklstm.callbacks import MissingLabels
+from masklstm.callbacks import MissingLabels, watched_steps
 
 NAN = np.nan
 
@@ -289,6 +289,15 @@ def test_a_validation_without_labels_has_no_loss(mode, x, y):
     assert np.isnan(loss)
     assert model.evaluate(x, nothing, verbose=0) == 0.0
     assert_is_left_alone(model)
+
+
+def test_nor_has_one_of_several_workers(monkeypatch, x, y):
+    """Where the logs of steps are left alone."""
+    monkeypatch.setattr(watched_steps, "have_company", lambda strategy: True)
+    validation = {"validation_data": (x, np.full_like(y, NAN))}
+    history, _ = fit(small_model(), x[:8], y[:8], **validation)
+    assert np.isnan(history["val_loss"]).all()
+    assert np.isfinite(history["loss"]).all()
 
 
 def test_the_loss_of_an_output_without_labels(x, y):

@@ -176,6 +176,10 @@ def test_ends_and_what_is_undefined():
     np.testing.assert_array_equal(distributions.mean("student_t", t), [NAN, NAN, 0, 0, 0])
     np.testing.assert_array_equal(distributions.variance("student_t", t), [NAN, NAN, INF, INF, 2])
     assert float(distributions.mean("tweedie", [3.0])) == 3.0
+    t = tf.constant([-3.0, 0.0, 0.5, 4.0], tf.float64)
+    for degrees, is_nan in ((0.5, True), (1.0, True), (1.001, False)):
+        shape = [tf.ones_like(t) * number for number in (0.0, 1.0, degrees)]
+        np.testing.assert_array_equal(np.isnan(FAMILIES["student_t"].crps(t, *shape)), is_nan)
 
 
 def test_samples_have_the_distribution(rng):
