@@ -104,13 +104,16 @@ class Report:
         return found
 
     def record(self, seed: int) -> None:
-        """Adds a line; what is to be said of a survivor (`why`) is written there by hand."""
+        """Adds a line; what is to be said of a survivor is written there by hand: `why`, and
+        whether it is the `same`, so that no test can tell it from the original.
+        """
         git = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
         survivors = []
         for mutant in sorted(o.mutant for o in self.outcomes if o.status == SURVIVED):
             text = (ROOT / mutant.file).read_text()
             place = f"{mutant.file}:{mutant.line(text)}"
-            survivors.append({"place": place, "change": mutant.change(text), "why": ""})
+            survivors.append({"place": place, "change": mutant.change(text)})
+            survivors[-1] |= {"same": False, "why": ""}
         row = {
             "date": datetime.date.today().isoformat(),
             "commit": subprocess.run(git, capture_output=True, text=True).stdout.strip(),
@@ -179,15 +182,15 @@ def chosen(arguments: argparse.Namespace) -> list[Mutant]:
             raise SystemExit(f"The sources have changed since {arguments.again} was written.")
         return mutants
     every = all_mutants(arguments.only)
-    sample = random.Random(arguments.seed).sample(every, min(arguments.sample, len(every)))
-    return sorted(sample)
+    # As they were drawn: what a run has tried before it is cut off is a sample too.
+    return random.Random(arguments.seed).sample(every, min(arguments.sample, len(every)))
 
 
 def main() -> int:
     arguments = parsed()
     mutants = chosen(arguments)
     if arguments.list:
-        print("\n\n".join(mutant.shown(ROOT) for mutant in mutants))
+        print("\n\n".join(mutant.shown(ROOT) for mutant in sorted(mutants)))
         return 0
     report = Report(len(mutants), arguments.again or arguments.out)
     mutants = report.resume(mutants, arguments.again is not None, arguments.only)

@@ -79,7 +79,9 @@ FOUND = (
     "a `sep` with groups became columns of its own, or ended in a traceback",
     "`Normalization.inverse()` of a float64 layer gave back float32",
     'mutants: `data.split(by="group")` with few groups could leave the last part empty; a list of '
-    "whole numbers with 2^53 + 1 became 2^53",
+    "whole numbers with 2^53 + 1 became 2^53; `Masked(Dice(axis=1))` ended in an error; decimal "
+    "numbers in a Parquet file were no numbers; a mixture's component of weight 0 made its samples "
+    "NaN",
 )
 PROMISED = (
     "the numbers are those of the stated formula, within the stated units in the last place, for "
@@ -140,17 +142,22 @@ def of_mutants(runs: list[dict[str, Any]]) -> list[str]:
     for area, (killed, survived) in sorted(areas.items()):
         lines.append(f"| `{area}` | {killed + survived} | {killed} | {survived} |")
     killed, survived = (sum(counts) for counts in zip(*areas.values(), strict=True))
-    share = killed / (killed + survived)
+    survivors = [each for run in runs for each in run["survivors"]]
+    same = [each for each in survivors if each.get("same")]
+    others = [each for each in survivors if not each.get("same")]
     lines += [
-        f"| all | {killed + survived} | {killed} ({share:.1%}) | {survived} |",
+        f"| all | {killed + survived} | {killed} ({killed / (killed + survived):.1%}) "
+        f"| {survived} |",
         "",
-        "Those that survived:",
-        "",
-        "| place | change | why |",
-        "| --- | --- | --- |",
+        f"Of those that survived, {len(same)} are another way to say the same: no input tells them "
+        "from the original, and no test can fail. The mutation score leaves such *equivalent "
+        "mutants* out (Jia and Harman, An analysis and survey of the development of mutation "
+        f"testing, 2011): {killed} of {killed + len(others)}, "
+        f"**{killed / (killed + len(others)):.1%}**.",
     ]
-    for run in runs:
-        for each in run["survivors"]:
+    for title, listed in (("no test noticed", others), ("equivalent", same)):
+        lines += ["", f"| {title} | change | why |", "| --- | --- | --- |"]
+        for each in listed:
             before, after = (f"`{text.replace('|', chr(92) + '|')}`" for text in each["change"])
             lines.append(f"| `{each['place']}` | {before} became {after} | {each['why']} |")
     return lines

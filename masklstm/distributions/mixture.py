@@ -61,14 +61,15 @@ class Mixture(Family):
 
     def sample(self, number: int, seeds: Sequence[tf.Tensor], *parameters: tf.Tensor) -> tf.Tensor:
         logits, *others = parameters
-        ends = tf.cumsum(tf.nn.softmax(logits), axis=-1)[..., :-1]
+        weights = tf.nn.softmax(logits)
+        ends = tf.cumsum(weights, axis=-1)[..., :-1]
         shape = tf.concat([tf.shape(logits)[:-1], [number]], axis=0)
         place = uniform(shape, seeds[2])[..., None] > ends[..., None, :]
         chosen = tf.math.count_nonzero(place, -1, dtype=tf.int32)
         axes = logits.shape.rank - 1
         of_chosen = (tf.gather(value, chosen, axis=axes, batch_dims=axes) for value in others)
         drawn = self._component.draw(shape, seeds, *of_chosen)
-        return drawn + 0.0 * tf.reduce_sum(logits, -1, keepdims=True)  # a NaN weight shows
+        return drawn + 0.0 * tf.reduce_sum(weights, -1, keepdims=True)  # a NaN weight shows
 
 
 def _averaged(logits: tf.Tensor, values: tf.Tensor) -> tf.Tensor:

@@ -151,7 +151,7 @@ class Worker:
             return self._by_campaign(file)
         if kind == "cuda-emulated":
             return self._ran([*PYTEST, "tests/gpu"], self.tree.environment())  # finds the build
-        return self._by_kernel_tests(kind, file) or self._by_op(kind, file)
+        return self._by_op(kind, file) or self._by_kernel_tests(kind, file)  # which take longer
 
     def _by_campaign(self, file: str) -> str:
         parts, _ = selection.of_numpy(file)

@@ -113,7 +113,7 @@ def test_mixtures(family, rng):
     close(distributions.variance(family, channels, components), variance[:, 0], 1e-12)
     close(distributions.cdf(family, channels, found[:, 4], components), below[:, 4], 1e-12)
     # One component of all the weight is that component.
-    logits[:] = [-1e3, 0.0, -1e3]
+    logits[:] = [-1e3, 0.0, -INF]
     channels[:, :components] = logits
     alone = distributions.quantile(family, blocks[:, 1], LEVELS)
     close(distributions.quantile(family, channels, LEVELS, components), alone, 1e-12, 1e-300)
@@ -185,7 +185,7 @@ def test_ends_and_what_is_undefined():
 def test_samples_have_the_distribution(rng):
     cases = [(family, parameters(rng, family)[:3], 1) for family in SCIPY]
     cases += [("gamma", [[0.02, 2.0]], 1), ("beta", [[0.05, 0.1]], 1)]
-    cases += [("gaussian", [[0.0, 1, -3, 2, 0.5, 1]], 2)]
+    cases += [("gaussian", [[0.0, weight, -3, 2, 0.5, 1]], 2) for weight in (1, -INF)]
     number = 4000
     for family, channels, components in cases:
         channels = np.asarray(channels, "float64")
