@@ -223,14 +223,11 @@ def _chosen(schema: Any, time: Any, group: Any, columns: Sequence[str] | None) -
 
     known = list(schema.names)
     if columns is None:
+        of_numbers = (types.is_integer, types.is_floating, types.is_decimal)
         columns = [
-            name
-            for name in known
-            if name not in (time, group)
-            and (
-                types.is_integer(schema.field(name).type)
-                or types.is_floating(schema.field(name).type)
-            )
+            field.name
+            for field in schema
+            if field.name not in (time, group) and any(each(field.type) for each in of_numbers)
         ]
     names = [name for name in (group, time, *columns) if name is not None]
     for name in names:

@@ -1,5 +1,7 @@
 """`masklstm.data.on_disk`: the same windows as of a table in memory."""
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
 
@@ -100,3 +102,12 @@ def test_it_says_what_was_stored_in_folders_that_it_makes(tmp_path, capsys):
     again = folder.with_name("quiet")
     data.on_disk(tmp_path / "table.parquet", again, time="when", group="site", verbose=False)
     assert capsys.readouterr().out == ""
+
+
+def test_decimal_numbers_are_numbers(tmp_path):
+    prices = [Decimal("1.5"), None, Decimal(2)]
+    frame = pandas.DataFrame({"when": range(3), "price": prices, "note": ["a", "b", "c"]})
+    frame.to_parquet(tmp_path / "prices.parquet")
+    found = data.on_disk(tmp_path / "prices.parquet", tmp_path / "columns", verbose=False)
+    assert list(found) == ["when", "price"]
+    np.testing.assert_array_equal(found["price"], np.float32([1.5, np.nan, 2]))
