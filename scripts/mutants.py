@@ -112,8 +112,8 @@ class Report:
         for mutant in sorted(o.mutant for o in self.outcomes if o.status == SURVIVED):
             text = (ROOT / mutant.file).read_text()
             place = f"{mutant.file}:{mutant.line(text)}"
-            survivors.append({"place": place, "change": mutant.change(text)})
-            survivors[-1] |= {"same": False, "why": ""}
+            change = mutant.change(text)
+            survivors.append({"place": place, "change": change, "same": False, "why": ""})
         row = {
             "date": datetime.date.today().isoformat(),
             "commit": subprocess.run(git, capture_output=True, text=True).stdout.strip(),
