@@ -92,7 +92,7 @@ def split(
     time: Any = None,
     group: Any = None,
     by: str = "time",
-    at: Sequence[Any] | None = None,
+    at: Any = None,
     seed: int = 0,
 ) -> tuple[Part, ...]:
     """Parts of a table for training, validation and test, or as many as there are shares.
@@ -110,7 +110,8 @@ def split(
             default.
         group: Name of the column with the groups, or an array of them.
         by: `"time"`, `"group"` or `"both"`.
-        at: The times at which parts begin, all but the first, instead of shares.
+        at: The times at which parts begin, all but the first, instead of shares; for two parts one
+            time.
         seed: Of the order in which groups are drawn.
 
     Returns:
@@ -133,6 +134,8 @@ def split(
             "Invalid value for argument 'by'. Expected 'time', 'group' or 'both'. "
             f"Received: by={by!r}"
         )
+    if at is not None and np.ndim(at) == 0:
+        at = [at]
     parts = len(shares) if at is None else len(at) + 1
     by_time, by_group = by in ("time", "both"), by in ("group", "both")
     if at is not None and not by_time:

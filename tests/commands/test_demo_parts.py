@@ -3,12 +3,13 @@
 import argparse
 import dataclasses
 import math
+import types
 
 import numpy as np
 import pytest
 import scipy.stats
 
-from masklstm.commands.demo import fan, forecast, options, speed
+from masklstm.commands.demo import fan, forecast, options, report, speed
 from masklstm.commands.demo.examples import forecast_windows, prepare
 from masklstm.commands.demo.intervals import Interval, interval
 from masklstm.commands.demo.options import Settings
@@ -43,6 +44,20 @@ def test_the_interval_of_one_value_is_not_known():
 def test_which_side_of_zero(mean, half_width, above, below):
     assert Interval(mean, half_width).above_zero is above
     assert Interval(mean, half_width).below_zero is below
+
+
+@pytest.mark.parametrize(
+    ("mean", "half_width", "words"),
+    [
+        (-2.0, 1.0, "2.0 below that of mean-filled (± 1.0: 95% interval, paired by seed): more"),
+        (2.0, 1.0, "2.0 above that of mean-filled (± 1.0: 95% interval, paired by seed): more"),
+        (2.0, 3.0, "(± 3.0: 95% interval, paired by seed): which may be chance"),
+    ],
+)
+def test_what_is_said_of_a_difference(mean, half_width, words):
+    outcome = types.SimpleNamespace(difference=Interval(mean, half_width))
+    assert words in report._verdict(outcome, 1, 5)
+    assert "one seed, which says little" in report._verdict(outcome, 1, 1)
 
 
 @pytest.fixture

@@ -39,3 +39,18 @@ def test_a_part_of_a_mapping_and_of_an_array():
     assert Part(start=2, stop=5, time=0).of(rows)[:, 1].tolist() == [1, 1.5, 2]
     with pytest.raises(ValueError, match="Expected a part with 'group'"):
         Part(groups=("a",)).of(table)
+
+
+def test_borders_that_are_given():
+    times = np.array(["2014-01-01", "2015-01-01", "2016-01-01"], "M8[D]")
+    table = {"t": times, "number": np.arange(3), "site": list("aab")}
+    for at in ("2015-01-01", times[1], ["2015-01-01"], times[1:2]):
+        first, second = data.split(table, time="t", at=at)
+        assert (first.start, first.stop) == (None, times[1])
+        assert (second.start, second.stop) == (times[1], None)
+    assert [part.start for part in data.split(table, time="number", at=2)] == [None, 2]
+    options = {"time": "t", "group": "site", "at": ["2015-01-01"]}
+    with pytest.raises(ValueError, match=r"'at' is for parts by time.*with by='group'"):
+        data.split(table, by="group", **options)
+    with pytest.raises(ValueError, match="as many 'shares' as parts, 2"):
+        data.split(table, by="both", **options)

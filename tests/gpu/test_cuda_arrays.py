@@ -28,6 +28,23 @@ def test_arrays_of_any_alignment(kernels, rng, dtype, shift):
     assert out.numpy()[:shift].tobytes() == p[:shift].tobytes()
 
 
+@pytest.mark.parametrize("shape", [(5000,), (5003,), (1,), (250, 20)], ids=str)
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_nothing_is_written_beyond_the_output(kernels, rng, dtype, shape, weighted):
+    t, p, _ = example(kernels, "squared_error", shape, dtype, rng)
+    arrays = [kernels.to_device(x) for x in (t, p)]
+    if weighted:
+        arrays.append(kernels.to_device(np.full(shape[:1] + (1,) * (len(shape) - 1), 2, "float32")))
+    memory = kernels.to_device(np.full(p.size + 64, 7, p.dtype))
+    out = short(memory, p.size)
+    out.__cuda_array_interface__["shape"] = shape
+    kernels.masked_loss_gradient(*arrays, out=out)
+    written, beyond = np.split(memory.numpy(), [p.size])
+    assert written.tobytes() == kernels.masked_loss_gradient(*arrays).numpy().tobytes()
+    assert (beyond == 7).all()
+
+
 @pytest.mark.sanitize
 @pytest.mark.parametrize("over", ["y_true", "y_pred"])
 @pytest.mark.parametrize("reduction", ["mean", "none"])

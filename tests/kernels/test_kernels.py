@@ -332,6 +332,12 @@ def test_the_examples_in_the_docstrings(monkeypatch):
     assert examples > 0
 
 
+def test_the_channels_of_each_loss():
+    for loss, about in kernels.descriptions().items():
+        components = 2 if "mixture" in loss else 1
+        assert kernels.num_channels(loss) == components * len(about["channels"])
+
+
 UNDEFINED = """
 #include <initializer_list>
 #include "csrc/cpu/simd_math.h"

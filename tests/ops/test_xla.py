@@ -157,6 +157,15 @@ def test_batches_of_every_size():
         np.testing.assert_allclose(function(t, p), loss(t, p), rtol=1e-6)
 
 
+@pytest.mark.parametrize("size", [2**31 - 1, 2**31, 2**32 + 3])
+def test_counts_beyond_32_bits(size):
+    """Of arrays that take no memory: the compiler sees that each is one number."""
+    function = jit(lambda x: ops.masked_sums(*[tf.fill([size], x)] * 2))
+    sums = function(tf.constant(1.0, tf.bfloat16))
+    assert int(sums.valid_count) == size
+    assert float(sums.weight_sum) == size
+
+
 @pytest.mark.parametrize(
     "shape",
     [(2**18,), (2**18 + 7,), (2**19 + 8, 1), (640, 500, 2), (1, 2**18), (1021, 257)],
