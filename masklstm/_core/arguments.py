@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -80,11 +81,7 @@ def to_tensor(
     """A tensor of one of the dtypes; the hint decides for Python numbers, which have none."""
     if isinstance(value, tf.Tensor) and value.dtype in dtypes:
         return value  # the rest takes longer than the op does on a small tensor
-    if isinstance(value, np.ma.MaskedArray):
-        raise ValueError(
-            f"Expected '{name}' to be a plain array, since NumPy's masks would be lost. Fill the "
-            f"gaps of labels with NaN: {name}.filled(numpy.nan). Received: a masked array"
-        )
+    _refuse_masked_array(name, value)
     if isinstance(value, (tf.RaggedTensor, tf.SparseTensor)):
         raise ValueError(
             f"Expected '{name}' to be a dense tensor: {_how_to_pad(name, value)}. "
@@ -124,6 +121,20 @@ def _how_to_pad(name: str, value: Any) -> str:
         f"pad it with a number that is no label, as by {function}{first}default_value={number}), "
         f"and say missing={number}"
     )
+
+
+def predictions_to_tensor(y_pred: Any, dtype: str | None = None) -> tf.Tensor:
+    """As Keras's losses take them: of any type, or of this one."""
+    _refuse_masked_array("y_pred", y_pred)
+    return keras.ops.convert_to_tensor(y_pred, dtype=dtype)
+
+
+def _refuse_masked_array(name: str, value: Any) -> None:
+    if isinstance(value, np.ma.MaskedArray):
+        raise ValueError(
+            f"Expected '{name}' to be a plain array, since NumPy's masks would be lost. Fill the "
+            f"gaps of labels with NaN: {name}.filled(numpy.nan). Received: a masked array"
+        )
 
 
 def match_ranks(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from masklstm._core.arguments import Tensors, standardize_tensors
+from masklstm._core.arguments import Tensors, predictions_to_tensor, standardize_tensors
 from masklstm._core.backend import ElementLoss, backend
 from masklstm._core.keras_compat import get_keras_mask
 from masklstm._core.logits import from_logits_if_known
@@ -106,7 +106,7 @@ class GapAwareLoss(MadeOfTotals, ShowsArguments, keras.losses.Loss):  # type: ig
         """Labels and predictions in the types that they have, and all weights. Only a float64 loss,
         and integers as predictions, ask for another type.
         """
-        y_pred = keras.ops.convert_to_tensor(y_pred)
+        y_pred = predictions_to_tensor(y_pred)
         if self.dtype == "float64":
             y_pred = cast(y_pred, tf.float64)
         elif y_pred.dtype not in PREDICTION_DTYPES:

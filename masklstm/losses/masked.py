@@ -26,7 +26,12 @@ import keras
 import tensorflow as tf
 
 from masklstm._core import own_functions, row_layout, summation
-from masklstm._core.arguments import align, broadcast_left, to_tensor
+from masklstm._core.arguments import (
+    align,
+    broadcast_left,
+    predictions_to_tensor,
+    to_tensor,
+)
 from masklstm._core.keras_compat import complete_config, find_logits, get_keras_mask, row_axis
 from masklstm._core.missing import NAN
 from masklstm._core.own_weights import weight_of, with_lengths
@@ -202,7 +207,7 @@ class Masked(GapAwareLoss):
         """Labels and predictions, cut into what is counted."""
         mask = get_keras_mask(y_pred)
         logits = find_logits(y_pred)
-        y_pred = keras.ops.convert_to_tensor(y_pred, dtype=self.dtype)
+        y_pred = predictions_to_tensor(y_pred, self.dtype)
         y_true = to_tensor("y_true", y_true, LABEL_DTYPES, tf.float32)
         function, layout = self._function_and_layout(y_true, y_pred)
         self._check_options(layout, function if isinstance(self.inner, str) else self.inner)

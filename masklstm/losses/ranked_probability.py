@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from masklstm._core.arguments import Tensors
+from masklstm._core.arguments import Tensors, predictions_to_tensor
 from masklstm._core.backend import ElementLoss
 from masklstm._core.keras_compat import get_keras_mask
 from masklstm._core.missing import NAN
@@ -95,7 +95,7 @@ class CRPS(ElementwiseLoss):
         if self.distribution == "gaussian":
             return super()._standardized(y_true, y_pred, sample_weight)
         mask = get_keras_mask(y_pred)
-        y_pred = keras.ops.convert_to_tensor(y_pred)
+        y_pred = predictions_to_tensor(y_pred)
         members = y_pred.shape[-1] if y_pred.shape.rank else None
         if not members:
             raise ValueError(

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from masklstm._core.arguments import to_tensor
+from masklstm._core.arguments import predictions_to_tensor, to_tensor
 from masklstm._core.keras_compat import complete_config, get_keras_mask, with_keras_mask
 from masklstm._core.missing import NAN
 from masklstm._core.reductions import standardize_reduction
@@ -38,7 +38,7 @@ class _Part(NamedTuple):
         if self.columns is None:
             return y_true, y_pred, sample_weight
         mask = get_keras_mask(y_pred)
-        y_pred = keras.ops.convert_to_tensor(y_pred)
+        y_pred = predictions_to_tensor(y_pred)
         y_true = to_tensor("y_true", y_true, LABEL_DTYPES, y_pred.dtype)
         if sample_weight is not None:
             sample_weight = to_tensor("sample_weight", sample_weight, LABEL_DTYPES, y_pred.dtype)

@@ -229,12 +229,6 @@ class GroupedTotals(TotalsMetric, GroupedMetric):
             parts = [tf.TensorSpec(shape, part.dtype) for part in self.totals_spec]
             self.build_totals(remade(self.totals_spec, parts))
 
-    def _with_groups_of_channels(self, tensors: Tensors) -> Tensors:
-        """The same of predictions with a last axis of channels, whose shape the op checks."""
-        shape = tensors.y_true.shape.merge_with(tensors.y_pred.shape[:-1])
-        self.check_groups(shape)
-        return tensors._replace(y_true=tf.ensure_shape(tensors.y_true, shape))
-
     def number_of_groups(self) -> int | None:
         if self._sums is None or not self._sums[0].shape:
             return None

@@ -68,3 +68,20 @@ def test_a_weight_whose_rank_is_not_known_until_the_step():
         return label_counts._has_weight(weight, label)
 
     np.testing.assert_array_equal(counted(np.zeros(4), np.ones((4, 3))), np.ones((4, 3), bool))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_extremes_of_batches_are_those_of_the_whole(seed):
+    rng = np.random.default_rng(seed)
+    label = rng.integers(-3, 4, (2, 12)).astype("float32")
+    there = rng.random(label.shape) < 0.6
+
+    def extremes(*rows):
+        parts = (tf.constant(x[list(rows)]) for x in (label, there))
+        return label_counts._extremes(*parts)[..., None]
+
+    merged = label_counts._merged(extremes(0), extremes(1)).numpy()
+    np.testing.assert_array_equal(merged, extremes(0, 1))
+    for side, values in zip(merged[..., 0], (label[there], -label[there]), strict=True):
+        found, times = np.unique(values, return_counts=True)
+        np.testing.assert_array_equal(side, [found[0], times[0], found[1]])

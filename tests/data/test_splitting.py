@@ -7,9 +7,14 @@ from masklstm import data
 from masklstm.data.splitting import Part
 
 
-@pytest.mark.parametrize("shares", [(0.9, 0.05, 0.05), (0.05, 0.05, 0.9), (0.05, 0.9, 0.05)])
-@pytest.mark.parametrize("groups", [3, 4, 5, 20])
-def test_no_part_of_the_groups_is_empty(shares, groups):
+@pytest.mark.parametrize(
+    "shares",
+    [(0.9, 0.05, 0.05), (0.05, 0.05, 0.9), (0.05, 0.9, 0.05), (0.85, 0.05, 0.05, 0.05)],
+    ids=str,
+)
+@pytest.mark.parametrize("more", [0, 1, 2, 20])
+def test_no_part_of_the_groups_is_empty(shares, more):
+    groups = 20 if more == 20 else len(shares) + more
     table = {"site": np.arange(groups).repeat(2), "y": np.zeros(2 * groups)}
     parts = data.split(table, shares, group="site", by="group")
     assert sorted(name for part in parts for name in part.groups) == list(range(groups))

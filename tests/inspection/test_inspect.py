@@ -608,4 +608,4 @@ def test_gaps_are_named_by_times():
     frame = pandas.DataFrame({"a": [1.0, np.nan]}, index=index)
     assert "1  2020-01-02  2020-01-02" in str(masklstm.inspect(frame))
     for axes in (("sample", "timestep"), ("feature", "timestep"), ("sample", "feature")):
-        assert "2020" not in str(masklstm.inspect(frame, axes=axes))
+        assert masklstm.inspect(frame, axes=axes).times is None

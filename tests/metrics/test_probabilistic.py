@@ -165,6 +165,23 @@ def test_equals_the_definition_whatever_the_batches_and_gaps(case, rng):
     assert np.isnan(metric.result())
 
 
+@pytest.mark.parametrize("by", ["feature", "timestep"])
+def test_each_group_is_what_a_metric_of_its_own_says(case, by, rng):
+    make, _, _ = CASES[case]
+    y_true, channels = data(rng, case)
+    y_true[rng.random(SHAPE) < 0.3] = NAN
+    each = make(class_aggregation=None, by=by)
+    each.update_state(y_true, channels)
+    axis = {"timestep": 1, "feature": 2}[by]
+    assert len(each.result()) == SHAPE[axis]
+    for place, figure in enumerate(each.result().values()):
+        alone = make()
+        alone.update_state(*(x.take([place], axis) for x in (y_true, channels)))
+        assert float(figure) == pytest.approx(float(alone.result()), rel=1e-10)
+    with pytest.raises(ValueError, match=f"Expected labels with {SHAPE[axis]} of them"):
+        each.update_state(*(x.take([0], axis) for x in (y_true, channels)))
+
+
 def test_half_types_saving_and_shapes_that_do_not_fit(case, rng):
     make, number, definition = CASES[case]
     y_true, channels = data(rng, case)

@@ -247,6 +247,13 @@ class TestLabelsAndGroups:
         assert one.groups == []
         assert one["all"]["mae"] == pytest.approx(np.abs(y - p)[..., 0].mean())
 
+    def test_an_id_for_each_sample_in_a_column(self, rng):
+        y, p = rng.normal(size=(2, 6, 2))
+        ids = np.array(list("aabbbc"))
+        expected = masklstm.scores(y, p, "mae", groups=ids)
+        for shape in ((6, 1), (6, 1, 1)):
+            assert str(masklstm.scores(y, p, "mae", groups=ids.reshape(shape))) == str(expected)
+
     def test_tables(self):
         """Whatever has columns and becomes an array, as pandas' frames and series do."""
 
