@@ -256,9 +256,10 @@ def test_mixed_precision(kind, policy, rng):
         np.testing.assert_array_equal(outputs, keras_layer(x, mask=mask))
 
 
-def test_a_nan_under_a_mask_does_no_harm(kind, rng):
+@pytest.mark.parametrize("options", [{}, {"activation": "softsign"}], ids=str)
+def test_a_nan_under_a_mask_does_no_harm(kind, options, rng):
     """In Keras it leaves the outputs clean and turns every gradient into NaN."""
-    ours, keras_layer = layer_pair(kind, return_sequences=True)
+    ours, keras_layer = layer_pair(kind, return_sequences=True, **options)
     clean = rng.normal(size=(BATCH, TIME, FEATURES)).astype("float32")
     (mask,) = random_masks(rng, 1)
     mask[0] = [True, False] * 3 + [True]

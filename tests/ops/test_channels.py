@@ -108,6 +108,30 @@ def test_modes(case, rng):
         assert not np.any(np.signbit(gradient[gaps]))
 
 
+@each_case
+def test_the_curvature_along_a_direction_by_that_direction(case, rng):
+    """The matrix of second derivatives is symmetric: both ways give its product."""
+    loss, parameters = case
+    y_true, y_pred = map(tf.constant, example(case, (4, 3), rng))
+    one, other = (tf.constant(rng.normal(size=y_pred.shape)) for _ in range(2))
+
+    def curvature(direction):
+        with tf.GradientTape() as outer:
+            outer.watch(y_pred)
+            with tf.GradientTape() as inner:
+                inner.watch(y_pred)
+                value = ops.masked_loss(y_true, y_pred, loss, reduction="sum", **parameters)
+            along = tf.reduce_sum(inner.gradient(value, y_pred) * direction)
+        return outer.gradient(along, y_pred)
+
+    with tf.GradientTape() as tape:
+        tape.watch(one)
+        total = tf.reduce_sum(curvature(one) * other)
+    expected = curvature(other)
+    assert np.any(expected != 0) or "pinball" in loss
+    np.testing.assert_allclose(tape.gradient(total, one), expected, 1e-9, 1e-9)
+
+
 BLOCKS = ((16_500,), (300, 57))  # beyond a block of 16,384 elements
 
 
