@@ -78,10 +78,11 @@ FOUND = (
     "than the first one, ended in a traceback; the times taken as the group asked for terabytes",
     "a `sep` with groups became columns of its own, or ended in a traceback",
     "`Normalization.inverse()` of a float64 layer gave back float32",
-    'mutants: `data.split(by="group")` with few groups could leave the last part empty; a list of '
-    "whole numbers with 2^53 + 1 became 2^53; `Masked(Dice(axis=1))` ended in an error; decimal "
-    "numbers in a Parquet file were no numbers; a mixture's component of weight 0 made its samples "
-    "NaN",
+    'mutants: `data.split(by="group")` with few groups could leave the last part empty; '
+    "`data.split(at=...)` with a single time ended in an error; a list of whole numbers with "
+    "2^53 + 1 became 2^53; `Masked(Dice(axis=1))` ended in an error; decimal numbers in a Parquet "
+    "file were no numbers; a mixture's component of weight 0 made its samples NaN; a loss read "
+    "through the mask of a masked array of predictions",
 )
 PROMISED = (
     "the numbers are those of the stated formula, within the stated units in the last place, for "

@@ -24,7 +24,8 @@ STATEMENT = re.compile(
 )
 SELECT = re.compile(r"\bSelect\(")
 HIDDEN = re.compile(
-    r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])'|^[ \t]*#(?:[^\n]*\\\n)*[^\n]*"
+    r"R\"(\w*)\(.*?\)\1\""  # a raw string, such as the documentation of a function
+    r"|//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])'|^[ \t]*#(?:[^\n]*\\\n)*[^\n]*"
     r"|^[^\n]*\b(?:static_assert|template|using|namespace)\b[^\n]*",
     re.M | re.S,
 )

@@ -65,6 +65,9 @@ def test_rules_of_python(text, expected):
             "if (!(a && !b)) return;  // 1 < 2",
         }),
         ('Error("1 < 2", x2, 0.5);', {'Error("1 < 2", x2, 1.0);'}),
+        ('doc = R"doc(\n>>> f(1) // "2 < 3\n)doc", 4;', {
+            'doc = R"doc(\n>>> f(1) // "2 < 3\n)doc", 5;',
+        }),
         ("#define A 1 < 2", set()),
         ("static_assert(1 < 2);", set()),
     ],
