@@ -104,8 +104,9 @@ class Report:
         return found
 
     def record(self, seed: int) -> None:
-        """Adds a line; what is to be said of a survivor is written there by hand: `why`, and
-        whether it is the `same`, so that no test can tell it from the original.
+        """Adds a line. What is to be said of a survivor is written there by hand: `why`, and
+        whether it is the `same`, so that no test can tell it from the original; one that a new
+        test has killed is moved in `areas`.
         """
         git = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
         survivors = []
@@ -118,6 +119,7 @@ class Report:
             "date": datetime.date.today().isoformat(),
             "commit": subprocess.run(git, capture_output=True, text=True).stdout.strip(),
             "seed": seed,
+            "killed_at_first": sum(o.status == KILLED for o in self.outcomes),
             "areas": {name: [of[KILLED], of[SURVIVED]] for name, of in self.counts().items()},
             "survivors": survivors,
         }

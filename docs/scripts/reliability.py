@@ -150,6 +150,10 @@ def of_mutants(runs: list[dict[str, Any]]) -> list[str]:
         f"| all | {killed + survived} | {killed} ({killed / (killed + survived):.1%}) "
         f"| {survived} |",
         "",
+        f"{sum(run['killed_at_first'] for run in runs)} were killed by a share of the tests that "
+        "there were; the others were looked at one by one, and tried again by all tests of their "
+        "folder and by new ones.",
+        "",
         f"Of those that survived, {len(same)} are another way to say the same: no input tells them "
         "from the original, and no test can fail. The mutation score leaves such *equivalent "
         "mutants* out (Jia and Harman, An analysis and survey of the development of mutation "
