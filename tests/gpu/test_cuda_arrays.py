@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from . import stub
-from .checks import TYPES, Shifted, example, short
+from .checks import TYPES, Shifted, computing_type, example, short
 
 
 @pytest.mark.parametrize("shift", [1, 2, 3, 5])
@@ -34,14 +34,16 @@ def test_arrays_of_any_alignment(kernels, rng, dtype, shift):
 def test_nothing_is_written_beyond_the_output(kernels, rng, dtype, shape, weighted):
     t, p, _ = example(kernels, "squared_error", shape, dtype, rng)
     arrays = [kernels.to_device(x) for x in (t, p)]
+    options = {}
     if weighted:
-        arrays.append(kernels.to_device(np.full(shape[:1] + (1,) * (len(shape) - 1), 2, "float32")))
+        weight = np.full((*shape[:1], *[1] * (len(shape) - 1)), 2, computing_type(dtype))
+        options["sample_weight"] = kernels.to_device(weight)
     memory = kernels.to_device(np.full(p.size + 64, 7, p.dtype))
     out = short(memory, p.size)
     out.__cuda_array_interface__["shape"] = shape
-    kernels.masked_loss_gradient(*arrays, out=out)
+    kernels.masked_loss_gradient(*arrays, out=out, **options)
     written, beyond = np.split(memory.numpy(), [p.size])
-    assert written.tobytes() == kernels.masked_loss_gradient(*arrays).numpy().tobytes()
+    assert written.tobytes() == kernels.masked_loss_gradient(*arrays, **options).numpy().tobytes()
     assert (beyond == 7).all()
 
 
