@@ -177,7 +177,7 @@ def read(path: str | PathLike[str], **options: Any) -> Reading:
     if columns is not None:
         frame = frame[list(dict.fromkeys([*kept, *columns]))]
     others = [name for name in frame.columns if name not in kept]
-    found.frame = frame = _without_sentinels(frame, others, missing[0])
+    found.frame = frame = _without_sentinels(_without_decimals(frame, others), others, missing[0])
     _look_at_text(found, others, first_line, dialect)
     _look_for_sentinels(found, others)
     if found.time is not None:
@@ -214,9 +214,6 @@ def _read_parquet(content: bytes) -> Any:
     import pandas
 
     frame = pandas.read_parquet(io.BytesIO(content))
-    for name in frame.columns[frame.dtypes == "object"]:
-        if pandas.api.types.infer_dtype(frame[name]) == "decimal":
-            frame[name] = frame[name].astype("float64")
     named = [name for name in frame.index.names if name is not None]
     return frame.reset_index(named) if named else frame
 
@@ -288,6 +285,18 @@ def standardize_missing(missing: Any) -> tuple[list[float], list[str]]:
             "Invalid value for argument 'missing'. Expected numbers and texts. "
             f"Received: missing={missing!r}"
         ) from None
+
+
+def _without_decimals(frame: Any, names: list[Any]) -> Any:
+    """Numbers with a fixed number of digits, which a Parquet file may hold, as float64."""
+    from pandas.api.types import infer_dtype
+
+    decimals = [
+        name
+        for name in names
+        if frame[name].dtype == "object" and infer_dtype(frame[name]) == "decimal"
+    ]
+    return frame.astype(dict.fromkeys(decimals, "float64")) if decimals else frame
 
 
 def _without_sentinels(frame: Any, names: list[Any], sentinels: list[float]) -> Any:

@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -179,7 +180,8 @@ class _Written:
                 local, found = pandas.factorize(column)
                 if len(local) and local.min() < 0:
                     raise ValueError(f"Expected a group in every row. Received: none in {name!r}")
-                own = [self.codes.setdefault(each, len(self.codes)) for each in found]
+                names = (_group_name(each, name) for each in found)
+                own = [self.codes.setdefault(each, len(self.codes)) for each in names]
                 values: Any = np.array(own, np.int32)[local]
             elif name == self.time:
                 values = time_values(column)
@@ -200,12 +202,22 @@ class _Written:
         for name in self.names:
             column: dict[str, Any] = {"name": name, "dtype": self.kinds.get(name, self.dtype.str)}
             if name == self.group:
-                column["names"] = [
-                    each.item() if hasattr(each, "item") else each for each in self.codes
-                ]
+                column["names"] = list(self.codes)
             columns.append(column)
         text = json.dumps({"rows": self.rows, "columns": columns}, indent=1)
         (self.folder / _ABOUT).write_text(text, "utf-8")
+
+
+def _group_name(value: Any, column: str) -> str | int | float:
+    """As JSON has it."""
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        value = int(value)
+    if not isinstance(value, (str, int, float)):
+        raise ValueError(
+            f"Expected the groups in {column!r} to be texts or numbers. Received: {value!r}"
+        )
+    return value
 
 
 def _files(path: Any) -> list[Path]:

@@ -26,12 +26,7 @@ import keras
 import tensorflow as tf
 
 from masklstm._core import own_functions, row_layout, summation
-from masklstm._core.arguments import (
-    align,
-    broadcast_left,
-    predictions_to_tensor,
-    to_tensor,
-)
+from masklstm._core.arguments import align, broadcast_left, predictions_to_tensor, to_tensor
 from masklstm._core.keras_compat import complete_config, find_logits, get_keras_mask, row_axis
 from masklstm._core.missing import NAN
 from masklstm._core.own_weights import weight_of, with_lengths

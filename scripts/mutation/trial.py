@@ -161,7 +161,7 @@ class Worker:
     def _by_kernel_tests(self, kind: str, file: str) -> str:
         _, tests = selection.of_numpy(file)
         options = ["--confcutdir=tests/kernels", *tests]
-        if not file.startswith("csrc/python"):  # which no other file changes, and takes longest
+        if not file.startswith("csrc/python"):  # no other file changes a signature
             options += ["-k", "not stubtest"]
         return self._ran([*PYTEST, *options], self._kernels(kind)) if tests else ""
 

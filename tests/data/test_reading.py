@@ -279,6 +279,16 @@ def test_types_that_only_parquet_has(tmp_path):
     assert reading.read(tmp_path / "types.parquet", **options).text_columns == {}
 
 
+def test_groups_that_are_large_decimal_numbers_stay_apart(tmp_path):
+    pytest.importorskip("pyarrow", exc_type=ImportError)
+    ids = [Decimal(2**53), Decimal(2**53 + 1)]
+    table = pandas.DataFrame({"t": [0, 0], "id": ids, "y": [1.0, 2.0]})
+    table.to_parquet(tmp_path / "ids.parquet")
+    found, _, warned = read(tmp_path / "ids.parquet", group="id", time="t")
+    assert warned == []
+    assert found["id"].tolist() == ids
+
+
 @pytest.mark.parametrize(("odd", "numbers"), [("n.v.", "1,5 2,5 3,5"), ("c", "a b 1,5")])
 def test_a_text_among_german_numbers(odd, numbers, tmp_path):
     file = tmp_path / "odd.csv"

@@ -1,5 +1,6 @@
 """`masklstm.data.on_disk`: the same windows as of a table in memory."""
 
+import datetime
 from decimal import Decimal
 
 import numpy as np
@@ -111,3 +112,23 @@ def test_decimal_numbers_are_numbers(tmp_path):
     found = data.on_disk(tmp_path / "prices.parquet", tmp_path / "columns", verbose=False)
     assert list(found) == ["when", "price"]
     np.testing.assert_array_equal(found["price"], np.float32([1.5, np.nan, 2]))
+
+
+def test_the_types_of_groups(tmp_path):
+    number = 2**53
+    frame = pandas.DataFrame({"t": [0, 0], "y": [1.0, 2.0], "number": [2, 1]})
+    frame["id"] = [Decimal(number), Decimal(number + 1)]
+    frame["share"] = [Decimal("0.5"), Decimal(1)]
+    frame["day"] = [datetime.date(2020, 1, 1), datetime.date(2020, 1, 2)]
+    frame.to_parquet(tmp_path / "groups.parquet")
+
+    def categories(group):
+        options = {"time": "t", "group": group, "columns": ["y"], "verbose": False}
+        found = data.on_disk(tmp_path / "groups.parquet", tmp_path / group, **options)
+        return found[group].categories
+
+    assert categories("number") == [2, 1]
+    assert categories("id") == [number, number + 1]
+    for group in ("share", "day"):
+        with pytest.raises(ValueError, match=f"groups in '{group}' to be texts or numbers"):
+            categories(group)
