@@ -1,5 +1,6 @@
 """Which tests may notice a mutant."""
 
+import ast
 import hashlib
 import json
 import subprocess
@@ -10,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
-from mutation.tree import Tree
+from mutation.tree import ROOT, Tree
 
 T = TypeVar("T")
 
@@ -144,9 +145,11 @@ class Coverage:
         one case before a second one, as many as fit into the time.
         """
         by_line = self.lines.get(file, {})
-        lines = () if file in self.changed else range(first, last + 1)
+        lines = set() if file in self.changed else set(range(first, last + 1))
+        if lines:
+            lines |= lines_that_depend((ROOT / file).read_text(), first)
         covering = {test for line in lines for test in by_line.get(line, [])}
-        if not covering:  # run at import, or not known: by all that is run of the file
+        if not covering:  # not known: by all that is run of the file
             covering = {test for tests in by_line.values() for test in tests}
         here = Counter(test for tests in by_line.values() for test in tests if test in covering)
         ranked = sorted(covering, key=lambda test: (-here[test] / self.total[test], test))
@@ -176,6 +179,38 @@ class Coverage:
                         return chosen
                     chosen.append(cases[turn])
         return chosen
+
+
+def lines_that_depend(text: str, line: int) -> set[int]:
+    """On a line that is run at import, of which `coverage` sees the first test alone: a function's
+    body on its signature, and on what is given a name the lines with the name.
+    """
+    module = ast.parse(text)
+    found: set[int] = set()
+    names: set[str] = set()
+    for node in ast.walk(module):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            begin = min(each.lineno for each in [node, *node.decorator_list])
+            if begin <= line < node.body[0].lineno:
+                found.update(range(node.body[0].lineno, (node.end_lineno or 0) + 1))
+        elif isinstance(node, (ast.Module, ast.ClassDef)):
+            for each in node.body:
+                if each.lineno <= line <= (each.end_lineno or 0):
+                    names |= names_given(each)
+    for node in ast.walk(module):
+        if {getattr(node, "id", None), getattr(node, "attr", None)} & names:
+            found.add(node.lineno)  # type: ignore[attr-defined]
+    return found
+
+
+def names_given(statement: ast.stmt) -> set[str]:
+    if isinstance(statement, ast.Assign):
+        targets = statement.targets
+    elif isinstance(statement, ast.AnnAssign):
+        targets = [statement.target]
+    else:
+        return set()
+    return {node.id for each in targets for node in ast.walk(each) if isinstance(node, ast.Name)}
 
 
 def measure(tree: Tree, file: Path, times: Path) -> None:

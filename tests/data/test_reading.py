@@ -163,6 +163,16 @@ def test_a_group_of_digits_keeps_its_zeros(tmp_path):
     assert read(file, group="basin")[0]["basin"].tolist() == ["01013500", "01013500", "02"]
 
 
+def test_dates_are_read_but_for_those_that_name_groups(tmp_path):
+    path = tmp_path / "a.csv"
+    rows = "".join(f"2020-01-0{k},2020-01-0{1 + k // 4},2019-05-0{k}\n" for k in range(1, 8))
+    path.write_text("time,run,installed\n" + rows)
+    table = data.read_table(path, time="time", group="run", verbose=False)
+    assert table["installed"].dtype.kind == table["time"].dtype.kind == "M"
+    assert table["installed"][6] == pandas.Timestamp("2019-05-07")
+    assert table["run"].tolist() == ["2020-01-01"] * 3 + ["2020-01-02"] * 4
+
+
 class TestTimes:
     def test_of_several_columns(self, folder, capsys):
         for time in (None, ["year", "month", "day", "hour"]):

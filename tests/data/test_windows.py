@@ -159,6 +159,10 @@ class TestSteps:
         assert len(without.labels()) == 90
         assert "2 steps have no row" in repr(without)
         np.testing.assert_array_equal(without.times, whole.times)
+        given = times.to_timestamp() if hasattr(times, "to_timestamp") else times
+        if getattr(given, "tz", None):
+            given = given.tz_convert("UTC").tz_localize(None)
+        np.testing.assert_array_equal(whole.times, given[10:])
 
     def test_the_index_of_a_frame(self):
         table = frame().set_index("time")
@@ -194,8 +198,11 @@ class TestSteps:
             of(table)
 
     def test_text_is_no_time(self):
-        with pytest.raises(ValueError, match=r"pandas.to_datetime.*2020-01-01"):
-            of(frame(time=hours(100).astype(str)))
+        """The first one is shown, if there is one."""
+        texts = hours(100).astype(str)
+        for times, shown in ((texts, "2020-01-01T00"), (texts[:0], "none")):
+            with pytest.raises(ValueError, match=rf"pandas.to_datetime.*such as .*{shown}"):
+                of(frame(len(times), time=times))
 
     def test_a_long_gap_parts_a_series_on_request(self):
         table = frame().drop(index=range(40, 60))
@@ -233,7 +240,29 @@ class TestGroups:
             of({name: np.asarray(column) for name, column in frame().items()}, group=floats)
 
 
+def test_windows_without_a_label_are_left_out_unless_asked_for():
+    table = frame()
+    table.loc[20:29, "flow"] = NAN
+    assert len(of(table).labels()) == 80
+    assert "10 windows without a label" in repr(of(table))
+    assert len(of(table, skip_unlabelled=False).labels()) == 90
+
+
 class TestColumns:
+    def test_of_every_kind_of_table(self):
+        """A mapping, an array with names and one without have what a frame has."""
+        table = frame().drop(columns="time").astype("float32")
+        x, y = data.windows(table, "rain", "flow", 10, batch_size=90)[0]
+        arrays = {name: table[name].to_numpy() for name in table.columns}
+        for other, rain, flow in (
+            (arrays, "rain", "flow"),
+            (table.to_records(index=False).view(np.ndarray), "rain", "flow"),
+            (table.to_numpy(), 0, 1),
+        ):
+            other_x, other_y = data.windows(other, rain, flow, 10, batch_size=90)[0]
+            np.testing.assert_array_equal(other_x, x)
+            np.testing.assert_array_equal(other_y, y)
+
     def test_unknown(self):
         with pytest.raises(ValueError, match=r"'inputs'.*'time', 'rain', 'flow'.*inputs='wind'"):
             data.windows(frame(), ["rain", "wind"], "flow", 5)

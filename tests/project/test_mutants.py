@@ -11,7 +11,7 @@ pytest.importorskip("mutants", reason="the tests run away from the source tree")
 import mutants
 from mutation import cpp_rules, few_cases, python_rules, trial
 from mutation.mutant import TIMEOUT
-from mutation.selection import Coverage
+from mutation.selection import Coverage, lines_that_depend
 from mutation.trial import KILLED, SURVIVED, Worker
 
 ROOT = Path(__file__).parents[2]
@@ -146,9 +146,38 @@ def test_a_few_cases_of_each_function():
     every = list(items)
     few_cases.pytest_collection_modifyitems(Config, items)
     names = [item.nodeid for item in items]
-    assert names[: few_cases.CASES] == [f"file::one[{n}]" for n in range(0, 1000, 100)]
-    assert names[few_cases.CASES :] == [item.nodeid for item in every[1000:]]
+    assert {f"file::one[{n}]" for n in range(0, 1000, 100)} < set(names)
+    assert len(names) == few_cases.MOST_CASES + 4
+    assert names[few_cases.MOST_CASES :] == [item.nodeid for item in every[1000:]]
     assert set(items) | set(deselected) == set(every)
+
+
+def test_a_few_cases_have_every_word():
+    losses, types = [f"loss{n}" for n in range(20)], ["half", "float", "double"]
+    names = [f"file::one[{loss}-{type}-{n}]" for loss in losses for type in types for n in (1, 2)]
+    few = few_cases.few_of(names)
+    assert len(set(few)) == len(few) == 20
+    for word in [*losses, *types]:
+        assert any(word in name for name in few)
+
+
+def test_lines_that_are_run_at_import_have_those_that_depend_on_them():
+    text = """LIMITS = [
+    1,
+]
+class A:
+    limit: int = 3
+    @decorated
+    def f(
+        self, x=2
+    ):
+        x += self.limit
+        return x
+def g():
+    return LIMITS
+"""
+    depending = {2: {1, 13}, 5: {5, 10}, 6: {10, 11}, 8: {10, 11}, 10: set(), 13: set()}
+    assert {line: lines_that_depend(text, line) for line in depending} == depending
 
 
 def test_tests_of_files_take_turns():
