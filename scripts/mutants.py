@@ -5,8 +5,9 @@ Each mutant has one operator, number, condition, statement or the like changed, 
 scripts/mutation. Those of Python are tried by the tests that run the line (found out once by
 `coverage`, which takes a while; kept in the working folder), those of C++ by building the
 module again and running the campaign and the tests of its folder, then by building the op and
-running its tests; those of CUDA by the emulator. Of tests with many cases ten to 32 are run, with each loss and type. A mutant
-that compiles to the same program as before is not counted, nor one that does not compile.
+running its tests; those of CUDA by the emulator. Of tests with many cases ten to 32 are run, among
+them each loss and each type. A mutant that compiles to the same program as before is not counted,
+nor one that does not compile.
 
     python scripts/mutants.py                     300 mutants drawn by chance
     python scripts/mutants.py --only csrc/losses  of these files alone

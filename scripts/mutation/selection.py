@@ -214,7 +214,7 @@ def names_given(statement: ast.stmt) -> set[str]:
 
 
 def measure(tree: Tree, file: Path, times: Path) -> None:
-    """By ten cases of each test function."""
+    """By a few cases of each test function."""
     project = [
         f"tests/project/{path.name}"
         for path in (tree.path / "tests" / "project").glob("test_*.py")

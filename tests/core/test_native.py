@@ -51,6 +51,15 @@ def test_a_build_for_another_tensorflow_is_refused(copy):
 
 
 @needs_native
+def test_a_build_for_another_patch_of_the_same_minor_is_loaded(copy):
+    minor = ".".join(tf.__version__.split(".")[:2])
+    build = json.loads((copy / "_build.json").read_text())
+    (copy / "_build.json").write_text(json.dumps(build | {"tensorflow": f"{minor}.99"}))
+    process = python("import masklstm; print(masklstm._core.library.backend)", copy.parent)
+    assert process.stdout == "native\n", process.stderr
+
+
+@needs_native
 def test_the_reference_is_a_way_out_of_another_tensorflow(copy):
     build = json.loads((copy / "_build.json").read_text())
     (copy / "_build.json").write_text(json.dumps(build | {"tensorflow": "2.5.1"}))
@@ -103,6 +112,7 @@ def test_the_reference_runs_without_native_files_and_says_so_once(copy):
     code = """
 import masklstm, keras, numpy as np
 assert masklstm.build_summary()["backend"] == "reference"
+assert not masklstm._core.library.build["native"]
 loss = masklstm.losses.Huber()
 assert float(loss([[1.0], [float("nan")]], [[4.0], [1.0]])) == 2.5
 assert float(masklstm.ops.masked_loss([1.0, float("nan")], [3.0, 1.0])) == 4.0

@@ -35,6 +35,11 @@ def test_place(own, cluster, place):
     assert workers.place_in(resolver(*own, **cluster)) == place
 
 
+def test_replicas_are_shared_out_evenly(monkeypatch):
+    monkeypatch.setattr(workers, "place_of", lambda strategy: (1, 3))
+    assert workers.replicas_of_worker(SimpleNamespace(num_replicas_in_sync=6)) == 2
+
+
 def test_one_process_is_the_whole_cluster():
     assert distributed.shard() == (0, 1)
     assert distributed.shard(tf.distribute.MirroredStrategy(["CPU:0"])) == (0, 1)
@@ -333,6 +338,8 @@ class TestStepsThatSeveralWorkersTake:
         check(within)
         with pytest.raises(ValueError, match=r"'before' to be made within the strategy's scope"):
             check(within, before)
+        monkeypatch.setattr(training, "have_company", lambda strategy: False)
+        check(within, before)  # whose figure is that of all replicas
 
 
 def test_the_public_names():

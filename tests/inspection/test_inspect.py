@@ -609,3 +609,4 @@ def test_gaps_are_named_by_times():
     assert "1  2020-01-02  2020-01-02" in str(masklstm.inspect(frame))
     for axes in (("sample", "timestep"), ("feature", "timestep"), ("sample", "feature")):
         assert masklstm.inspect(frame, axes=axes).times is None
+    assert masklstm.inspect(frame.reset_index(drop=True)).times is None  # numbers of rows

@@ -170,6 +170,20 @@ class TestSupport:
                 assert loss.support.text == interval["text"]
                 assert loss.support[1:3] == (interval["lower"], interval["upper"])
 
+    def test_labels_in_it_are_those_with_a_loss(self):
+        """Its ends too, which belong to some intervals and not to others."""
+        for family, components in FAMILIES:
+            loss = losses.NegativeLogLikelihood(family, components)
+            if loss.support is None:
+                continue
+            _, lower, upper, _ = loss.support
+            channels = kernels.num_channels(loss.loss)
+            for label in {lower - 1, lower, lower + 1 / 2, lower + 1, upper, upper + 1} - {np.inf}:
+                value = loss(np.full((1, 1), label, "float32"), np.full((1, 1, channels), 0.5, "f"))
+                assert loss.support.holds(label) == np.isfinite(value), (family, label)
+        is_in = {end: losses.TweedieDeviance().support.holds(end) for end in (-0.1, 0.0, 9.0)}
+        assert is_in == {-0.1: False, 0.0: True, 9.0: True}
+
     @pytest.mark.parametrize(
         ("loss", "bad", "text"),
         [

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from masklstm import losses, metrics
+from masklstm._core.keras_compat import find_logits
 
 NAN = float("nan")
 CATEGORICAL = [
@@ -25,6 +26,26 @@ ENDINGS = {
         keras.layers.Reshape((n,)),
     ],
 }
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 3), (2, 5, 3), (2, 3, 5, 2)], ids=str)
+@pytest.mark.parametrize("name", ["Sigmoid", "Softmax"])
+def test_the_function_and_its_logits_are_found(name, shape, run, rng):
+    activation = getattr(keras.activations, name.lower())
+    logits = tf.constant(rng.normal(size=shape).astype("float32"))
+    names = []
+
+    def found(logits):
+        name, behind = find_logits(activation(logits))
+        names.append(name)
+        return behind
+
+    if name == "Softmax" and len(shape) == 1:  # of a vector Keras makes a row
+        shape = (1, *shape)
+        logits = logits[None]
+    np.testing.assert_array_equal(run(found, logits), logits)
+    assert set(names) == {name}
+    assert find_logits(logits) is None
 
 
 def value_and_slopes(run, loss, labels, logits, activation, ending):

@@ -117,6 +117,17 @@ def test_losses_of_rows_count_rows(name, rng, run):
     assert float(metric.result()) == pytest.approx(expected)
 
 
+def test_two_entries_that_depend_on_each_other_are_a_row():
+    """One of which is missing: nothing can be said of the other."""
+
+    def of_differences(t, p):
+        return (p - p[..., ::-1] - (t - t[..., ::-1])) ** 2
+
+    y_true = np.array([[1.0, 2.0], [NAN, 2.0]], "float32")
+    with pytest.raises(ValueError, match=r"one loss for each row"):
+        losses.Masked(of_differences)(y_true, np.zeros((2, 2), "float32"))
+
+
 def test_many_tasks_learn():
     """No row has all of its labels: by rows nothing would count."""
     rng = np.random.default_rng(0)
@@ -367,6 +378,26 @@ def test_metric_classes_of_ones_own():
     metric = metrics.Masked(WorstDistance(name="distance"), per="element")
     metric.update_state(y_true, y_pred)
     assert float(metric.result()) == pytest.approx(7 / 5)
+
+
+def test_a_metric_that_one_label_is_too_little_for_counts_rows():
+    class Spread(keras.metrics.MeanMetricWrapper):
+        """How much the errors of a row differ."""
+
+        def __init__(self, name="spread", dtype=None):
+            super().__init__(self.spread, name, dtype)
+
+        @staticmethod
+        def spread(t, p):
+            assert t.shape[-1] > 1
+            return tf.math.reduce_std(t - p, axis=-1)
+
+        def get_config(self):
+            return {"name": self.name, "dtype": self.dtype}
+
+    metric = metrics.Masked(Spread())
+    metric.update_state(np.array([[1.0, NAN], [2.0, 4.0], [0.0, 6.0]]), np.zeros((3, 2)))
+    assert float(metric.result()) == pytest.approx(2.0)
 
 
 def test_options_are_saved():

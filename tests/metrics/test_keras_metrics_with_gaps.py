@@ -146,6 +146,23 @@ def test_classes_that_are_minus_one():
     assert "MissingLabels: accuracy came out" in text
 
 
+def test_classes_of_steps():
+    """Labels of shape (batch, steps), probabilities of (batch, steps, classes)."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, (10, 4)).astype("float32")
+    x = np.eye(3, dtype="float32")[y.astype(int)]
+    y[::2] = -1
+    model = keras.Sequential([keras.layers.Identity()])
+    model.compile(
+        loss=losses.Masked("SparseCategoricalCrossentropy", missing=-1), metrics=["accuracy"]
+    )
+    with pytest.warns(UserWarning, match="MissingLabels") as caught:
+        logs = model.evaluate(x, y, verbose=0, return_dict=True, callbacks=[MissingLabels()])
+    assert logs["accuracy"] == 0.5
+    (text,) = [str(each.message) for each in caught if "wrong" in str(each.message)]
+    assert "MissingLabels: accuracy came out" in text
+
+
 def test_the_list_is_complete():
     """Of all that Keras has under a name of its own."""
     known = {

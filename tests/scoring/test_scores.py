@@ -356,6 +356,7 @@ class TestTable:
             "mean",
             "all",
         ]
+        assert [number for number, line in enumerate(lines) if not line] == [4]
         assert len({len(line) for line in lines if line}) == 1
         numbers = {name: getattr(found, name)().values() for name in ("median", "mean")}
         numbers |= {"all": found["all"].values(), "<1|\\n": found["<1|\n"].values()}
