@@ -83,6 +83,7 @@ class _Steps:
         self._counts: dict[str, LabelCounts] = {}
         self._functions: dict[frozenset[int], Callable[[Any], Any]] = {}
         self._watches: list[Watch] = []
+        self._logs_of_test: _LogsOfTest | None = None
         # Logs of a step are read by some workers and not by others: none may wait for the rest.
         self._has_company = have_company(model.distribute_strategy)
 
@@ -134,6 +135,9 @@ class _Steps:
         self._watches = [each for each in self._watches if each is not watch]
         if not self._watches:
             self._restore()
+            if self._logs_of_test is not None:  # they stay what they are, whatever comes next
+                self._logs_of_test.settle()
+                self._logs_of_test = None
 
     def _restore(self) -> None:
         """The model is as it was; but a step function that somebody made in the meantime stays."""
@@ -160,7 +164,8 @@ class _Steps:
             self._restore()
             raise
         if self.kind == "test" and isinstance(logs, dict) and counts and not self._has_company:
-            return _LogsOfTest(self, logs, counts[0])
+            self._logs_of_test = _LogsOfTest(self, logs, counts[0])
+            return self._logs_of_test
         return logs
 
     def _made_for(self, counts: list[LabelCounts]) -> Callable[[Any], Any]:
@@ -271,7 +276,9 @@ class _LogsOfTest(MutableMapping[str, Any]):
         if self._is_settled:
             return self._logs.items()
         logs, model = self._logs, self._steps.model
-        if model.distribute_strategy.num_replicas_in_sync > 1:  # a step has those of one replica
+        # A step has the results of one replica; and where there is one, whatever the step of a
+        # user's own says: Keras takes the metrics' if they have the same names.
+        if model.distribute_strategy.num_replicas_in_sync > 1 or _has_own_test_step(model):
             results = model.get_metrics_result()
             logs = results if results.keys() == logs.keys() else logs
         names = self._steps.losses_without_label(self._counts)
@@ -281,16 +288,17 @@ class _LogsOfTest(MutableMapping[str, Any]):
         return dict(self.items())[name]
 
     def __setitem__(self, name: str, value: Any) -> None:
-        self._settle()[name] = value
+        self.settle()
+        self._logs[name] = value
 
     def __delitem__(self, name: str) -> None:
-        del self._settle()[name]
+        self.settle()
+        del self._logs[name]
 
-    def _settle(self) -> dict[str, Any]:
+    def settle(self) -> None:
         """From now on these are plain numbers in a dict."""
-        self._logs = dict(self.items())
+        self._logs = {name: _as_number(value) for name, value in self.items()}
         self._is_settled = True
-        return self._logs
 
     def __repr__(self) -> str:
         return repr(dict(self.items()))
@@ -300,6 +308,16 @@ class _LogsOfTest(MutableMapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._logs)
+
+
+def _as_number(value: Any) -> Any:
+    with suppress(TypeError, ValueError):  # what a step of a user's own has among its logs
+        return float(value)
+    return value
+
+
+def _has_own_test_step(model: keras.Model) -> bool:
+    return getattr(model.test_step, "__func__", None) is not keras.Model.test_step
 
 
 def _steps_of(model: keras.Model, kind: str) -> _Steps:

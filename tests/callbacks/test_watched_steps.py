@@ -169,3 +169,54 @@ def test_a_model_that_was_watched_is_saved_and_loaded(x, y, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
+
+
+class OwnSteps(keras.Model):
+    """Says other things in each step than its metrics do, under their names or more."""
+
+    def __init__(self, more):
+        super().__init__()
+        self.dense = keras.layers.Dense(1)
+        self.more = more
+
+    def call(self, x):
+        return self.dense(x)
+
+    def test_step(self, data):
+        logs = super().test_step(data)
+        return {**logs, "loss": 0 * logs["loss"] + 7.0, **self.more}
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+@pytest.mark.parametrize("more", [{}, {"rate": tf.constant(0.5)}], ids=["same names", "more"])
+def test_it_changes_no_figure_of_a_model_with_steps_of_its_own(more, run_eagerly):
+    x, y = np.ones((8, 2)), np.ones((8, 1))
+    found = []
+    for callbacks in ([], [MissingLabels()]):
+        keras.utils.set_random_seed(0)
+        model = OwnSteps(more)
+        model.compile("sgd", losses.MeanSquaredError(), run_eagerly=run_eagerly)
+        options = {"batch_size": 4, "verbose": 0, "callbacks": callbacks}
+        logs = model.evaluate(x, y, return_dict=True, **options)
+        history = model.fit(x, y, validation_data=(x, y), **options).history
+        found.append({**logs, **{name: history[f"val_{name}"] for name in logs}})
+    without, with_it = found
+    assert with_it == without
+    assert (without["loss"] == [7.0]) == bool(more)
+
+
+def test_a_figure_stays_what_it_was_when_others_are_evaluated(x, y):
+    """No label at all is NaN, and no 0.0 after an evaluation with labels."""
+    model = small_model()
+    callback = MissingLabels()
+    found = []
+    for labels in (y * NAN, np.nan_to_num(y)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            logs = model.evaluate(x, labels, verbose=0, return_dict=True, callbacks=[callback])
+        found.append((logs, dict(logs)))
+        assert all(type(value) is float for value in logs.values())
+    (first, kept), (second, _) = found
+    np.testing.assert_equal(dict(first), kept)
+    assert np.isnan(first["loss"])
+    assert np.isfinite(second["loss"])

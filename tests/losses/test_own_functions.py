@@ -381,19 +381,13 @@ def test_metric_classes_of_ones_own():
 
 
 def test_a_metric_that_one_label_is_too_little_for_counts_rows():
-    class Spread(keras.metrics.MeanMetricWrapper):
+    class Spread(keras.metrics.Mean):
         """How much the errors of a row differ."""
 
-        def __init__(self, name="spread", dtype=None):
-            super().__init__(self.spread, name, dtype)
-
-        @staticmethod
-        def spread(t, p):
-            assert t.shape[-1] > 1
-            return tf.math.reduce_std(t - p, axis=-1)
-
-        def get_config(self):
-            return {"name": self.name, "dtype": self.dtype}
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            assert y_true.shape[-1] > 1
+            spread = tf.math.reduce_std(y_true - y_pred, axis=-1)
+            super().update_state(spread, sample_weight=sample_weight)
 
     metric = metrics.Masked(Spread())
     metric.update_state(np.array([[1.0, NAN], [2.0, 4.0], [0.0, 6.0]]), np.zeros((3, 2)))
