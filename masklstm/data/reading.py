@@ -239,6 +239,7 @@ def _read_text(
         content = b"\n".join([before[dialect.skipped], *before[dialect.first_line - 1 :]])
     options = {
         "sep": dialect.sep,
+        "engine": "python" if _needs_python(dialect.sep) else "c",
         "decimal": dialect.decimal,
         "thousands": dialect.thousands,
         "names": dialect.header,
@@ -264,6 +265,13 @@ def _read_text(
     except (pandas.errors.ParserError, ValueError) as error:
         raise TableError(f"{name} is no table: {error}") from error
     return frame, dialect
+
+
+def _needs_python(sep: str) -> bool:
+    """Regular expressions but for white space, and other letters than ASCII's: pandas would take
+    that engine by itself, and warn of it.
+    """
+    return len(sep.encode()) > 1 and sep != r"\s+"
 
 
 def _together(notes: list[str]) -> list[str]:

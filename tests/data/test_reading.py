@@ -173,6 +173,33 @@ def test_dates_are_read_but_for_those_that_name_groups(tmp_path):
     assert table["run"].tolist() == ["2020-01-01"] * 3 + ["2020-01-02"] * 4
 
 
+def test_the_column_with_the_fewest_values_tells_series_apart(tmp_path):
+    path = tmp_path / "a.csv"
+    rows = [
+        f"2020-01-{day:02},{place}-{sensor},{place},{day / 7:.3f}\n"
+        for place in ("Ems", "Oder")
+        for day in range(1, 25)
+        for sensor in [day % 2]
+    ]
+    path.write_text("time,gauge,river,flow\n" + "".join(rows))
+    _, _, texts = read(path, verbose=False)
+    assert "Name their column: group='river'" in "".join(texts)
+
+
+@pytest.mark.parametrize(
+    ("sep", "mark"),
+    [(r"\|", "|"), ("::", "::"), (" *; *", " ;"), (r"\s+", "  "), ("¦", "¦"), ("[,¦]", "¦")],
+)
+def test_separators_that_are_more_than_a_character(sep, mark, tmp_path):
+    """And nothing is said of how pandas reads them."""
+    path = tmp_path / "a.txt"
+    path.write_text(f"time{mark}flow\n2020-01-01{mark}1.5\n2020-01-02{mark}2.5\n", "utf-8")
+    table, _, texts = read(path, sep=sep, verbose=False)
+    assert table["flow"].tolist() == [1.5, 2.5]
+    assert table["time"].dtype.kind == "M"
+    assert texts == []
+
+
 class TestTimes:
     def test_of_several_columns(self, folder, capsys):
         for time in (None, ["year", "month", "day", "hour"]):

@@ -183,6 +183,20 @@ class TestSteps:
         with pytest.raises(ValueError, match=r"step"):
             of(frame(), step=step)
 
+    @pytest.mark.parametrize("step", [0, 0.0, -1, "0h", np.timedelta64(0, "h")])
+    @pytest.mark.parametrize("kind", ["M8[h]", "int64", "float64"])
+    def test_a_step_that_is_none(self, kind, step):
+        with pytest.raises(ValueError, match=r"argument 'step'. Expected a .* above 0"):
+            of(frame(time=np.arange(100).astype(kind)), step=step)
+
+    def test_steps_between_numbers(self):
+        halves = np.arange(100) * 0.5
+        assert "a step is 0.5" in repr(of(frame(time=halves), step=0.5))
+        assert "a step is 0.25" in repr(of(frame(time=halves), step=0.25))
+        assert "a step is 1)" in repr(of(frame(time=np.arange(100)), step=1.0))
+        with pytest.raises(ValueError, match=r"'step'. Expected a number above 0.*step=0.5"):
+            of(frame(time=np.arange(100)), step=0.5)
+
     def test_a_wrong_time_asks_for_no_billions_of_steps(self):
         times = hours(100)
         times[0] = np.datetime64("0001-01-01T00")
@@ -238,6 +252,20 @@ class TestGroups:
         floats = np.array([1.0] * 99 + [NAN])
         with pytest.raises(ValueError, match=r"no group in 1 rows, the first of them row 99"):
             of({name: np.asarray(column) for name, column in frame().items()}, group=floats)
+
+
+def test_without_times_the_rows_of_a_group_follow_each_other():
+    """Wherever they stand in the table."""
+    table = frame(place=["A", "B"] * 50).drop(columns="time")
+    options = {"group": "place", "batch_size": 100}
+    found = data.windows(table, "rain", "flow", 10, **options)
+    apart = [
+        data.windows(table[table.place == place], "rain", "flow", 10, **options)[0]
+        for place in ("A", "B")
+    ]
+    assert np.array_equal(found.groups, np.repeat(["A", "B"], 40))
+    for actual, expected in zip(found[0], zip(*apart, strict=True), strict=True):
+        np.testing.assert_array_equal(actual, np.concatenate(expected))
 
 
 def test_windows_without_a_label_are_left_out_unless_asked_for():
@@ -434,6 +462,7 @@ def test_inputs_with_too_many_gaps_are_left_out():
     x, _ = of(table, max_missing=0.5, batch_size=100)[0]
     assert np.isnan(x).mean(axis=(1, 2)).max() == 0.5
     assert len(of(table, max_missing=1).labels()) == 90
+    assert len(of(table, max_missing=0).labels()) == 90 - 19
 
 
 def test_refused_arguments():

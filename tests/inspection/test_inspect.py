@@ -593,6 +593,12 @@ def test_columns_are_names_of_features_alone():
     assert "features" in str(masklstm.inspect(Frame(), axes=("feature", "timestep")))
 
 
+def test_the_longest_gaps_are_eight_unless_more_are_asked_for():
+    found = masklstm.inspect(np.array([1.0, np.nan] * 20))
+    assert len(found.longest_gaps()) == 8
+    assert len(found.longest_gaps(20)) == 20
+
+
 def test_gaps_are_named_by_times():
     times = np.datetime64("2020-01-31T22") + np.arange(5)
     found = masklstm.inspect([1.0, np.nan, np.nan, 4.0, np.nan], times=times)

@@ -278,6 +278,14 @@ class TestImpute:
         layer.adapt(x)
         assert layer(x).numpy().tolist() == [[[2.0, 1.0], [2.0, 0.0]]]
 
+    def test_a_number_as_mask_value_is_looked_for_before_numbers_are_rounded(self):
+        """-999 and -999.2 are one number in half precision."""
+        x = np.array([[[1.0], [-999.0], [-999.2]]])
+        layer = masklstm.layers.Impute("last", mask_value=-999, dtype="float16")
+        values, indicator = np.moveaxis(layer(x).numpy()[0], -1, 0)
+        assert indicator.tolist() == [0, 1, 0]
+        assert values.tolist() == [1, 1, np.float16(-999.2)]
+
     def test_errors(self):
         impute = masklstm.layers.Impute
         with pytest.raises(ValueError, match=r"'strategy'. Expected one of .*median"):

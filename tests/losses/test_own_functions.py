@@ -352,6 +352,16 @@ class TestClassLabels:
         expected = (self.logits.argmax(-1) == self.labels)[self.there].mean()
         assert float(metric.result()) == pytest.approx(expected)
 
+    @pytest.mark.parametrize(("class_labels", "expected"), [(None, 2.0), (False, 1.5)])
+    def test_whole_numbers_that_are_no_classes(self, class_labels, expected):
+        """-1 then is a number like any other."""
+
+        def distance(t, p):
+            return keras.ops.abs(keras.ops.cast(t, "float32") - p[..., 0]) + 0 * p[..., 1]
+
+        loss = losses.Masked(distance, class_labels=class_labels)
+        assert float(loss(np.array([[-1, 2]]), np.zeros((1, 2, 2), "float32"))) == expected
+
 
 class MeanDistance(keras.metrics.Mean):
     """A metric class of a user's own, of elements."""
