@@ -29,6 +29,9 @@ IN_PROCESSES = {
     "masklstm/commands/__init__.py": ["tests/commands/test_cli.py"],
     "masklstm/commands/info.py": ["tests/commands/test_cli.py"],
     "masklstm/_core/library.py": ["tests/core/test_native.py", "tests/commands/test_cli.py"],
+    "masklstm/_core/totals.py": ["tests/losses/test_replicas.py", "tests/losses/test_totals.py"],
+    "masklstm/_core/workers.py": ["tests/distributed/test_workers.py"],
+    "masklstm/distributed/training.py": ["tests/distributed/test_workers.py"],
 }
 
 # The tests of native code by folder, the fastest first: first those without TensorFlow, which take
