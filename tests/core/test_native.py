@@ -15,6 +15,7 @@ from support import prepared
 from support.markers import needs_native
 
 import masklstm
+from masklstm._core import library
 
 PACKAGE = Path(masklstm.__file__).parent
 
@@ -287,3 +288,11 @@ for more in ((24 << 24) - (100 << 20), (24 << 24) + (100 << 20)):
     process = prepared.run(code)
     assert process.returncode == 0, process.stderr[-2000:]
     assert process.stdout.count("refused") == 2
+
+
+def test_the_summary_says_for_which_cards(monkeypatch):
+    about = {"cuda": True, "cuda_version": "13.0", "cuda_architectures": ["75", "90", "120"]}
+    monkeypatch.setattr(library, "build", library.build | about)
+    assert library._cuda() == "13.0, for compute capability 7.5, 9.0, 12.0"
+    monkeypatch.setattr(library, "build", library.build | {"cuda": False})
+    assert library._cuda() == "no"

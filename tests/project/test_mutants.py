@@ -11,7 +11,7 @@ pytest.importorskip("mutants", reason="the tests run away from the source tree")
 import mutants
 from mutation import cpp_rules, few_cases, python_rules, trial
 from mutation.mutant import TIMEOUT
-from mutation.selection import Coverage, lines_that_depend
+from mutation.selection import Coverage, lines_of_statement, lines_that_depend
 from mutation.trial import KILLED, SURVIVED, Worker
 
 ROOT = Path(__file__).parents[2]
@@ -114,7 +114,7 @@ def test_a_test_that_fails_kills(tmp_path):
         "from code_of_test import half\ndef test_half(): assert half(6) == 3 and half(102) == 50\n"
     )
     (tmp_path / "code_of_test.py").write_text(text)
-    worker = Worker(FakeTree(tmp_path), FakeCoverage(), [0.1, 0.2], patience=2.0)
+    worker = Worker(FakeTree(tmp_path), FakeCoverage(), [0.1, 0.2], patience=8.0)
     found = {}
     for mutant in python_rules.mutants("code_of_test.py", text):
         if mutant.replacement in ("*", "+", "8", "return None"):
@@ -178,6 +178,20 @@ def g():
 """
     depending = {2: {1, 13}, 5: {5, 10}, 6: {10, 11}, 8: {10, 11}, 10: set(), 13: set()}
     assert {line: lines_that_depend(text, line) for line in depending} == depending
+
+
+def test_lines_of_one_statement():
+    text = """def f():
+    for a in (
+        1,
+        2,
+    ):
+        g(
+            a
+        )
+"""
+    loop, call = {2, 3, 4, 5}, {6, 7, 8}
+    assert [lines_of_statement(text, line) for line in (1, 3, 5, 7)] == [set(), loop, loop, call]
 
 
 def test_tests_of_files_take_turns():
