@@ -82,7 +82,10 @@ FOUND = (
     "`data.split(at=...)` with a single time ended in an error; a list of whole numbers with "
     "2^53 + 1 became 2^53; `Masked(Dice(axis=1))` ended in an error; decimal numbers in a Parquet "
     "file were no numbers; a mixture's component of weight 0 made its samples NaN; a loss read "
-    "through the mask of a masked array of predictions",
+    "through the mask of a masked array of predictions; `MissingLabels` changed what `evaluate` "
+    "reports of a model with a `test_step` of its own, and with Keras up to 3.12 a NaN of one "
+    "evaluation became 0.0 after the next; a `sep` of several characters was answered by a warning "
+    "of pandas'",
 )
 PROMISED = (
     "the numbers are those of the stated formula, within the stated units in the last place, for "
