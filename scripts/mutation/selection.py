@@ -35,6 +35,8 @@ IN_PROCESSES = {
     "masklstm/distributed/training.py": ["tests/distributed/test_workers.py"],
 }
 
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
 # The tests of native code by folder, the fastest first: first those without TensorFlow, which take
 # the module `kernels` alone, then those with the op.
 CAMPAIGN = {"kernels": 400, "channels": 150, "recurrent": 60, "arrays": 100}
@@ -193,7 +195,7 @@ def lines_of_statement(text: str, line: int) -> set[int]:
     """
     found: set[int] = set()
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.stmt) and not isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        if isinstance(node, ast.stmt) and not isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
             body = getattr(node, "body", None)
             end = body[0].lineno if body else (node.end_lineno or 0) + 1
             if node.lineno <= line < end:
@@ -209,7 +211,7 @@ def lines_that_depend(text: str, line: int) -> set[int]:
     found: set[int] = set()
     names: set[str] = set()
     for node in ast.walk(module):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        if isinstance(node, _FUNCTIONS):
             begin = min(each.lineno for each in [node, *node.decorator_list])
             if begin <= line < node.body[0].lineno:
                 found.update(range(node.body[0].lineno, (node.end_lineno or 0) + 1))
@@ -218,8 +220,9 @@ def lines_that_depend(text: str, line: int) -> set[int]:
                 if each.lineno <= line <= (each.end_lineno or 0):
                     names |= names_given(each)
     for node in ast.walk(module):
-        if {getattr(node, "id", None), getattr(node, "attr", None)} & names:
-            found.add(node.lineno)  # type: ignore[attr-defined]
+        if isinstance(node, (ast.Name, ast.Attribute)):
+            name = node.id if isinstance(node, ast.Name) else node.attr
+            found.update([node.lineno] if name in names else [])
     return found
 
 
